@@ -1,0 +1,36 @@
+#include "hardware/machine.h"
+
+#include <gtest/gtest.h>
+
+namespace hayate {
+namespace {
+
+TEST(Machine, FindsThisOne) {
+  const Machine m = find_machine();
+  EXPECT_GE(m.cores, 1);
+  EXPECT_GE(m.numa_nodes, 1);
+  EXPECT_GT(m.memory_bytes, int64_t{64} << 20);
+  EXPECT_FALSE(m.arch.empty());
+}
+
+#if defined(__x86_64__)
+TEST(Machine, AgreesWithTheCompilersOwnQuestion) {
+  const Machine m = find_machine();
+  EXPECT_EQ(m.has("avx2"), __builtin_cpu_supports("avx2") != 0);
+  EXPECT_EQ(m.has("avx512f"), __builtin_cpu_supports("avx512f") != 0);
+  EXPECT_EQ(m.has("avx512_vnni"), __builtin_cpu_supports("avx512vnni") != 0);
+}
+#endif
+
+TEST(Machine, JsonEscapesWhatTheFirmwareSays) {
+  Machine m;
+  m.model = "a \"fast\" \\ one\t";
+  EXPECT_NE(to_json(m).find(R"("model": "a \"fast\" \\ one\u0009")"), std::string::npos) << to_json(m);
+}
+
+TEST(Machine, TextSaysWhenNoGpuIsThere) {
+  EXPECT_NE(to_text(Machine{}).find("none found"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace hayate
