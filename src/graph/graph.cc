@@ -1,0 +1,102 @@
+#include "graph/graph.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <set>
+
+namespace hayate {
+namespace {
+
+std::string attribute_text(const Attribute& attribute) {
+  return std::visit(
+      [](const auto& value) -> std::string {
+        using T = std::decay_t<decltype(value)>;
+        if constexpr (std::is_same_v<T, Tensor>) return fmt::format("{} {}", type_name(value.type()), shape_text(value.shape()));
+        else if constexpr (std::is_same_v<T, std::shared_ptr<const Graph>>) return fmt::format("{{{} nodes}}", value->nodes.size());
+        else if constexpr (std::is_same_v<T, std::string>) return fmt::format("\"{}\"", value);
+        else if constexpr (std::is_arithmetic_v<T>) return fmt::format("{}", value);
+        else if (value.size() > 16) return fmt::format("[{} values]", value.size());
+        else return fmt::format("[{}]", fmt::join(value, ", "));
+      },
+      attribute);
+}
+
+}  // namespace
+
+std::string ValueInfo::text() const {
+  std::string out = fmt::format("{} {}", name, type_name(type));
+  if (!has_shape) return out + " [any rank]";
+  std::vector<std::string> extents;
+  for (const Dim& dim : dims) extents.push_back(dim.fixed() ? fmt::format("{}", dim.value) : dim.symbol.empty() ? "?" : dim.symbol);
+  return fmt::format("{} [{}]", out, fmt::join(extents, ", "));
+}
+
+std::string Node::where() const { return fmt::format("node '{}' ({}{}{})", name, domain, domain.empty() ? "" : ".", op); }
+
+int64_t Graph::parameter_count() const {
+  int64_t count = 0;
+  for (const auto& [name, tensor] : constants) count += tensor.count();
+  return count;
+}
+
+std::string Graph::text() const {
+  std::string out;
+  for (const ValueInfo& input : inputs) out += "input " + input.text() + "\n";
+  for (const auto& [name, tensor] : constants)
+    out += fmt::format("constant {} {} {}\n", name, type_name(tensor.type()), shape_text(tensor.shape()));
+  for (const Node& node : nodes) {
+    out += fmt::format("{} = {}{}{}({})", fmt::join(node.outputs, ", "), node.domain, node.domain.empty() ? "" : ".", node.op,
+                       fmt::join(node.inputs, ", "));
+    for (const auto& [key, value] : node.attributes) out += fmt::format(" {}={}", key, attribute_text(value));
+    out += "\n";
+  }
+  for (const ValueInfo& output : outputs) out += "output " + output.text() + "\n";
+  return out;
+}
+
+namespace {
+
+using Names = std::set<std::string, std::less<>>;
+
+Result<bool> verify_within(const Graph& graph, Names made, const std::string& source) {
+  const auto bad = [&](const std::string& where, std::string what) {
+    return Error{Code::kInvalidArgument, source + (where.empty() ? "" : ": " + where), std::move(what)};
+  };
+  for (const auto& [name, tensor] : graph.constants) made.insert(name);
+  for (const ValueInfo& input : graph.inputs)
+    if (!made.insert(input.name).second) return bad("", fmt::format("input '{}' is defined twice", input.name));
+  for (const Node& node : graph.nodes) {
+    for (const std::string& name : node.inputs)
+      if (!name.empty() && made.count(name) == 0)
+        return bad(node.where(), fmt::format("reads value '{}', which nothing before it makes", name));
+    for (const auto& [key, value] : node.attributes)
+      if (const auto* subgraph = std::get_if<std::shared_ptr<const Graph>>(&value)) {
+        const Result<bool> inner = verify_within(**subgraph, made, source + ": " + node.where());
+        if (!inner.ok()) return inner.error();
+      }
+    for (const std::string& name : node.outputs)
+      if (!name.empty() && !made.insert(name).second)
+        return bad(node.where(), fmt::format("makes value '{}', which exists already", name));
+  }
+  if (graph.outputs.empty()) return bad("", "the graph has no outputs");
+  for (const ValueInfo& output : graph.outputs)
+    if (made.count(output.name) == 0) return bad("", fmt::format("output '{}' is made by no node", output.name));
+  return true;
+}
+
+}  // namespace
+
+Result<bool> verify(const Graph& graph) { return verify_within(graph, {}, graph.source); }
+
+const std::string& Node::input(size_t i) const {
+  static const std::string kNone;
+  return i < inputs.size() ? inputs[i] : kNone;
+}
+
+const Tensor* Graph::constant(const std::string& name) const {
+  const auto it = constants.find(name);
+  return it == constants.end() ? nullptr : &it->second;
+}
+
+}  // namespace hayate

@@ -1,0 +1,78 @@
+// The IR: a graph of nodes over named values, as the file says it. Nodes stand in an order in which they can run.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace hayate {
+
+// One extent of a declared shape: fixed (value >= 0), or symbolic with the file's name for it ("N"; may be empty).
+struct Dim {
+  int64_t value = -1;
+  std::string symbol;
+
+  bool fixed() const { return value >= 0; }
+};
+
+// What a graph promises of an input or output. Without `has_shape` even the rank is open.
+struct ValueInfo {
+  std::string name;
+  Type type = Type::kFloat32;
+  bool has_shape = false;
+  std::vector<Dim> dims;
+
+  std::string text() const;  // "input float32 [N, 40]"
+};
+
+struct Graph;
+
+// A subgraph (of If, Loop, Scan) reads the values around it by name.
+using Attribute = std::variant<int64_t, float, std::string, Tensor, std::vector<int64_t>, std::vector<float>,
+                               std::vector<std::string>, std::shared_ptr<const Graph>>;
+
+struct Node {
+  std::string name;    // as the file has it, or "Op_7" by position
+  std::string domain;  // empty for ai.onnx
+  std::string op;
+  std::vector<std::string> inputs;   // empty: an optional input left out
+  std::vector<std::string> outputs;  // empty: an output nobody asked for
+  std::map<std::string, Attribute> attributes;
+
+  std::string where() const;  // "node 'fc1' (Gemm)"
+  bool is(std::string_view of_op) const { return domain.empty() && op == of_op; }
+  const std::string& input(size_t i) const;  // empty where left out
+  std::shared_ptr<const Graph> subgraph(const std::string& key) const { return get(key, std::shared_ptr<const Graph>()); }
+  // The attribute if it is there with that type, else the fallback.
+  template <typename T>
+  T get(const std::string& key, T fallback) const {
+    const auto it = attributes.find(key);
+    if (it == attributes.end()) return fallback;
+    const T* value = std::get_if<T>(&it->second);
+    return value == nullptr ? fallback : *value;
+  }
+};
+
+struct Graph {
+  std::string source;  // the file, for errors
+  int64_t opset = 0;   // of ai.onnx
+  std::vector<ValueInfo> inputs, outputs;
+  std::map<std::string, Tensor> constants;
+  std::vector<Node> nodes;
+
+  int64_t parameter_count() const;
+  const Tensor* constant(const std::string& name) const;  // null where `name` is none
+  std::string text() const;  // one line per input, constant, node and output
+};
+
+// What every later station relies on: each value is made exactly once and before it is read, each output is made.
+// Subgraphs are checked with the values that surround them.
+Result<bool> verify(const Graph& graph);
+
+}  // namespace hayate

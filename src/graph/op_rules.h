@@ -1,0 +1,17 @@
+// The groups of shape rules, one file each; op_table.cc gathers them.
+#pragma once
+
+#include <vector>
+
+#include "graph/op_table.h"
+
+namespace hayate {
+
+void add_elementwise_rules(std::vector<OpEntry>* table);
+void add_layout_rules(std::vector<OpEntry>* table);
+void add_dense_rules(std::vector<OpEntry>* table);
+void add_window_rules(std::vector<OpEntry>* table);
+void add_recurrent_rules(std::vector<OpEntry>* table);
+void add_reduce_rules(std::vector<OpEntry>* table);
+
+}  // namespace hayate

@@ -1,0 +1,83 @@
+#include "graph/op_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "graph/op_rules.h"
+
+namespace hayate {
+
+std::string TensorType::text() const { return fmt::format("{} {}", type_name(type), shape_text(shape)); }
+
+Result<std::optional<std::vector<int64_t>>> ShapeContext::integers(size_t i) const {
+  if (!has(i)) return std::optional<std::vector<int64_t>>();
+  if (known(i) == nullptr)
+    return error(fmt::format("input '{}' decides a shape but is not known before the run; bind what it depends on with "
+                             "--set NAME=VALUE or --shape NAME:D1,D2",
+                             node.input(i)),
+                 Code::kUnsupported);
+  if (rank(i) > 1) return error(fmt::format("input '{}' must be a list of integers, it is {}", node.input(i), types_[i]->text()));
+  return std::optional<std::vector<int64_t>>(to_int64s(*known(i)));
+}
+
+const std::vector<OpEntry>& op_table() {
+  static const std::vector<OpEntry> kTable = [] {
+    std::vector<OpEntry> table;
+    add_elementwise_rules(&table);
+    add_layout_rules(&table);
+    add_dense_rules(&table);
+    add_window_rules(&table);
+    add_recurrent_rules(&table);
+    add_reduce_rules(&table);
+    std::sort(table.begin(), table.end(), [](const OpEntry& a, const OpEntry& b) {
+      return std::pair(a.domain, a.op) < std::pair(b.domain, b.op);
+    });
+    return table;
+  }();
+  return kTable;
+}
+
+const OpEntry* find_op(std::string_view domain, std::string_view op) {
+  const auto& table = op_table();
+  const auto it = std::lower_bound(table.begin(), table.end(), std::pair(domain, op), [](const OpEntry& entry, const auto& key) {
+    return std::pair(entry.domain, entry.op) < key;
+  });
+  return it != table.end() && it->domain == domain && it->op == op ? &*it : nullptr;
+}
+
+Result<Types> output_types(const ShapeContext& context) {
+  const OpEntry* entry = find_op(context.node.domain, context.node.op);
+  if (entry == nullptr)
+    return context.error(fmt::format("operator {}{}{} is not supported (opset {}); --backend onnxruntime may run it",
+                                     context.node.domain, context.node.domain.empty() ? "" : ".", context.node.op, context.opset),
+                         Code::kUnsupported);
+  if (context.input_count() > entry->inputs_max)
+    return context.error(fmt::format("takes at most {} inputs, {} are given", entry->inputs_max, context.input_count()));
+  for (size_t i = 0; i < entry->inputs_min; ++i)
+    if (!context.has(i)) return context.error(fmt::format("needs at least {} inputs, input {} is missing", entry->inputs_min, i));
+  Result<Types> types = entry->rule(context);
+  if (!types.ok()) return types;
+  if (types.value().size() < context.node.outputs.size())
+    return context.error(fmt::format("gives at most {} outputs, {} are asked for", types.value().size(), context.node.outputs.size()));
+  for (const TensorType& type : types.value())
+    if (const Result<int64_t> count = checked_count(type.shape); !count.ok()) return context.error(count.error().what, count.error().code);
+  return types;
+}
+
+std::optional<Shape> broadcast(const Shape& a, const Shape& b) {
+  Shape out(std::max(a.size(), b.size()), 1);
+  for (size_t i = 0; i < out.size(); ++i) {
+    const int64_t x = i < a.size() ? a[a.size() - 1 - i] : 1, y = i < b.size() ? b[b.size() - 1 - i] : 1;
+    if (x != y && x != 1 && y != 1) return std::nullopt;
+    out[out.size() - 1 - i] = x == 1 ? y : x;
+  }
+  return out;
+}
+
+std::optional<int64_t> normal_axis(int64_t axis, int64_t rank) {
+  if (axis < -rank || axis >= rank) return std::nullopt;
+  return axis < 0 ? axis + rank : axis;
+}
+
+}  // namespace hayate

@@ -1,0 +1,146 @@
+// Vector kernels for float32, one set per instruction set, chosen at run time. Free functions on primitive arguments:
+// nothing here allocates, locks, throws or knows a graph. Pointers need no alignment unless said; buffers do not
+// overlap unless said. Each function has its plain twin (plain.cc, the set `Isa::kPlain`), against which it is swept.
+//
+// Order of sums: a row's bits depend on k and n alone, never on the number of rows, on tiles or on neighbours.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace hayate::kernels {
+
+enum class Isa : uint8_t { kPlain, kSse4, kAvx2, kAvx512, kNeon };
+
+const char* isa_name(Isa isa);                       // "plain", "sse4", "avx2", "avx512", "neon"
+std::optional<Isa> isa_from_name(std::string_view name);
+std::vector<Isa> supported_isas();                   // what this processor runs, best first; kPlain last
+
+enum class Unary : uint8_t {
+  kNone, kRelu, kLeakyRelu, kSigmoid, kTanh, kGelu, kGeluTanh, kSilu, kElu, kHardSigmoid, kHardSwish, kSoftplus, kClip,
+  kNeg, kAbs, kSqrt, kRsqrt, kReciprocal, kExp, kLog, kErf, kSquare, kFloor, kCeil
+};
+// A unary function with its parameters: LeakyRelu and Elu read alpha; HardSigmoid alpha, beta; Clip lowest = alpha,
+// highest = beta. NaN stays NaN in all of them.
+struct Activation {
+  Unary op = Unary::kNone;
+  float alpha = 0, beta = 0;
+};
+
+enum class Binary : uint8_t { kAdd, kSub, kMul, kDiv, kMin, kMax, kPow };
+enum class Reduce : uint8_t { kSum, kMean, kMax, kMin, kProd, kSumSquare, kL2 };
+
+// y(r, 0..n) = act(start(r) + sum over k of x(r, k) * w(k, 0..n)), for rows r in 0..m.
+// Row r = (i, j) with i = r / inner, j = r % inner. x(r, .) is `segments` runs of `segment_length` consecutive floats, run s
+// starting at x + i * x_outer + j * x_inner + segment_offsets[s]; k = segments * segment_length. So a dense layer has one
+// segment, and a convolution over channels-last images has one per kernel row: no im2col.
+// start(r) is start + r * start_stride where start is given, else bias (n floats) where given, else 0.
+struct Dense {
+  int64_t m = 0, n = 0, k = 0;
+  const float* x = nullptr;
+  int64_t inner = 1, x_outer = 0, x_inner = 0;
+  int64_t segments = 1, segment_length = 0;
+  const int64_t* segment_offsets = nullptr;  // `segments` of them; null: one segment at 0
+  const float* packed = nullptr;             // made by the same set's dense_pack
+  const float* bias = nullptr;
+  const float* start = nullptr;
+  int64_t start_stride = 0;
+  float* y = nullptr;                        // row (i, j) at y + i * y_outer + j * y_inner
+  int64_t y_outer = 0, y_inner = 0;
+  Activation activation;
+};
+
+// y[b] = act(alpha * a[b] * b[b]) for `batch` matrices: a [m, k] rows a_row apart, b [k, n] rows b_row apart (columns
+// consecutive), y [m, n] rows y_row apart; the matrices a_batch, b_batch, y_batch apart (0: shared).
+struct MatMul {
+  int64_t batch = 1, m = 0, n = 0, k = 0;
+  const float *a = nullptr, *b = nullptr;
+  float* y = nullptr;
+  int64_t a_row = 0, b_row = 0, y_row = 0, a_batch = 0, b_batch = 0, y_batch = 0;
+  float alpha = 1;
+  Activation activation;
+};
+
+// y(r, i) = act(a(r, i) op b(r, i)) over rows x n; a(r, i) = a[r * a_row + i * a_step], a_step 0 or 1; b alike; y rows y_row apart.
+struct BinaryArgs {
+  int64_t rows = 1, n = 0;
+  const float *a = nullptr, *b = nullptr;
+  float* y = nullptr;  // may be a or b
+  int64_t a_row = 0, b_row = 0, y_row = 0;
+  int64_t a_step = 1, b_step = 1;
+  Activation activation;
+};
+
+// Max or average over windows of a channels-last image [images, height, width, channels], rows of y likewise.
+struct Pool {
+  int64_t images = 0, height = 0, width = 0, channels = 0, out_height = 0, out_width = 0;
+  int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1, dilation_w = 1;
+  bool average = false;            // else max
+  bool count_include_pad = false;  // average only
+  const float* x = nullptr;
+  float* y = nullptr;
+};
+
+// Depthwise convolution, channels last, x already padded: y(i, p, q, c) = act(bias[c] + sum x(i, p*sh + a*dh, q*sw + b*dw, c) * w[a][b][c]).
+struct Depthwise {
+  int64_t images = 0, height = 0, width = 0, channels = 0, out_height = 0, out_width = 0;
+  int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+  const float *x = nullptr, *w = nullptr, *bias = nullptr;  // w [kernel_h, kernel_w, channels]
+  float* y = nullptr;
+  Activation activation;
+};
+
+// One step of an LSTM for m rows: gates [m, 4 * hidden] hold the sums of i, o, f, c (ONNX's order) before activation;
+// c = sigmoid(f) * c + sigmoid(i) * tanh(c~); h = sigmoid(o) * tanh(c). c [m, hidden] is read and written.
+struct LstmCell {
+  int64_t m = 0, hidden = 0;
+  const float* gates = nullptr;
+  int64_t gates_row = 0;
+  float* c = nullptr;
+  int64_t c_row = 0;
+  float* h = nullptr;  // may not be read by anyone else meanwhile
+  int64_t h_row = 0;
+};
+
+// One step of a GRU for m rows. x [m, 3 * hidden]: sums from the input of z, r, h~ with both biases of z and r and the input
+// bias of h~. r [m, 3 * hidden]: sums from the previous h of z, r, h~ (h~ with its recurrent bias: linear_before_reset = 1).
+// h' = (1 - z) * tanh(x_h + r * r_h) + z * h.
+struct GruCell {
+  int64_t m = 0, hidden = 0;
+  const float *x = nullptr, *r = nullptr;
+  int64_t x_row = 0, r_row = 0;
+  const float* h_before = nullptr;
+  int64_t h_before_row = 0;
+  float* h = nullptr;  // may be h_before
+  int64_t h_row = 0;
+};
+
+// The functions of one instruction set.
+struct Set {
+  Isa isa;
+  // Floats that the packed form of w [k, n] takes.
+  int64_t (*dense_packed_size)(int64_t k, int64_t n);
+  // Packs w(k, n) = w[k * k_stride + n * n_stride] into 64-byte aligned `packed`.
+  void (*dense_pack)(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride, float* packed);
+  void (*dense)(const Dense& args);
+  void (*matmul)(const MatMul& args);
+  void (*unary)(Activation op, const float* x, float* y, int64_t n);  // x may be y
+  void (*binary)(Binary op, const BinaryArgs& args);
+  void (*softmax)(const float* x, float* y, int64_t rows, int64_t n, bool log);  // over consecutive n; x may be y
+  // y = (x - mean) / sqrt(variance + epsilon) * scale + bias over consecutive n; scale, bias [n] or null; x may be y.
+  void (*layer_norm)(const float* x, const float* scale, const float* bias, float epsilon, float* y, int64_t rows, int64_t n);
+  // y [outer, inner] from x [outer, middle, inner].
+  void (*reduce)(Reduce op, const float* x, float* y, int64_t outer, int64_t middle, int64_t inner);
+  void (*pool)(const Pool& args);
+  void (*depthwise)(const Depthwise& args);
+  void (*lstm_cell)(const LstmCell& args);
+  void (*gru_cell)(const GruCell& args);
+};
+
+// Requires: isa is among supported_isas().
+const Set& set_for(Isa isa);
+
+}  // namespace hayate::kernels

@@ -1,0 +1,112 @@
+#include "tensor/tensor.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <new>
+
+namespace hayate {
+
+const char* type_name(Type type) {
+  static constexpr const char* kNames[] = {"float32", "float64", "float16", "bfloat16", "int8",  "uint8", "int16",
+                                           "uint16",  "int32",   "uint32",  "int64",    "uint64", "bool"};
+  return kNames[static_cast<int>(type)];
+}
+
+size_t type_size(Type type) {
+  static constexpr uint8_t kSizes[] = {4, 8, 2, 2, 1, 1, 2, 2, 4, 4, 8, 8, 1};
+  return kSizes[static_cast<int>(type)];
+}
+
+std::string shape_text(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+Result<int64_t> checked_count(const Shape& shape) {
+  constexpr int64_t kElementsMax = int64_t{1} << 37;  // 2^40 bytes of the widest type
+  int64_t count = 1;
+  for (const int64_t extent : shape) {
+    if (extent < 0) return Error{Code::kInvalidArgument, "", fmt::format("shape {} has a negative extent", shape_text(shape))};
+    if (extent != 0 && count > kElementsMax / extent)
+      return Error{Code::kResourceExhausted, "", fmt::format("shape {} is larger than 2^37 elements", shape_text(shape))};
+    count *= extent;
+  }
+  return count;
+}
+
+namespace {
+
+int64_t count_of(const Shape& shape) {
+  const Result<int64_t> count = checked_count(shape);
+  assert(count.ok());
+  return count.value();
+}
+
+}  // namespace
+
+Tensor::Tensor(Type type, Shape shape) : type_(type), shape_(std::move(shape)), count_(count_of(shape_)) {
+  const size_t size = (byte_count() + 63) / 64 * 64;
+  bytes_.reset(static_cast<std::byte*>(::operator new(size == 0 ? 64 : size, std::align_val_t{64})),
+               [](std::byte* bytes) { ::operator delete(bytes, std::align_val_t{64}); });
+  std::memset(bytes_.get(), 0, size);
+}
+
+Tensor::Tensor(Type type, Shape shape, std::byte* memory)
+    : type_(type), shape_(std::move(shape)), count_(count_of(shape_)), bytes_(memory, [](std::byte*) {}) {}
+
+Tensor Tensor::reshaped(Shape shape) const {
+  Tensor other = *this;
+  assert(count_of(shape) == count_);
+  other.shape_ = std::move(shape);
+  return other;
+}
+
+namespace {
+
+template <typename Out>
+std::vector<Out> converted(const Tensor& tensor) {
+  std::vector<Out> out(static_cast<size_t>(tensor.count()));
+  const bool visited = visit_type(tensor.type(), [&]<typename T>() {
+    for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<Out>(tensor.data<T>()[i]);
+  });
+  if (visited) return out;
+  const auto* bits = reinterpret_cast<const uint16_t*>(tensor.bytes());
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = static_cast<Out>(tensor.type() == Type::kFloat16 ? float_from_half(bits[i]) : float_from_bfloat(bits[i]));
+  return out;
+}
+
+}  // namespace
+
+std::vector<int64_t> to_int64s(const Tensor& tensor) { return converted<int64_t>(tensor); }
+std::vector<double> to_doubles(const Tensor& tensor) { return converted<double>(tensor); }
+
+float float_from_bfloat(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+
+float float_from_half(uint16_t bits) {
+  const uint32_t sign = (bits & 0x8000u) << 16, exponent = bits >> 10 & 31, fraction = bits & 0x3ffu;
+  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13);
+  if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
+  const float value = std::ldexp(static_cast<float>(fraction), -24);
+  return sign != 0 ? -value : value;
+}
+
+uint16_t bfloat_from_float(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if (std::isnan(value)) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);  // to nearest, ties to even
+}
+
+uint16_t half_from_float(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value), sign = bits >> 16 & 0x8000u;
+  const float magnitude = std::fabs(value);
+  if (std::isnan(value)) return static_cast<uint16_t>(sign | 0x7e00);
+  if (magnitude >= 65520.0f) return static_cast<uint16_t>(sign | 0x7c00);  // rounds past the largest finite half
+  if (magnitude < 0x1p-14f)  // subnormal: multiples of 2^-24
+    return static_cast<uint16_t>(sign | static_cast<uint32_t>(std::nearbyint(std::ldexp(magnitude, 24))));
+  const uint32_t rounded = (bits & 0x7fffffffu) + 0xfff + (bits >> 13 & 1);
+  return static_cast<uint16_t>(sign | (rounded - (112u << 23)) >> 13);
+}
+
+}  // namespace hayate
