@@ -1,0 +1,151 @@
+#include <cmath>
+#include <limits>
+
+#include "eval/kernel.h"
+#include "kernels/reference/loops.h"
+
+namespace hayate {
+namespace {
+
+namespace ref = kernels::reference;
+
+// Calls f.operator()<T>() for float32 or float64 (the rules let nothing else through).
+template <typename F>
+Result<bool> on_floats(Type type, F&& f) {
+  if (type == Type::kFloat32) f.template operator()<float>();
+  else f.template operator()<double>();
+  return true;
+}
+
+Result<bool> gemm(const KernelContext& c) {
+  const Tensor &a = *c.inputs[0], &b = *c.inputs[1];
+  Tensor& y = *c.outputs[0];
+  const bool ta = c.node.get<int64_t>("transA", 0) != 0, tb = c.node.get<int64_t>("transB", 0) != 0;
+  const int64_t m = y.shape()[0], n = y.shape()[1], k = a.shape()[!ta];
+  const Tensor* bias = c.input(2);
+  const ref::Extents strides = bias == nullptr ? ref::Extents{0, 0} : ref::broadcast_strides(bias->shape(), y.shape());
+  return on_floats(y.type(), [&]<typename T>() {
+    ref::gemm<T>(m, n, k, static_cast<double>(c.node.get<float>("alpha", 1)), a.data<T>(), ta ? 1 : k, ta ? m : 1, b.data<T>(), tb ? 1 : n, tb ? k : 1,
+                 static_cast<double>(c.node.get<float>("beta", 1)), bias == nullptr ? nullptr : bias->data<T>(), strides[0], strides[1], y.data<T>());
+  });
+}
+
+Result<bool> matmul(const KernelContext& c) {
+  Shape a = c.inputs[0]->shape(), b = c.inputs[1]->shape();
+  if (a.size() == 1) a.insert(a.begin(), 1);
+  if (b.size() == 1) b.push_back(1);
+  const int64_t m = a[a.size() - 2], k = a.back(), n = b.back();
+  const Shape a_batch(a.begin(), a.end() - 2), b_batch(b.begin(), b.end() - 2), batch = *broadcast(a_batch, b_batch);
+  const ref::Extents strides[2] = {ref::broadcast_strides(a_batch, batch), ref::broadcast_strides(b_batch, batch)};
+  return on_floats(c.outputs[0]->type(), [&]<typename T>() {
+    ref::for_each_element(batch, strides, [&](int64_t i, const int64_t* at) {
+      ref::gemm<T>(m, n, k, 1, c.inputs[0]->data<T>() + at[0] * m * k, k, 1, c.inputs[1]->data<T>() + at[1] * k * n, n, 1, 0, nullptr, 0, 0,
+                   c.outputs[0]->data<T>() + i * m * n);
+    });
+  });
+}
+
+// Softmax of `n` values that lie `step` apart.
+template <typename T>
+void softmax_row(const T* x, T* y, int64_t n, int64_t step, bool log) {
+  double highest = -std::numeric_limits<double>::infinity(), sum = 0;
+  for (int64_t i = 0; i < n; ++i) highest = std::fmax(highest, static_cast<double>(x[i * step]));
+  for (int64_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(x[i * step]) - highest);
+  for (int64_t i = 0; i < n; ++i) {
+    const double shifted = static_cast<double>(x[i * step]) - highest;
+    y[i * step] = static_cast<T>(log ? shifted - std::log(sum) : std::exp(shifted) / sum);
+  }
+}
+
+Result<bool> softmax(const KernelContext& c, bool log) {
+  const Tensor& x = *c.inputs[0];
+  if (x.count() == 0) return true;
+  const int64_t rank = std::max(1, x.rank()), axis = *normal_axis(c.node.get<int64_t>("axis", c.opset < 13 ? 1 : -1), rank);
+  int64_t middle = x.rank() == 0 ? 1 : x.shape()[axis], inner = 1;
+  for (int64_t i = axis + 1; i < x.rank(); ++i) (c.opset < 13 ? middle : inner) *= x.shape()[i];  // before 13 all axes behind are one
+  return on_floats(x.type(), [&]<typename T>() {
+    for (int64_t i = 0; i < x.count() / middle; ++i) {
+      const int64_t start = i / inner * middle * inner + i % inner;
+      softmax_row(x.data<T>() + start, c.outputs[0]->data<T>() + start, middle, inner, log);
+    }
+  });
+}
+
+struct Moments {
+  double mean, variance;
+};
+template <typename T>
+Moments moments(const T* x, int64_t n) {
+  double sum = 0, squares = 0;
+  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]);
+  const double mean = sum / static_cast<double>(n);
+  for (int64_t i = 0; i < n; ++i) squares += (static_cast<double>(x[i]) - mean) * (static_cast<double>(x[i]) - mean);
+  return {mean, squares / static_cast<double>(n)};
+}
+
+Result<bool> layer_norm(const KernelContext& c) {
+  const Tensor& x = *c.inputs[0];
+  if (x.count() == 0) return true;
+  const int64_t axis = *normal_axis(c.node.get<int64_t>("axis", -1), x.rank());
+  const Shape normalized(x.shape().begin() + axis, x.shape().end());
+  const int64_t n = ref::product(normalized);
+  const double epsilon = static_cast<double>(c.node.get<float>("epsilon", 1e-5f));
+  const Tensor *scale = c.inputs[1], *bias = c.input(2);
+  const ref::Extents strides[2] = {ref::broadcast_strides(scale->shape(), normalized), ref::broadcast_strides(bias == nullptr ? Shape{} : bias->shape(), normalized)};
+  return on_floats(x.type(), [&]<typename T>() {
+    for (int64_t row = 0; row < x.count() / n; ++row) {
+      const T* from = x.data<T>() + row * n;
+      const Moments m = moments(from, n);
+      const double inverse = 1.0 / std::sqrt(m.variance + epsilon);
+      if (c.output(1) != nullptr) c.output(1)->data<T>()[row] = static_cast<T>(m.mean);
+      if (c.output(2) != nullptr) c.output(2)->data<T>()[row] = static_cast<T>(inverse);
+      if (c.output(0) == nullptr) continue;
+      ref::for_each_element(normalized, strides, [&](int64_t i, const int64_t* at) {
+        const double shift = bias == nullptr ? 0.0 : static_cast<double>(bias->data<T>()[at[1]]);
+        c.output(0)->data<T>()[row * n + i] = static_cast<T>((static_cast<double>(from[i]) - m.mean) * inverse * static_cast<double>(scale->data<T>()[at[0]]) + shift);
+      });
+    }
+  });
+}
+
+// One value per channel (axis 1) of x: y = (x - mean) / sqrt(variance + epsilon) * scale + bias.
+template <typename MeanOf>
+Result<bool> channel_norm(const KernelContext& c, MeanOf&& moments_of) {
+  const Tensor& x = *c.inputs[0];
+  if (x.count() == 0) return true;
+  const int64_t channels = x.rank() < 2 ? 1 : x.shape()[1], plane = x.count() / (x.shape()[0] * channels);
+  const double epsilon = static_cast<double>(c.node.get<float>("epsilon", 1e-5f));
+  return on_floats(x.type(), [&]<typename T>() {
+    for (int64_t i = 0; i < x.shape()[0] * channels; ++i) {
+      const int64_t ch = i % channels;
+      const Moments m = moments_of.template operator()<T>(x.data<T>() + i * plane, plane, ch);
+      const double scale = static_cast<double>(c.inputs[1]->data<T>()[ch]) / std::sqrt(m.variance + epsilon), bias = static_cast<double>(c.inputs[2]->data<T>()[ch]);
+      for (int64_t k = 0; k < plane; ++k)
+        c.outputs[0]->data<T>()[i * plane + k] = static_cast<T>((static_cast<double>(x.data<T>()[i * plane + k]) - m.mean) * scale + bias);
+    }
+  });
+}
+
+Result<bool> batch_norm(const KernelContext& c) {
+  return channel_norm(c, [&]<typename T>(const T*, int64_t, int64_t ch) {
+    return Moments{static_cast<double>(c.inputs[3]->data<T>()[ch]), static_cast<double>(c.inputs[4]->data<T>()[ch])};
+  });
+}
+
+Result<bool> instance_norm(const KernelContext& c) {
+  return channel_norm(c, []<typename T>(const T* x, int64_t n, int64_t) { return moments(x, n); });
+}
+
+}  // namespace
+
+void add_dense_kernels(std::vector<KernelEntry>* table) {
+  table->push_back({"", "Gemm", gemm});
+  table->push_back({"", "MatMul", matmul});
+  table->push_back({"", "Softmax", [](const KernelContext& c) { return softmax(c, false); }});
+  table->push_back({"", "LogSoftmax", [](const KernelContext& c) { return softmax(c, true); }});
+  table->push_back({"", "LayerNormalization", layer_norm});
+  table->push_back({"", "BatchNormalization", batch_norm});
+  table->push_back({"", "InstanceNormalization", instance_norm});
+}
+
+}  // namespace hayate
