@@ -58,8 +58,12 @@ Result<bool> regressor(const KernelContext& c) {
     raw_sums(trees.value(), *c.inputs[0], y.data<double>(), nullptr);
     return true;
   }
-  raw_sums(trees.value(), *c.inputs[0], y.data<float>(), nullptr);
+  std::vector<uint8_t> touched(y.count());
+  raw_sums(trees.value(), *c.inputs[0], y.data<float>(), touched.data());
   const int64_t n = trees.value().outputs;
+  // Of several targets one that no leaf touched is 0 in ONNX Runtime, its base value notwithstanding.
+  for (int64_t i = 0; n > 1 && i < y.count(); ++i)
+    if (touched[i] == 0) y.data<float>()[i] = 0;
   // Of a single target ONNX Runtime applies PROBIT alone.
   if (n == 1 && transform.value() != kernels::PostTransform::kProbit) return true;
   for (int64_t r = 0; r < row_count(*c.inputs[0]); ++r) kernels::apply_post_transform(transform.value(), {y.data<float>() + r * n, static_cast<size_t>(n)});

@@ -128,41 +128,35 @@ int64_t binary_label(const Classifier& c, S decisive) {
   return c.labels[positive ? 1 : 0];
 }
 
-// Only one class was scored: the other one's value is made up. Whether as the opposite probability or the opposite
-// margin depends on the signs of the weights.
+// Only the first class was scored: the second one's value is made up. Whether as the opposite probability or the opposite
+// margin depends on the signs of the weights. (PROBIT leaves the second value undefined in ONNX Runtime: 0 here.)
 template <typename S>
-void expand_single(const Classifier& c, S score, bool complete, std::span<float> z) {
-  if (c.transform == PostTransform::kProbit || !complete) {
-    z[0] = c.transform == PostTransform::kProbit ? probit(static_cast<float>(score)) : static_cast<float>(score);
-    return;
-  }
-  z[1] = static_cast<float>(score);
-  if (c.weights_all_positive && c.one_weighted_class) z[0] = static_cast<float>(1 - score);
-  else if (c.transform == PostTransform::kLogistic) z[1] = logistic(static_cast<float>(score)), z[0] = logistic(static_cast<float>(-score));
-  else z[0] = static_cast<float>(-score);
+void expand_single(const Classifier& c, S score, std::span<float> z) {
+  const float value = static_cast<float>(score);
+  if (c.transform == PostTransform::kProbit) z[0] = probit(value), z[1] = 0;
+  else if (!c.one_weighted_class && !c.base.empty()) z[0] = value, z[1] = 0;
+  else if (c.transform == PostTransform::kLogistic) z[0] = logistic(-value), z[1] = logistic(value);
+  else z[0] = c.weights_all_positive && c.one_weighted_class ? static_cast<float>(1 - score) : -value, z[1] = value;
 }
 
+// As ONNX Runtime has it: of two base values the second replaces the second score, and what no leaf touched is written
+// as 0 whatever was added to it.
 template <typename S>
 int64_t classify_two(const Classifier& c, std::span<S> scores, std::span<uint8_t> touched, std::span<float> z) {
-  bool single = false;
-  if (c.base.size() == 2 && touched[1] != 0) {
+  const bool second = touched[1] != 0, two_bases = c.base.size() == 2;
+  if (two_bases && second) {
     scores[1] = static_cast<S>(c.base[1]) + scores[0];
     scores[0] = -scores[1];
-  } else if (c.base.size() == 2) {
-    scores[1] += static_cast<S>(c.base[1]);
+  } else if (!c.base.empty()) {
     scores[0] += static_cast<S>(c.base[0]);
-  } else {
-    if (c.base.size() == 1) scores[0] += static_cast<S>(c.base[0]);
-    single = touched[1] == 0;
   }
-  const S decisive = touched[1] != 0 ? scores[1] : touched[0] != 0 ? scores[0] : S{0};
+  const S decisive = second ? scores[1] : touched[0] != 0 ? scores[0] : S{0};
   const int64_t label = binary_label(c, decisive);
-  if (single) {
-    // Without base values the second value is always made up; with one only where the leaves name a single class.
-    expand_single(c, scores[0], c.base.empty() || c.one_weighted_class, z);
+  if (!second && !two_bases) {
+    expand_single(c, scores[0], z);
     return label;
   }
-  z[0] = static_cast<float>(scores[0]), z[1] = static_cast<float>(scores[1]);
+  for (const size_t k : {0, 1}) z[k] = touched[k] != 0 ? static_cast<float>(scores[k]) : 0.0f;
   apply_post_transform(c.transform, z);
   return label;
 }

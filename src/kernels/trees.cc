@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace hayate::kernels {
@@ -95,37 +96,13 @@ int64_t leaf_of(const Trees& t, int64_t node, const auto* x) {
   return node;
 }
 
-// Sums in S: float or double.
-template <typename S, typename In, typename Out>
-void evaluate_row(const Trees& t, const In* x, std::vector<S>* sums, std::vector<uint8_t>* spoken, Out* out) {
-  for (int64_t k = 0; k < t.outputs; ++k) (*sums)[k] = t.base_first && !t.base.empty() ? static_cast<S>(t.base[k]) : S{0};
-  std::fill(spoken->begin(), spoken->end(), uint8_t{0});
-  for (const int32_t root : t.roots) {
-    const int64_t leaf = leaf_of(t, root, x);
-    for (int32_t i = t.on_true[leaf]; i < t.on_false[leaf]; ++i) {
-      S& sum = (*sums)[t.weight_output[i]];
-      uint8_t& first = (*spoken)[t.weight_output[i]];
-      const S value = static_cast<S>(t.weight[i]);
-      if (t.aggregate == Aggregate::kMin) sum = first == 0 || value < sum ? value : sum;
-      else if (t.aggregate == Aggregate::kMax) sum = first == 0 || value > sum ? value : sum;
-      else sum += value;
-      first = 1;
-    }
-  }
-  for (int64_t k = 0; k < t.outputs; ++k) {
-    S sum = (*sums)[k];
-    if (t.aggregate == Aggregate::kAverage) sum /= static_cast<S>(t.divisor);
-    if (!t.base_first && !t.base.empty()) sum += static_cast<S>(t.base[k]);
-    out[k] = static_cast<Out>(sum);
-  }
-}
-
 template <typename S, typename In, typename Out>
 void evaluate_in(const Trees& t, const In* x, int64_t rows, Out* out, uint8_t* touched) {
   std::vector<S> sums(t.outputs);
   std::vector<uint8_t> spoken(t.outputs);
   for (int64_t r = 0; r < rows; ++r) {
-    evaluate_row<S>(t, x + r * t.features, &sums, &spoken, out + r * t.outputs);
+    sum_trees(t, x + r * t.features, sums.data(), spoken.data());
+    for (int64_t k = 0; k < t.outputs; ++k) out[r * t.outputs + k] = static_cast<Out>(finished_sum(t, k, sums[k]));
     if (touched != nullptr) std::copy(spoken.begin(), spoken.end(), touched + r * t.outputs);
   }
 }
@@ -148,6 +125,28 @@ bool goes_true(const Trees& t, int64_t node, double x) {
   }
   return false;
 }
+
+template <typename S, typename In>
+void sum_trees(const Trees& t, const In* x, S* sums, uint8_t* spoken) noexcept {
+  for (int64_t k = 0; k < t.outputs; ++k) sums[k] = t.base_first && !t.base.empty() ? static_cast<S>(t.base[k]) : S{0}, spoken[k] = 0;
+  for (const int32_t root : t.roots) {
+    const int64_t leaf = leaf_of(t, root, x);
+    for (int32_t i = t.on_true[leaf]; i < t.on_false[leaf]; ++i) {
+      S& sum = sums[t.weight_output[i]];
+      uint8_t& said = spoken[t.weight_output[i]];
+      const S value = static_cast<S>(t.weight[i]);
+      if (t.aggregate == Aggregate::kMin) sum = said == 0 || value < sum ? value : sum;
+      else if (t.aggregate == Aggregate::kMax) sum = said == 0 || value > sum ? value : sum;
+      else sum += value;
+      said = 1;
+    }
+  }
+}
+
+template void sum_trees<float, float>(const Trees&, const float*, float*, uint8_t*) noexcept;
+template void sum_trees<double, float>(const Trees&, const float*, double*, uint8_t*) noexcept;
+template void sum_trees<float, double>(const Trees&, const double*, float*, uint8_t*) noexcept;
+template void sum_trees<double, double>(const Trees&, const double*, double*, uint8_t*) noexcept;
 
 template <typename In, typename Out>
 void evaluate_trees(const Trees& t, const In* x, int64_t rows, Out* out, uint8_t* touched) {

@@ -70,4 +70,17 @@ bool goes_true(const Trees& trees, int64_t node, double x);
 template <typename In, typename Out>
 void evaluate_trees(const Trees& trees, const In* x, int64_t rows, Out* out, uint8_t* touched);
 
+// The sums of one row in S (float or double) without their end: `sums` and `spoken` hold one entry per output. Allocates
+// nothing.
+template <typename S, typename In>
+void sum_trees(const Trees& trees, const In* x, S* sums, uint8_t* spoken) noexcept;
+
+// What becomes of an output's sum at the end: the average, and the base where it comes last.
+template <typename S>
+S finished_sum(const Trees& trees, int64_t output, S sum) {
+  if (trees.aggregate == Aggregate::kAverage) sum /= static_cast<S>(trees.divisor);
+  if (!trees.base_first && !trees.base.empty()) sum += static_cast<S>(trees.base[output]);
+  return sum;
+}
+
 }  // namespace hayate::kernels

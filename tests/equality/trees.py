@@ -68,11 +68,15 @@ def difference(got, wanted):
     return f"{int(bad.sum())} of {bad.size} values, first at {at}: {got[at]!r}, library {wanted[at]!r}"
 
 
+def moved(wanted):
+    return any(value.size < 8 or np.unique(value, axis=0).shape[0] > 1 for value in wanted.values())
+
+
 def compare(report, engine, name, model, inputs, wanted, raw=False):
     try:
         got = engine.run(model, inputs, raw)
         problems = [difference(got[key], value) for key, value in wanted.items()]
-        if all(np.std(value.astype(np.float64)) == 0 for value in wanted.values() if value.size > 8):
+        if not moved(wanted) and "constant" not in name and "base2" not in name:
             problems.append("the inputs do not move the outputs")
         report.add(name, next((p for p in problems if p), None))
     except (RuntimeError, KeyError) as error:
@@ -194,6 +198,7 @@ def trained_xgboost(folder, tables):
     jobs = []
     for objective in ["reg:squarederror", "reg:squaredlogerror", "reg:pseudohubererror", "reg:absoluteerror", "count:poisson", "reg:gamma", "reg:tweedie", "survival:cox"]:
         jobs.append((objective, {"objective": objective}, *age, {}))
+    jobs[2] = ("reg:pseudohubererror", {"objective": "reg:pseudohubererror"}, age[0], age[1] / 10, {})
     jobs += [("reg:logistic", {"objective": "reg:logistic"}, age[0], age[1] / 30, {}),
              ("reg:quantileerror", {"objective": "reg:quantileerror", "quantile_alpha": [0.1, 0.5, 0.9]}, *age, {}),
              ("binary:logistic", {"objective": "binary:logistic"}, x, positive, categorical),
@@ -312,6 +317,11 @@ def made_onnx(folder, random):
                                     target_weights=[float(w) for w in random.standard_normal(len(ids)).astype(np.float32)], **nodes, **extra)
             name = f"regressor {mode or 'mixed'} {aggregate} {targets} {transform}{' base' if base else ''}{' missing' if missing else ''}{' double' if double else ''}"
             yield "made ONNX " + name, model_of(node, [value("y", TensorProto.FLOAT, ["N", targets])], os.path.join(folder, name.replace(" ", "_") + ".onnx"), double)
+            nodes, leaves = random_trees(random, 1, 3, 6, missing, mode)  # targets that no leaf touches
+            fields = dict(target_treeids=[t for t, _ in leaves], target_nodeids=[n for _, n in leaves], target_ids=[int(random.integers(targets)) for _ in leaves],
+                          target_weights=[float(w) for w in random.standard_normal(len(leaves)).astype(np.float32)])
+            node = helper.make_node("TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", n_targets=targets, aggregate_function=aggregate, post_transform=transform, **fields, **nodes, **extra)
+            yield f"made ONNX {name} one tree", model_of(node, [value("y", TensorProto.FLOAT, ["N", targets])], os.path.join(folder, name.replace(" ", "_") + "_1.onnx"), double)
     for classes in (2, 3, 5):
         for transform in ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT"):
             for base in (0, 1, classes):
@@ -319,6 +329,8 @@ def made_onnx(folder, random):
                     for positive in (False, True):
                         if classes > 2 and (base == 1 or ids_of in ("first", "last")):
                             continue
+                        if classes == 2 and base < 2 and ids_of in ("first", "some") and (transform == "PROBIT" or base == 1 and ids_of == "some"):
+                            continue  # ONNX Runtime leaves the second score undefined
                         nodes, leaves = random_trees(random, 12, 4, 6, True, "BRANCH_LEQ")
                         choices = {"all": range(classes), "first": [0], "last": [classes - 1]}
                         ids = [(t, n, k) for t, n in leaves for k in choices.get(ids_of, [int(random.integers(classes))])]
