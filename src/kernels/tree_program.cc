@@ -8,14 +8,13 @@
 #include <map>
 #include <tuple>
 
-#include "kernels/x86/tree_masks.h"
-
 namespace hayate::kernels {
 namespace {
 
 constexpr int64_t kMaskCodeMax = 255, kWalkCodeMax = 65535;
 constexpr int64_t kMaskSlotsMax = 128, kWalkSlotsMax = 8192;  // codes on the stack: 16 KB
 constexpr int64_t kWalkTrees = 8;                             // enough to hide a load's latency, few enough for registers
+constexpr int64_t kMaskRows = 8;                              // rows that share a group's masks
 constexpr int64_t kMasksBytesMax = int64_t{1} << 28;
 
 // A split as the program sees it: on_true where x <= threshold (strict: x < threshold).
@@ -37,7 +36,7 @@ std::optional<Canonical> canonical(const Trees& t, int64_t node) {
 }  // namespace
 
 const char* tree_method_name(TreeMethod method) {
-  constexpr const char* kNames[] = {"trees_plain", "trees_walk", "trees_masks_avx512vbmi"};
+  constexpr const char* kNames[] = {"trees_plain", "trees_walk", "trees_walk_avx512", "trees_masks_avx512"};
   return kNames[static_cast<int>(method)];
 }
 
@@ -55,8 +54,8 @@ class TreeProgramBuilder {
       return std::move(p_);
     }
     copy_semantics();
-    const bool masks = p_.method_ == TreeMethod::kMasks;
-    if (masks && !x86::tree_masks_supported()) return std::nullopt;
+    const bool masks = p_.method_ == TreeMethod::kMasksAvx512;
+    if (p_.avx512() && !x86::tree_masks_supported()) return std::nullopt;
     if (!plan_slots(masks ? kMaskCodeMax : kWalkCodeMax, masks ? kMaskSlotsMax : kWalkSlotsMax)) return std::nullopt;
     number_leaves();
     if (masks ? !lay_masks() : !lay_walk()) return std::nullopt;
@@ -132,13 +131,18 @@ class TreeProgramBuilder {
     }
   }
 
+  // NaN compares false with everything: the padding counts for no x, infinity included.
   void add_column(int32_t column, int32_t slot) {
+    constexpr double kPadding = std::numeric_limits<double>::quiet_NaN();
     const ByColumn& from = by_column_.at(column);
-    const int32_t steps = static_cast<int32_t>(std::bit_width(from.thresholds.size())), first = static_cast<int32_t>(p_.thresholds_.size());
-    p_.columns_.push_back({column, first, steps, slot, slot + 1, from.counts_equal});
+    const size_t count = from.thresholds.size(), first = p_.thresholds_.size(), first_pivot = p_.pivots_.size();
+    const int32_t steps = static_cast<int32_t>(std::bit_width(count));
     p_.thresholds_.insert(p_.thresholds_.end(), from.thresholds.begin(), from.thresholds.end());
-    // NaN compares false with everything: the padding counts for no x, infinity included.
-    p_.thresholds_.resize(first + (size_t{1} << steps), std::numeric_limits<double>::quiet_NaN());
+    p_.thresholds_.resize(first + std::max<size_t>(16, size_t{1} << steps), kPadding);
+    for (size_t i = 15; i < count; i += 16) p_.pivots_.push_back(from.thresholds[i]);
+    p_.pivots_.resize((p_.pivots_.size() + 7) / 8 * 8, kPadding);
+    p_.columns_.push_back({column, steps, slot, slot + 1});
+    p_.ranks_.push_back({static_cast<int32_t>(first), static_cast<int32_t>(first_pivot), static_cast<int32_t>((p_.pivots_.size() - first_pivot) / 8), from.counts_equal});
   }
 
   // Nodes that ask the same of the same set share a slot.
@@ -191,6 +195,8 @@ class TreeProgramBuilder {
       else p_.values32_.push_back(static_cast<float>(t_.weight[from]));
       p_.leaf_output_.push_back(t_.weight_output[from]);
     }
+    const auto& outputs = p_.leaf_output_;
+    if (p_.single_ && !outputs.empty() && std::all_of(outputs.begin(), outputs.end(), [&](int32_t o) { return o == outputs[0]; })) p_.only_output_ = outputs[0];
   }
 
   // Children of a split stand side by side.
@@ -288,14 +294,14 @@ class TreeProgramBuilder {
 
 std::optional<TreeProgram> TreeProgram::build(const Trees& trees, std::optional<TreeMethod> method) {
   if (method) return TreeProgramBuilder(trees, *method).build();
-  for (const TreeMethod each : {TreeMethod::kMasks, TreeMethod::kWalk})
+  for (const TreeMethod each : {TreeMethod::kMasksAvx512, TreeMethod::kWalkAvx512, TreeMethod::kWalk})
     if (auto program = TreeProgramBuilder(trees, each).build()) return program;
   return TreeProgramBuilder(trees, TreeMethod::kPlain).build();
 }
 
 int64_t TreeProgram::byte_count() const {
   const auto bytes = [](const auto&... each) { return static_cast<int64_t>(((each.size() * sizeof(each[0])) + ... + 0)); };
-  return bytes(columns_, slots_, set_slots_, thresholds_, groups_, values64_, values32_, leaf_output_, leaf_begin_, leaf_end_) +
+  return bytes(columns_, slots_, set_slots_, ranks_, thresholds_, pivots_, groups_, values64_, values32_, leaf_output_, leaf_begin_, leaf_end_) +
          bytes(walk_nodes_, walk_leaf_, walk_roots_, mask_slots_, mask_ranks_, masks_, first_leaves_) +
          bytes(trees_.kind, trees_.feature, trees_.threshold, trees_.on_true, trees_.on_false, trees_.weight, trees_.weight_output, trees_.set_bounds, trees_.set_words);
 }
@@ -305,31 +311,47 @@ template <> inline const float* TreeProgram::leaf_values<float>() const { return
 
 namespace {
 
-// How many of the sorted 2^steps - 1 thresholds lie below x (kEqual: or at it).
+// How many of the sorted thresholds (2^steps, NaN last) lie below x, or at it too. A comparison's result is a number: a
+// branch would be mispredicted every other time.
 template <bool kEqual>
 inline int32_t rank_of(const double* thresholds, int32_t steps, double x) {
   int32_t below = 0;
-  for (int32_t step = 1 << steps >> 1; step > 0; step >>= 1) {
-    const double t = thresholds[below + step - 1];
-    below += (kEqual ? t <= x : t < x) ? step : 0;
+  for (int32_t s = steps - 1; s >= 0; --s) {
+    const double t = thresholds[below + (1 << s) - 1];
+    below += static_cast<int32_t>(kEqual ? t <= x : t < x) << s;
   }
   return below;
 }
 
 }  // namespace
 
+void TreeProgram::find_ranks(int64_t first, int64_t count, const double* values, int32_t* ranks) const noexcept {
+  if (avx512()) return x86::find_ranks(thresholds_.data(), pivots_.data(), ranks_.data() + first, count, values, ranks);
+  for (int64_t i = 0; i < count; ++i) {
+    const double* thresholds = thresholds_.data() + ranks_[first + i].first_threshold;
+    ranks[i] = ranks_[first + i].counts_equal ? rank_of<true>(thresholds, columns_[first + i].steps, values[i]) : rank_of<false>(thresholds, columns_[first + i].steps, values[i]);
+  }
+}
+
 template <typename Code, typename In>
 void TreeProgram::encode(const In* x, Code* codes) const noexcept {
   constexpr int32_t kCodeMax = std::numeric_limits<Code>::max();
-  for (const Column& column : columns_) {
-    const double value = static_cast<double>(x[column.column]);
-    const double* thresholds = thresholds_.data() + column.first_threshold;
-    const int32_t rank = column.counts_equal ? rank_of<true>(thresholds, column.steps, value) : rank_of<false>(thresholds, column.steps, value);
-    const bool nan = std::isnan(value), zero = std::fabs(value) <= kZeroBound;
-    for (int32_t s = column.first_slot; s < column.last_slot; ++s) {
-      const Slot& slot = slots_[s];
-      const bool missing = nan | (slot.zero_missing & zero);
-      codes[s] = static_cast<Code>(missing ? slot.missing : std::clamp(rank - slot.base, 0, kCodeMax));
+  constexpr int64_t kBlock = 32;  // columns at a time
+  double values[kBlock];
+  int32_t ranks[kBlock];
+  const int64_t column_count = static_cast<int64_t>(columns_.size());
+  for (int64_t first = 0; first < column_count; first += kBlock) {
+    const int64_t count = std::min(kBlock, column_count - first);
+    for (int64_t i = 0; i < count; ++i) values[i] = static_cast<double>(x[columns_[first + i].column]);
+    find_ranks(first, count, values, ranks);
+    for (int64_t i = 0; i < count; ++i) {
+      const bool nan = values[i] != values[i], zero = std::fabs(values[i]) <= kZeroBound;
+      for (int32_t s = columns_[first + i].first_slot; s < columns_[first + i].last_slot; ++s) {
+        const Slot& slot = slots_[s];
+        const bool missing = nan | (slot.zero_missing & zero);
+        const int32_t code = std::min(std::max(ranks[i] - slot.base, 0), kCodeMax);
+        codes[s] = static_cast<Code>(missing ? slot.missing : code);
+      }
     }
   }
   Code* sets = codes + slots_.size();
@@ -354,10 +376,10 @@ void TreeProgram::walk(const uint16_t* codes, int64_t tree, int32_t steps, uint3
 template <typename Sum>
 void TreeProgram::add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t* touched) const noexcept {
   const Sum* values = leaf_values<Sum>();
-  if (single_ && trees_.outputs == 1) {
-    Sum sum = sums[0];
+  if (only_output_ >= 0) {
+    Sum sum = sums[only_output_];
     for (int64_t i = 0; i < count; ++i) sum += values[leaves[i]];
-    sums[0] = sum, touched[0] = 1;
+    sums[only_output_] = sum, touched[only_output_] = 1;
     return;
   }
   if (single_) {
@@ -378,45 +400,81 @@ void TreeProgram::add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t*
     }
 }
 
-template <typename In, typename Sum>
-void TreeProgram::run_row(const In* x, Sum* out, uint8_t* touched) const noexcept {
-  Sum sums[kOutputsMax];
-  uint8_t spoken[kOutputsMax];
-  if (method_ == TreeMethod::kPlain) {
-    sum_trees(trees_, x, sums, spoken);
-  } else {
-    for (int64_t k = 0; k < trees_.outputs; ++k) sums[k] = trees_.base_first && !trees_.base.empty() ? static_cast<Sum>(trees_.base[k]) : Sum{0}, spoken[k] = 0;
-    uint32_t leaves[16];
-    if (method_ == TreeMethod::kMasks) {
-      alignas(64) uint8_t codes[kMaskSlotsMax] = {};
-      encode(x, codes);
-      const x86::TreeMasks masks{wide_, slots_.size() + set_slots_.size() > 64, mask_slots_.data(), mask_ranks_.data(), reinterpret_cast<const std::byte*>(masks_.data()), first_leaves_.data()};
-      const int64_t group = wide_ ? 8 : 16;
-      int64_t tree = 0;
-      for (const Group& g : groups_) {
-        x86::find_leaves(masks, codes, g.first, g.steps, tree, leaves);
-        add(leaves, std::min(group, tree_count_ - tree), sums, spoken);
-        tree += group;
-      }
-    } else {
-      uint16_t codes[kWalkSlotsMax];
-      codes[0] = 0;  // what leaves read where there is no split at all
-      encode(x, codes);
-      int64_t tree = 0;
-      for (const Group& g : groups_) {
-        walk(codes, tree, g.steps, leaves);
-        add(leaves, std::min(kWalkTrees, tree_count_ - tree), sums, spoken);
-        tree += kWalkTrees;
-      }
-    }
-  }
+template <typename Sum>
+void TreeProgram::start(Sum* sums, uint8_t* spoken) const noexcept {
+  for (int64_t k = 0; k < trees_.outputs; ++k) sums[k] = trees_.base_first && !trees_.base.empty() ? static_cast<Sum>(trees_.base[k]) : Sum{0}, spoken[k] = 0;
+}
+
+template <typename Sum>
+void TreeProgram::finish(const Sum* sums, const uint8_t* spoken, Sum* out, uint8_t* touched) const noexcept {
   for (int64_t k = 0; k < trees_.outputs; ++k) out[k] = finished_sum(trees_, k, sums[k]);
   if (touched != nullptr) std::memcpy(touched, spoken, static_cast<size_t>(trees_.outputs));
 }
 
 template <typename In, typename Sum>
+void TreeProgram::run_plain(const In* x, Sum* out, uint8_t* touched) const noexcept {
+  Sum sums[kOutputsMax];
+  uint8_t spoken[kOutputsMax];
+  sum_trees(trees_, x, sums, spoken);
+  finish(sums, spoken, out, touched);
+}
+
+template <typename In, typename Sum>
+void TreeProgram::run_walk(const In* x, Sum* out, uint8_t* touched) const noexcept {
+  Sum sums[kOutputsMax];
+  uint8_t spoken[kOutputsMax];
+  uint16_t codes[kWalkSlotsMax];
+  uint32_t leaves[kWalkTrees];
+  start(sums, spoken);
+  codes[0] = 0;  // what leaves read where there is no split at all
+  encode(x, codes);
+  int64_t tree = 0;
+  for (const Group& g : groups_) {
+    walk(codes, tree, g.steps, leaves);
+    add(leaves, std::min(kWalkTrees, tree_count_ - tree), sums, spoken);
+    tree += kWalkTrees;
+  }
+  finish(sums, spoken, out, touched);
+}
+
+// A few rows pass through each group of trees together: its masks, which no first-level cache holds all of, are then
+// fetched once for all of them. `rows` times the outputs is at most kOutputsMax.
+template <typename In, typename Sum>
+void TreeProgram::run_masks(const In* x, int64_t rows, Sum* out, uint8_t* touched) const noexcept {
+  Sum sums[kOutputsMax];
+  uint8_t spoken[kOutputsMax];
+  alignas(64) uint8_t codes[kMaskRows][kMaskSlotsMax];
+  uint32_t leaves[16];
+  for (int64_t r = 0; r < rows; ++r) {
+    start(sums + r * trees_.outputs, spoken + r * trees_.outputs);
+    encode(x + r * trees_.features, codes[r]);
+  }
+  const x86::TreeMasks masks{wide_, slots_.size() + set_slots_.size() > 64, mask_slots_.data(), mask_ranks_.data(), reinterpret_cast<const std::byte*>(masks_.data()), first_leaves_.data()};
+  const int64_t group = wide_ ? 8 : 16;
+  int64_t tree = 0;
+  for (const Group& g : groups_) {
+    for (int64_t r = 0; r < rows; ++r) {
+      x86::find_leaves(masks, codes[r], g.first, g.steps, tree, leaves);
+      add(leaves, std::min(group, tree_count_ - tree), sums + r * trees_.outputs, spoken + r * trees_.outputs);
+    }
+    tree += group;
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    finish(sums + r * trees_.outputs, spoken + r * trees_.outputs, out + r * trees_.outputs, touched == nullptr ? nullptr : touched + r * trees_.outputs);
+}
+
+template <typename In, typename Sum>
 void TreeProgram::run(const In* x, int64_t rows, Sum* out, uint8_t* touched) const noexcept {
-  for (int64_t r = 0; r < rows; ++r) run_row(x + r * trees_.features, out + r * trees_.outputs, touched == nullptr ? nullptr : touched + r * trees_.outputs);
+  const bool masks = method_ == TreeMethod::kMasksAvx512;
+  const int64_t together = masks ? std::min(kMaskRows, kOutputsMax / trees_.outputs) : 1;
+  for (int64_t r = 0; r < rows; r += together) {
+    const In* from = x + r * trees_.features;
+    Sum* to = out + r * trees_.outputs;
+    uint8_t* marks = touched == nullptr ? nullptr : touched + r * trees_.outputs;
+    if (masks) run_masks(from, std::min(together, rows - r), to, marks);
+    else if (method_ == TreeMethod::kPlain) run_plain(from, to, marks);
+    else run_walk(from, to, marks);
+  }
 }
 
 template void TreeProgram::run<float, float>(const float*, int64_t, float*, uint8_t*) const noexcept;

@@ -10,15 +10,17 @@
 
 #include "kernels/aligned.h"
 #include "kernels/trees.h"
+#include "kernels/x86/tree_masks.h"
 
 namespace hayate::kernels {
 
 enum class TreeMethod : uint8_t {
   kPlain,  // the ensemble as it is: comparisons for equality, NaN thresholds, more codes than fit
   kWalk,   // 8 trees at a time, no branches; any size
-  kMasks   // AVX-512 VBMI bit masks; trees of at most 64 leaves, at most 128 codes of 8 bits
+  kWalkAvx512,  // the same, its codes found with AVX-512
+  kMasksAvx512  // AVX-512 VBMI bit masks; trees of at most 64 leaves, at most 128 codes of 8 bits
 };
-const char* tree_method_name(TreeMethod method);  // "trees_plain", "trees_walk", "trees_masks_avx512vbmi"
+const char* tree_method_name(TreeMethod method);  // "trees_walk", "trees_walk_avx512", "trees_masks_avx512" ...
 
 class TreeProgram {
  public:
@@ -42,10 +44,9 @@ class TreeProgram {
  private:
   friend class TreeProgramBuilder;
 
-  // A column that any split reads: its thresholds, padded with infinities to 2^steps - 1, and the slots it fills.
+  // A column that any split reads: its thresholds, NaN behind them up to 2^steps, and the slots it fills.
   struct Column {
-    int32_t column, first_threshold, steps, first_slot, last_slot;
-    bool counts_equal;  // the rank counts thresholds <= x (for splits x < t), else thresholds < x (x <= t)
+    int32_t column, steps, first_slot, last_slot;
   };
   // One code: the column's rank less `base`, held within 0 to the highest code; or `missing`.
   struct Slot {
@@ -65,10 +66,20 @@ class TreeProgram {
     int32_t first, steps;  // masks: its vectors; walk: unused, and its deepest tree
   };
 
+  bool avx512() const { return method_ == TreeMethod::kWalkAvx512 || method_ == TreeMethod::kMasksAvx512; }
   template <typename Code, typename In>
   void encode(const In* x, Code* codes) const noexcept;
+  void find_ranks(int64_t first, int64_t count, const double* values, int32_t* ranks) const noexcept;
   template <typename In, typename Sum>
-  void run_row(const In* x, Sum* out, uint8_t* touched) const noexcept;
+  void run_plain(const In* x, Sum* out, uint8_t* touched) const noexcept;
+  template <typename In, typename Sum>
+  void run_walk(const In* x, Sum* out, uint8_t* touched) const noexcept;
+  template <typename In, typename Sum>
+  void run_masks(const In* x, int64_t rows, Sum* out, uint8_t* touched) const noexcept;
+  template <typename Sum>
+  void start(Sum* sums, uint8_t* spoken) const noexcept;
+  template <typename Sum>
+  void finish(const Sum* sums, const uint8_t* spoken, Sum* out, uint8_t* touched) const noexcept;
   template <typename Sum>
   void add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t* touched) const noexcept;
   template <typename Sum>
@@ -78,11 +89,13 @@ class TreeProgram {
   TreeMethod method_ = TreeMethod::kPlain;
   Trees trees_;  // kPlain: the whole ensemble; else without its nodes, but with nodes and sets of set slots
   int64_t tree_count_ = 0;
-  bool single_ = false;  // every leaf has one weight, and weights are added
+  bool single_ = false;       // every leaf has one weight, and weights are added
+  int32_t only_output_ = -1;  // the one that all of them go to, if single_ and there is one
   std::vector<Column> columns_;
   std::vector<Slot> slots_;
   std::vector<SetSlot> set_slots_;
-  AlignedVector<double> thresholds_;
+  std::vector<x86::RankColumn> ranks_;  // of each column
+  AlignedVector<double> thresholds_, pivots_;
   std::vector<Group> groups_;
   // Per leaf: its weight (one of the two, where single_) and output, else the range of its weights.
   std::vector<double> values64_;

@@ -13,7 +13,7 @@ namespace hayate::kernels::x86 {
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
-#define HAYATE_VBMI __attribute__((target("avx512f,avx512bw,avx512dq,avx512cd,avx512vl,avx512vbmi")))
+#define HAYATE_VBMI __attribute__((target("avx512f,avx512bw,avx512dq,avx512cd,avx512vl,avx512vbmi,popcnt")))
 
 bool tree_masks_supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd") &&
@@ -70,6 +70,29 @@ HAYATE_VBMI void leaves_of_8(const TreeMasks& m, __m512i low, __m512i high, int6
 
 }  // namespace
 
+namespace {
+
+template <int kCompare>
+HAYATE_VBMI inline int32_t rank_of(const double* thresholds, const double* pivots, int32_t pivot_vectors, double value) {
+  const __m512d x = _mm512_set1_pd(value);
+  int32_t blocks = 0;
+  for (int32_t v = 0; v < pivot_vectors; ++v) blocks += __builtin_popcount(_mm512_cmp_pd_mask(_mm512_load_pd(pivots + v * 8), x, kCompare));
+  const double* block = thresholds + blocks * 16;
+  const uint32_t low = _mm512_cmp_pd_mask(_mm512_load_pd(block), x, kCompare), high = _mm512_cmp_pd_mask(_mm512_load_pd(block + 8), x, kCompare);
+  return blocks * 16 + __builtin_popcount(low | high << 8);
+}
+
+}  // namespace
+
+// Two levels of 16: the pivots tell the block, the block the rank; no step waits for a branch.
+HAYATE_VBMI void find_ranks(const double* thresholds, const double* pivots, const RankColumn* columns, int64_t count, const double* values, int32_t* ranks) noexcept {
+  for (int64_t i = 0; i < count; ++i) {
+    const RankColumn& c = columns[i];
+    ranks[i] = c.counts_equal ? rank_of<_CMP_LE_OQ>(thresholds + c.first_threshold, pivots + c.first_pivot, c.pivot_vectors, values[i])
+                              : rank_of<_CMP_LT_OQ>(thresholds + c.first_threshold, pivots + c.first_pivot, c.pivot_vectors, values[i]);
+  }
+}
+
 HAYATE_VBMI void find_leaves(const TreeMasks& m, const uint8_t* codes, int64_t first, int64_t steps, int64_t tree, uint32_t* leaves) noexcept {
   const __m512i low = _mm512_load_si512(codes), high = _mm512_load_si512(codes + 64);
   if (m.wide) m.many_slots ? leaves_of_8<true>(m, low, high, first, steps, tree, leaves) : leaves_of_8<false>(m, low, high, first, steps, tree, leaves);
@@ -81,6 +104,7 @@ HAYATE_VBMI void find_leaves(const TreeMasks& m, const uint8_t* codes, int64_t f
 #else
 
 bool tree_masks_supported() { return false; }
+void find_ranks(const double*, const double*, const RankColumn*, int64_t, const double*, int32_t*) noexcept {}
 void find_leaves(const TreeMasks&, const uint8_t*, int64_t, int64_t, int64_t, uint32_t*) noexcept {}
 
 #endif

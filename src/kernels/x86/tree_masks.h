@@ -7,7 +7,16 @@
 
 namespace hayate::kernels::x86 {
 
-bool tree_masks_supported();  // by this processor
+bool tree_masks_supported();  // by this processor: what this file needs
+
+// The sorted thresholds of a column, NaN behind them, from a multiple of 16 on; and every 16th of them (the 16th first),
+// NaN behind them, in pivot_vectors vectors of 8.
+struct RankColumn {
+  int32_t first_threshold, first_pivot, pivot_vectors;
+  bool counts_equal;
+};
+// ranks[i] = how many of column i's thresholds lie below values[i], or at it where it counts_equal.
+void find_ranks(const double* thresholds, const double* pivots, const RankColumn* columns, int64_t count, const double* values, int32_t* ranks) noexcept;
 
 // A group holds 16 trees of at most 32 leaves, or (wide) 8 trees of at most 64. Its nodes lie in `steps` vectors of 64
 // bytes: byte p * group + t is node p of tree t; where codes[slot] > rank the node sends the row to its false side, and
