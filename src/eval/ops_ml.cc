@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
 
 #include "eval/kernel.h"
 #include "eval/trees.h"
@@ -14,15 +17,20 @@ TensorType type_of_input(const KernelContext& c) { return {c.inputs[0]->type(), 
 
 int64_t row_count(const Tensor& x) { return x.rank() == 1 ? 1 : x.shape()[0]; }
 
+// The elements as float32, in which all of ai.onnx.ml but the trees computes.
+std::vector<float> floats_of(const Tensor& x) {
+  std::vector<float> out(x.count());
+  visit_type(x.type(), [&]<typename T>() { std::transform(x.data<T>(), x.data<T>() + x.count(), out.begin(), [](T v) { return static_cast<float>(v); }); });
+  return out;
+}
+
 // The raw sums in Out. Integers are compared as float32, as ONNX Runtime does.
 template <typename Out>
 void raw_sums(const kernels::Trees& trees, const Tensor& x, Out* out, uint8_t* touched) {
   const int64_t rows = row_count(x);
   if (x.type() == Type::kFloat32) return kernels::evaluate_trees(trees, x.data<float>(), rows, out, touched);
   if (x.type() == Type::kFloat64) return kernels::evaluate_trees(trees, x.data<double>(), rows, out, touched);
-  std::vector<float> floats(x.count());
-  visit_type(x.type(), [&]<typename T>() { std::transform(x.data<T>(), x.data<T>() + x.count(), floats.begin(), [](T v) { return static_cast<float>(v); }); });
-  kernels::evaluate_trees(trees, floats.data(), rows, out, touched);
+  kernels::evaluate_trees(trees, floats_of(x).data(), rows, out, touched);
 }
 
 Result<bool> own_ensemble(const KernelContext& c) {
@@ -98,6 +106,92 @@ Result<bool> tree_classifier(const KernelContext& c) {
   return true;
 }
 
+// Scores [rows, outputs] = x coefficients^T + intercepts.
+std::vector<float> linear_scores(const KernelContext& c, int64_t outputs) {
+  const std::vector<float> x = floats_of(*c.inputs[0]), w = c.node.get<std::vector<float>>("coefficients", {}), b = c.node.get<std::vector<float>>("intercepts", {});
+  const int64_t rows = row_count(*c.inputs[0]), columns = c.inputs[0]->shape().back();
+  std::vector<float> scores(rows * outputs);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t k = 0; k < outputs; ++k) {
+      double sum = b.empty() ? 0.0 : static_cast<double>(b[k]);
+      for (int64_t f = 0; f < columns; ++f) sum += static_cast<double>(x[r * columns + f]) * static_cast<double>(w[k * columns + f]);
+      scores[r * outputs + k] = static_cast<float>(sum);
+    }
+  return scores;
+}
+
+Result<bool> linear_classifier(const KernelContext& c) {
+  const Result<kernels::PostTransform> transform = post_transform_from(c.node);
+  if (!transform.ok()) return transform.error();
+  const std::vector<int64_t> labels = c.node.get<std::vector<int64_t>>("classlabels_ints", {});
+  const int64_t outputs = static_cast<int64_t>(c.node.get<std::vector<float>>("intercepts", {}).size()), rows = row_count(*c.inputs[0]);
+  std::vector<float> scores = linear_scores(c, outputs);
+  for (int64_t r = 0; r < rows; ++r) {
+    float* row = scores.data() + r * outputs;
+    const int64_t best = outputs == 1 ? row[0] > 0 : std::max_element(row, row + outputs) - row;
+    if (c.output(0) != nullptr) c.output(0)->data<int64_t>()[r] = outputs == 1 && labels.size() != 2 ? best : labels[best];
+    if (c.output(1) == nullptr) continue;
+    float* z = c.output(1)->data<float>() + r * c.output(1)->shape()[1];
+    if (outputs > 1 || transform.value() == kernels::PostTransform::kProbit) kernels::apply_post_transform(transform.value(), {row, static_cast<size_t>(outputs)});
+    // A single score with two labels is written as a probability and its opposite, whatever it is.
+    if (outputs == 1 && labels.size() == 2) z[0] = 1 - row[0], z[1] = row[0];
+    else std::copy(row, row + outputs, z);
+  }
+  return true;
+}
+
+Result<bool> linear_regressor(const KernelContext& c) {
+  const Result<kernels::PostTransform> transform = post_transform_from(c.node);
+  if (!transform.ok()) return transform.error();
+  const int64_t outputs = c.outputs[0]->shape()[1], rows = row_count(*c.inputs[0]);
+  std::vector<float> scores = linear_scores(c, outputs);
+  if (outputs > 1 || transform.value() == kernels::PostTransform::kProbit)
+    for (int64_t r = 0; r < rows; ++r) kernels::apply_post_transform(transform.value(), {scores.data() + r * outputs, static_cast<size_t>(outputs)});
+  std::copy(scores.begin(), scores.end(), c.outputs[0]->data<float>());
+  return true;
+}
+
+Result<bool> normalizer(const KernelContext& c) {
+  const std::vector<float> x = floats_of(*c.inputs[0]);
+  const std::string norm = c.node.get<std::string>("norm", "MAX");
+  const int64_t rows = row_count(*c.inputs[0]), n = c.inputs[0]->shape().back();
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* row = x.data() + r * n;
+    double divisor = norm == "MAX" ? -std::numeric_limits<double>::infinity() : 0.0;
+    for (int64_t i = 0; i < n; ++i) {
+      const double v = static_cast<double>(row[i]);
+      divisor = norm == "MAX" ? std::max(divisor, v) : divisor + (norm == "L1" ? std::fabs(v) : v * v);
+    }
+    if (norm == "L2") divisor = std::sqrt(divisor);
+    for (int64_t i = 0; i < n; ++i) c.outputs[0]->data<float>()[r * n + i] = divisor == 0 ? row[i] : static_cast<float>(static_cast<double>(row[i]) / divisor);
+  }
+  return true;
+}
+
+Result<bool> scaler(const KernelContext& c) {
+  const std::vector<float> x = floats_of(*c.inputs[0]), offset = c.node.get<std::vector<float>>("offset", {}), scale = c.node.get<std::vector<float>>("scale", {});
+  const size_t n = static_cast<size_t>(c.inputs[0]->shape().back());
+  for (size_t i = 0; i < x.size(); ++i)
+    c.outputs[0]->data<float>()[i] = (x[i] - offset[offset.size() == 1 ? 0 : i % n]) * scale[scale.size() == 1 ? 0 : i % n];
+  return true;
+}
+
+Result<bool> array_feature_extractor(const KernelContext& c) {
+  const Tensor &x = *c.inputs[0], &indices = *c.inputs[1];
+  const int64_t n = x.shape().back(), count = indices.count(), rows = n == 0 ? 0 : x.count() / n;
+  const size_t size = type_size(x.type());
+  for (int64_t i = 0; i < count; ++i)
+    if (indices.data<int64_t>()[i] < 0 || indices.data<int64_t>()[i] >= n) return c.error(fmt::format("index {} of {} features", indices.data<int64_t>()[i], n));
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t i = 0; i < count; ++i) std::memcpy(c.outputs[0]->bytes() + (r * count + i) * size, x.bytes() + (r * n + indices.data<int64_t>()[i]) * size, size);
+  return true;
+}
+
+Result<bool> zip_map(const KernelContext& c) {
+  std::memcpy(c.outputs[0]->bytes(), c.inputs[0]->bytes(), c.inputs[0]->byte_count());
+  return true;
+}
+
 }  // namespace
 
 void add_ml_kernels(std::vector<KernelEntry>* table) {
@@ -106,6 +200,12 @@ void add_ml_kernels(std::vector<KernelEntry>* table) {
   table->push_back({"ai.onnx.ml", "TreeEnsembleRegressor", regressor});
   table->push_back({"ai.onnx.ml", "TreeEnsemble", regressor});
   table->push_back({"ai.onnx.ml", "TreeEnsembleClassifier", tree_classifier});
+  table->push_back({"ai.onnx.ml", "LinearClassifier", linear_classifier});
+  table->push_back({"ai.onnx.ml", "LinearRegressor", linear_regressor});
+  table->push_back({"ai.onnx.ml", "Normalizer", normalizer});
+  table->push_back({"ai.onnx.ml", "Scaler", scaler});
+  table->push_back({"ai.onnx.ml", "ArrayFeatureExtractor", array_feature_extractor});
+  table->push_back({"ai.onnx.ml", "ZipMap", zip_map});
 }
 
 }  // namespace hayate

@@ -14,5 +14,6 @@ void add_window_rules(std::vector<OpEntry>* table);
 void add_recurrent_rules(std::vector<OpEntry>* table);
 void add_reduce_rules(std::vector<OpEntry>* table);
 void add_ml_rules(std::vector<OpEntry>* table);
+void add_quant_rules(std::vector<OpEntry>* table);
 
 }  // namespace hayate

@@ -82,6 +82,65 @@ Result<Types> tree_classifier(const ShapeContext& c) {
   return Types{{Type::kInt64, {rows.value().rows}}, {Type::kFloat32, {rows.value().rows, classes}}};
 }
 
+// Coefficients [outputs, F] and one intercept per output (or none).
+std::optional<Error> linear_error(const ShapeContext& c, int64_t outputs, int64_t columns) {
+  const int64_t coefficients = static_cast<int64_t>(c.node.get<std::vector<float>>("coefficients", {}).size());
+  const int64_t intercepts = static_cast<int64_t>(c.node.get<std::vector<float>>("intercepts", {}).size());
+  if (outputs < 1 || outputs > kOutputsMax || columns > kOutputsMax || coefficients != outputs * columns)
+    return c.error(fmt::format("{} coefficients do not fit {} outputs of {} features", coefficients, outputs, columns));
+  if (intercepts != 0 && intercepts != outputs) return c.error(fmt::format("{} intercepts do not fit {} outputs", intercepts, outputs));
+  return std::nullopt;
+}
+
+Result<Types> linear_classifier(const ShapeContext& c) {
+  const Result<Rows> rows = rows_of(c, kMlTypes);
+  if (!rows.ok()) return rows.error();
+  if (const auto error = no_string_labels(c)) return *error;
+  const int64_t outputs = static_cast<int64_t>(c.node.get<std::vector<float>>("intercepts", {}).size());
+  const int64_t labels = static_cast<int64_t>(c.node.get<std::vector<int64_t>>("classlabels_ints", {}).size());
+  if (const auto error = linear_error(c, outputs, rows.value().columns)) return *error;
+  if (outputs > 1 && labels < outputs) return c.error(fmt::format("{} labels do not fit {} classes", labels, outputs));
+  return Types{{Type::kInt64, {rows.value().rows}}, {Type::kFloat32, {rows.value().rows, outputs == 1 && labels == 2 ? 2 : outputs}}};
+}
+
+Result<Types> linear_regressor(const ShapeContext& c) {
+  const Result<Rows> rows = rows_of(c, {Type::kFloat32});
+  if (!rows.ok()) return rows.error();
+  const int64_t outputs = c.node.get<int64_t>("targets", 1);
+  if (const auto error = linear_error(c, outputs, rows.value().columns)) return *error;
+  return Types{{Type::kFloat32, {rows.value().rows, outputs}}};
+}
+
+Result<Types> normalizer(const ShapeContext& c) {
+  const Result<Rows> rows = rows_of(c, kMlTypes);
+  if (!rows.ok()) return rows.error();
+  const std::string norm = c.node.get<std::string>("norm", "MAX");
+  if (norm != "MAX" && norm != "L1" && norm != "L2") return c.error(fmt::format("norm '{}' is unknown; MAX, L1 and L2 are", norm));
+  return Types{{Type::kFloat32, c.shape(0)}};
+}
+
+Result<Types> scaler(const ShapeContext& c) {
+  if (!any_of(c.type(0), kMlTypes) || c.rank(0) < 1) return c.error(fmt::format("does not take {} {}", type_name(c.type(0)), shape_text(c.shape(0))), Code::kUnsupported);
+  for (const char* key : {"offset", "scale"}) {
+    const int64_t count = static_cast<int64_t>(c.node.get<std::vector<float>>(key, {}).size());
+    if (count != 1 && count != c.shape(0).back()) return c.error(fmt::format("{} numbers of {} do not fit {}", count, key, shape_text(c.shape(0))));
+  }
+  return Types{{Type::kFloat32, c.shape(0)}};
+}
+
+Result<Types> array_feature_extractor(const ShapeContext& c) {
+  if (c.rank(0) < 1 || c.type(1) != Type::kInt64) return c.error("takes [.., F] and int64 indices");
+  int64_t count = 1;
+  for (const int64_t extent : c.shape(1)) count *= extent;
+  Shape out = c.shape(0);
+  if (out.size() == 1) out.insert(out.begin(), 1);
+  out.back() = count;
+  return Types{{c.type(0), out}};
+}
+
+// A table of maps would say what the tensor of scores says already: it passes through.
+Result<Types> zip_map(const ShapeContext& c) { return Types{{c.type(0), c.shape(0)}}; }
+
 }  // namespace
 
 void add_ml_rules(std::vector<OpEntry>* table) {
@@ -90,6 +149,12 @@ void add_ml_rules(std::vector<OpEntry>* table) {
   table->push_back({"ai.onnx.ml", "TreeEnsembleRegressor", 1, 1, regressor});
   table->push_back({"ai.onnx.ml", "TreeEnsembleClassifier", 1, 1, tree_classifier});
   table->push_back({"ai.onnx.ml", "TreeEnsemble", 1, 1, ensemble5});
+  table->push_back({"ai.onnx.ml", "LinearClassifier", 1, 1, linear_classifier});
+  table->push_back({"ai.onnx.ml", "LinearRegressor", 1, 1, linear_regressor});
+  table->push_back({"ai.onnx.ml", "Normalizer", 1, 1, normalizer});
+  table->push_back({"ai.onnx.ml", "Scaler", 1, 1, scaler});
+  table->push_back({"ai.onnx.ml", "ArrayFeatureExtractor", 2, 2, array_feature_extractor});
+  table->push_back({"ai.onnx.ml", "ZipMap", 1, 1, zip_map});
 }
 
 }  // namespace hayate
