@@ -133,9 +133,11 @@ Result<bool> linear_classifier(const KernelContext& c) {
     if (c.output(1) == nullptr) continue;
     float* z = c.output(1)->data<float>() + r * c.output(1)->shape()[1];
     if (outputs > 1 || transform.value() == kernels::PostTransform::kProbit) kernels::apply_post_transform(transform.value(), {row, static_cast<size_t>(outputs)});
-    // A single score with two labels is written as a probability and its opposite, whatever it is.
-    if (outputs == 1 && labels.size() == 2) z[0] = 1 - row[0], z[1] = row[0];
-    else std::copy(row, row + outputs, z);
+    std::copy(row, row + outputs, z);
+    if (outputs > 1 || labels.size() != 2) continue;
+    // A single score with two labels: a probability and its opposite, whatever it is.
+    z[0] = transform.value() == kernels::PostTransform::kLogistic ? -row[0] : 1 - row[0], z[1] = row[0];
+    if (transform.value() == kernels::PostTransform::kLogistic) kernels::apply_post_transform(transform.value(), {z, 2});
   }
   return true;
 }

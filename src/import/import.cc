@@ -44,7 +44,7 @@ Result<Graph> import_model(std::string_view bytes, const std::string& source, co
     case Format::kUbjson: return from_document(parse_ubjson(bytes, source), source, options);
     case Format::kOnnx: {
       Result<Graph> graph = import_onnx(bytes, source);
-      if (graph.ok() || graph.error().what.find("is no") != 0) return graph;
+      if (graph.ok() || !graph.error().what.starts_with("is no readable ONNX")) return graph;
       return Error{graph.error().code, source, fmt::format("{}; {}", graph.error().what, kAccepted)};
     }
     case Format::kUnknown: break;
