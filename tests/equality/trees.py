@@ -400,7 +400,8 @@ def given_models(folder):
             yield path, check_lightgbm
         elif path.endswith(".model") and not head.startswith(b"ccopy_reg"):
             yield path, check_xgboost
-    for name in ("xgboost_regressor_tree/model.onnx", "onnx2c_cases/simple_networks/treeensembleclassifier.onnx"):
+    for name in ("xgboost_regressor_tree/model.onnx", "onnx2c_cases/simple_networks/treeensembleclassifier.onnx",
+                 "onnxruntime_testdata/testdata/tree_ensemble_as_tensor.onnx"):
         yield os.path.join(folder, "models", name), check_onnx
 
 
