@@ -55,23 +55,29 @@ Result<bool> objective(const KernelContext& c) {
   return true;
 }
 
+// Of several targets one that no leaf touched is 0 in ONNX Runtime, its base value notwithstanding.
+template <typename T>
+void clear_untouched(int64_t targets, const std::vector<uint8_t>& touched, T* y) {
+  for (size_t i = 0; targets > 1 && i < touched.size(); ++i)
+    if (touched[i] == 0) y[i] = 0;
+}
+
 Result<bool> regressor(const KernelContext& c) {
   const Result<kernels::Trees> trees = trees_from(c.node, type_of_input(c));
   if (!trees.ok()) return trees.error();
   const Result<kernels::PostTransform> transform = post_transform_from(c.node);
   if (!transform.ok()) return transform.error();
   Tensor& y = *c.outputs[0];
+  const int64_t n = trees.value().outputs;
+  std::vector<uint8_t> touched(y.count());
   if (y.type() == Type::kFloat64) {  // TreeEnsemble 5 on float64
     if (transform.value() != kernels::PostTransform::kNone) return c.error("post_transform of float64 sums is not supported", Code::kUnsupported);
-    raw_sums(trees.value(), *c.inputs[0], y.data<double>(), nullptr);
+    raw_sums(trees.value(), *c.inputs[0], y.data<double>(), touched.data());
+    clear_untouched(n, touched, y.data<double>());
     return true;
   }
-  std::vector<uint8_t> touched(y.count());
   raw_sums(trees.value(), *c.inputs[0], y.data<float>(), touched.data());
-  const int64_t n = trees.value().outputs;
-  // Of several targets one that no leaf touched is 0 in ONNX Runtime, its base value notwithstanding.
-  for (int64_t i = 0; n > 1 && i < y.count(); ++i)
-    if (touched[i] == 0) y.data<float>()[i] = 0;
+  clear_untouched(n, touched, y.data<float>());
   // Of a single target ONNX Runtime applies PROBIT alone.
   if (n == 1 && transform.value() != kernels::PostTransform::kProbit) return true;
   for (int64_t r = 0; r < row_count(*c.inputs[0]); ++r) kernels::apply_post_transform(transform.value(), {y.data<float>() + r * n, static_cast<size_t>(n)});

@@ -39,8 +39,8 @@ void apply_post_transform(PostTransform transform, std::span<float> z);
 
 // The end of ai.onnx.ml.TreeEnsembleClassifier.
 struct Classifier {
-  std::vector<int64_t> labels;  // one per class, at least 2
-  std::vector<double> base;
+  std::vector<int64_t> labels = {};  // one per class, at least 2
+  std::vector<double> base = {};
   PostTransform transform = PostTransform::kNone;
   bool one_weighted_class = false;    // two classes of which the leaves name only one
   bool weights_all_positive = false;  // no weight below 0

@@ -295,6 +295,34 @@ def random_trees(random, trees, depth, features, missing, mode):
     return {f"nodes_{key}": value for key, value in nodes.items()}, leaves
 
 
+def ensemble5(random, targets, transform, aggregate, double):
+    """A TreeEnsemble node of ai.onnx.ml 5: 20 random trees."""
+    from onnx import helper, numpy_helper
+    kind = np.float64 if double else np.float32
+    nodes, leaves = dict(feature=[], mode=[], split=[], true=[], true_leaf=[], false=[], false_leaf=[], missing=[]), 0
+    roots = []
+    for _ in range(20):
+        roots.append(len(nodes["mode"]))
+        pending = [(None, None, 0)]
+        while pending:
+            parent, side, level = pending.pop(0)
+            if level > 0 and (level == 4 or random.random() < 0.2):
+                nodes[side][parent], nodes[side + "_leaf"][parent] = leaves, 1
+                leaves += 1
+                continue
+            if parent is not None:
+                nodes[side][parent] = len(nodes["mode"])
+            pending += [(len(nodes["mode"]), "true", level + 1), (len(nodes["mode"]), "false", level + 1)]
+            for key, item in dict(feature=int(random.integers(6)), mode=int(random.integers(6)), split=random.standard_normal(), true=0, true_leaf=0, false=0, false_leaf=0,
+                                  missing=int(random.integers(2))).items():
+                nodes[key].append(item)
+    return helper.make_node("TreeEnsemble", ["x"], ["y"], domain="ai.onnx.ml", n_targets=targets, post_transform=transform, aggregate_function=aggregate, tree_roots=roots,
+                            nodes_featureids=nodes["feature"], nodes_modes=numpy_helper.from_array(np.array(nodes["mode"], np.uint8)), nodes_splits=numpy_helper.from_array(np.array(nodes["split"], kind)),
+                            nodes_truenodeids=nodes["true"], nodes_trueleafs=nodes["true_leaf"], nodes_falsenodeids=nodes["false"], nodes_falseleafs=nodes["false_leaf"],
+                            nodes_missing_value_tracks_true=nodes["missing"], leaf_targetids=[int(random.integers(targets)) for _ in range(leaves)],
+                            leaf_weights=numpy_helper.from_array(random.standard_normal(leaves).astype(kind)))
+
+
 def made_onnx(folder, random):
     from onnx import TensorProto, helper, save
     def model_of(node, outputs, path, double=False):
@@ -322,6 +350,15 @@ def made_onnx(folder, random):
                           target_weights=[float(w) for w in random.standard_normal(len(leaves)).astype(np.float32)])
             node = helper.make_node("TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", n_targets=targets, aggregate_function=aggregate, post_transform=transform, **fields, **nodes, **extra)
             yield f"made ONNX {name} one tree", model_of(node, [value("y", TensorProto.FLOAT, ["N", targets])], os.path.join(folder, name.replace(" ", "_") + "_1.onnx"), double)
+    for targets, transform, aggregate, double in [(1, 0, 1, False), (1, 0, 0, True), (3, 2, 1, False), (3, 0, 1, True), (2, 1, 2, False), (1, 0, 3, False)]:
+        node, name = ensemble5(random, targets, transform, aggregate, double), f"TreeEnsemble 5: {targets} targets, transform {transform}, aggregate {aggregate}{' double' if double else ''}"
+        kind = TensorProto.DOUBLE if double else TensorProto.FLOAT
+        graph = helper.make_graph([node], "made", [value("x", kind, ["N", 6])], [value("y", kind, ["N", targets])])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 5)])
+        model.ir_version = 9
+        path = os.path.join(folder, f"five_{targets}{transform}{aggregate}{double}.onnx")
+        save(model, path)
+        yield "made ONNX " + name, path
     for classes in (2, 3, 5):
         for transform in ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT"):
             for base in (0, 1, classes):

@@ -1,6 +1,7 @@
 // A JSON or UBJSON document in memory: what XGBoost's two model formats have in common.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -25,7 +26,10 @@ struct Document {
   const Document& operator[](std::string_view key) const;
 };
 
-// Bytes are not trusted: nesting beyond 32 levels, counts beyond the bytes and mixed arrays are errors.
+constexpr int kDocumentDepthMax = 32;
+constexpr int64_t kDocumentValuesMax = int64_t{1} << 22;  // numbers in arrays do not count; a tree has some 20
+
+// Bytes are not trusted: nesting and values beyond the limits, counts beyond the bytes and mixed arrays are errors.
 Result<Document> parse_json(std::string_view bytes, const std::string& source);
 Result<Document> parse_ubjson(std::string_view bytes, const std::string& source);
 

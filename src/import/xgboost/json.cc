@@ -17,7 +17,6 @@ const Document& Document::operator[](std::string_view key) const {
 namespace {
 
 namespace json = simdjson::ondemand;
-constexpr int kDepthMax = 32;
 
 // The reader walks forward once; any fault of the text ends it with simdjson's own words.
 class Reader {
@@ -25,7 +24,8 @@ class Reader {
   explicit Reader(const std::string& source) : source_(source) {}
 
   std::optional<Error> read(json::value value, int depth, Document* out) {
-    if (depth > kDepthMax) return bad(fmt::format("is nested deeper than {} levels", kDepthMax));
+    if (++values_ > kDocumentValuesMax) return bad(fmt::format("holds more than {} values", kDocumentValuesMax));
+    if (depth > kDocumentDepthMax) return bad(fmt::format("is nested deeper than {} levels", kDocumentDepthMax));
     json::json_type type;
     if (const auto error = value.type().get(type)) return bad(error);
     switch (type) {
@@ -106,6 +106,7 @@ class Reader {
   }
 
   const std::string& source_;
+  int64_t values_ = 0;
 };
 
 }  // namespace

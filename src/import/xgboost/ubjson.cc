@@ -11,7 +11,6 @@
 namespace hayate {
 namespace {
 
-constexpr int kDepthMax = 32;
 
 class Reader {
  public:
@@ -97,7 +96,8 @@ class Reader {
   }
 
   std::optional<Error> read(char marker, int depth, Document* out) {
-    if (depth > kDepthMax) return bad(fmt::format("is nested deeper than {} levels", kDepthMax));
+    if (++values_ > kDocumentValuesMax) return bad(fmt::format("holds more than {} values", kDocumentValuesMax));
+    if (depth > kDocumentDepthMax) return bad(fmt::format("is nested deeper than {} levels", kDocumentDepthMax));
     switch (marker) {
       case '{': return read_object(depth, out);
       case '[': return read_array(depth, out);
@@ -174,6 +174,7 @@ class Reader {
   std::string_view bytes_;
   const std::string& source_;
   size_t at_ = 0;
+  int64_t values_ = 0;
 };
 
 }  // namespace
