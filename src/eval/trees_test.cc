@@ -14,10 +14,13 @@ using Floats = std::vector<float>;
 Node regressor() {
   Node node{"t", "ai.onnx.ml", "TreeEnsembleRegressor", {"x"}, {"y"}, {}};
   auto& a = node.attributes;
-  a["nodes_treeids"] = Ints{0, 0, 0}, a["nodes_nodeids"] = Ints{0, 1, 2}, a["nodes_featureids"] = Ints{0, 0, 0};
-  a["nodes_truenodeids"] = Ints{1, 0, 0}, a["nodes_falsenodeids"] = Ints{2, 0, 0}, a["nodes_values"] = Floats{0.5f, 0, 0};
+  a["nodes_treeids"] = Ints{0, 0, 0}, a["nodes_nodeids"] = Ints{0, 1, 2},
+  a["nodes_featureids"] = Ints{0, 0, 0};
+  a["nodes_truenodeids"] = Ints{1, 0, 0}, a["nodes_falsenodeids"] = Ints{2, 0, 0},
+  a["nodes_values"] = Floats{0.5f, 0, 0};
   a["nodes_modes"] = std::vector<std::string>{"BRANCH_LEQ", "LEAF", "LEAF"};
-  a["target_treeids"] = Ints{0, 0}, a["target_nodeids"] = Ints{1, 2}, a["target_ids"] = Ints{0, 0}, a["target_weights"] = Floats{1, 2};
+  a["target_treeids"] = Ints{0, 0}, a["target_nodeids"] = Ints{1, 2}, a["target_ids"] = Ints{0, 0},
+  a["target_weights"] = Floats{1, 2};
   a["n_targets"] = int64_t{1};
   return node;
 }
@@ -60,7 +63,8 @@ TEST(TreeNodes, FaultsAreNamed) {
   expect_error(spoiled("nodes_featureids", Ints{int64_t{1} << 40, 0, 0}), "feature 1099511627776 of 2");
   expect_error(spoiled("nodes_nodeids", Ints{0, 1, 1}), "two nodes 1");
   expect_error(spoiled("nodes_values", Floats{0.5f}), "differ in length");
-  expect_error(spoiled("nodes_modes", std::vector<std::string>{"BRANCH_MEMBER", "LEAF", "LEAF"}), "'BRANCH_MEMBER' is unknown");
+  expect_error(spoiled("nodes_modes", std::vector<std::string>{"BRANCH_MEMBER", "LEAF", "LEAF"}),
+               "'BRANCH_MEMBER' is unknown");
   expect_error(spoiled("target_ids", Ints{0, 1}), "output 1 of 1");
   expect_error(spoiled("target_nodeids", Ints{1, 1}), "node 2: a leaf without weight");
   expect_error(spoiled("target_nodeids", Ints{1, 7}), "which does not exist");
@@ -75,8 +79,10 @@ TEST(TreeNodes, OwnNodesComeBackAsTheyWere) {
   t.features = 2, t.outputs = 2, t.float64_sum = false, t.base = {0.5, 0.25}, t.base_first = true;
   const uint32_t word = 5;
   const int32_t a = t.add_leaf(1, 0), b = t.add_leaf(2, 1);
-  t.roots = {t.add_node(static_cast<uint8_t>(kernels::Split::kInSet) | kernels::kNanTrue, 1, t.add_set(&word, 1), a, b)};
-  const Result<kernels::Trees> back = trees_from(tree_ensemble_node(t, false, "x", "y"), {Type::kFloat32, {1, 2}});
+  t.roots = {t.add_node(static_cast<uint8_t>(kernels::Split::kInSet) | kernels::kNanTrue, 1,
+                        t.add_set(&word, 1), a, b)};
+  const Result<kernels::Trees> back =
+      trees_from(tree_ensemble_node(t, false, "x", "y"), {Type::kFloat32, {1, 2}});
   ASSERT_TRUE(back.ok()) << back.error().text();
   EXPECT_EQ(back.value().kind, t.kind);
   EXPECT_EQ(back.value().threshold, t.threshold);
@@ -87,7 +93,8 @@ TEST(TreeNodes, OwnNodesComeBackAsTheyWere) {
   ASSERT_TRUE(out.ok()) << out.error().text();
   EXPECT_EQ(to_doubles(out.value()[0]), (std::vector<double>{1.5, 0.25, 0.5, 2.25}));
   EXPECT_FALSE(run(tree_ensemble_node(t, false, "x", "y"), Tensor::of<float>({1, 3}, {0, 0, 0})).ok());
-  EXPECT_FALSE(run(tree_ensemble_node(t, false, "x", "y"), Tensor::of<double>({1, 2}, {0, 0})).ok()) << "float32 thresholds";
+  EXPECT_FALSE(run(tree_ensemble_node(t, false, "x", "y"), Tensor::of<double>({1, 2}, {0, 0})).ok())
+      << "float32 thresholds";
 }
 
 TEST(TreeNodes, ObjectiveChecksItsKind) {
@@ -108,7 +115,8 @@ TEST(MlNodes, StringLabelsAreRefused) {
 
 TEST(MlNodes, FeatureExtractorChecksIndices) {
   const Node node{"f", "ai.onnx.ml", "ArrayFeatureExtractor", {"x", "i"}, {"y"}, {}};
-  const Tensor x = Tensor::of<float>({1, 3}, {4, 5, 6}), good = Tensor::of<int64_t>({2}, {2, 0}), bad = Tensor::of<int64_t>({1}, {3});
+  const Tensor x = Tensor::of<float>({1, 3}, {4, 5, 6}), good = Tensor::of<int64_t>({2}, {2, 0}),
+               bad = Tensor::of<int64_t>({1}, {3});
   const auto out = run_node(node, 17, {&x, &good});
   ASSERT_TRUE(out.ok());
   EXPECT_EQ(to_doubles(out.value()[0]), (std::vector<double>{6, 4}));
@@ -117,7 +125,8 @@ TEST(MlNodes, FeatureExtractorChecksIndices) {
 
 TEST(QuantNodes, ShapesAreChecked) {
   const Node node{"q", "", "QuantizeLinear", {"x", "s"}, {"y"}, {}};
-  const Tensor x = Tensor::of<float>({1, 3}, {4, 5, 6}), good = Tensor::of<float>({3}, {1, 2, 3}), bad = Tensor::of<float>({2}, {1, 2});
+  const Tensor x = Tensor::of<float>({1, 3}, {4, 5, 6}), good = Tensor::of<float>({3}, {1, 2, 3}),
+               bad = Tensor::of<float>({2}, {1, 2});
   const auto out = run_node(node, 17, {&x, &good});
   ASSERT_TRUE(out.ok()) << out.error().text();
   EXPECT_EQ(to_doubles(out.value()[0]), (std::vector<double>{4, 2, 2}));

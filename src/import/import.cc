@@ -29,7 +29,8 @@ Format format_of(std::string_view bytes) {
   return onnx && tag >> 3 >= 1 && tag >> 3 <= 26 ? Format::kOnnx : Format::kUnknown;
 }
 
-Result<Graph> from_document(const Result<Document>& document, const std::string& source, const ImportOptions& options) {
+Result<Graph> from_document(const Result<Document>& document, const std::string& source,
+                            const ImportOptions& options) {
   if (!document.ok()) return document.error();
   return import_xgboost(document.value(), source, options.raw_score);
 }
@@ -39,17 +40,24 @@ Result<Graph> from_document(const Result<Document>& document, const std::string&
 Result<Graph> import_model(std::string_view bytes, const std::string& source, const ImportOptions& options) {
   if (bytes.empty()) return Error{Code::kInvalidArgument, source, fmt::format("is empty; {}", kAccepted)};
   switch (format_of(bytes)) {
-    case Format::kLightGbm: return import_lightgbm(bytes, source, options.raw_score);
-    case Format::kJson: return from_document(parse_json(bytes, source), source, options);
-    case Format::kUbjson: return from_document(parse_ubjson(bytes, source), source, options);
+    case Format::kLightGbm:
+      return import_lightgbm(bytes, source, options.raw_score);
+    case Format::kJson:
+      return from_document(parse_json(bytes, source), source, options);
+    case Format::kUbjson:
+      return from_document(parse_ubjson(bytes, source), source, options);
     case Format::kOnnx: {
       Result<Graph> graph = import_onnx(bytes, source);
       if (graph.ok() || !graph.error().what.starts_with("is no readable ONNX")) return graph;
       return Error{graph.error().code, source, fmt::format("{}; {}", graph.error().what, kAccepted)};
     }
-    case Format::kUnknown: break;
+    case Format::kUnknown:
+      break;
   }
-  return Error{Code::kInvalidArgument, source, fmt::format("is of an unknown format; {} (old binary XGBoost models: load and save them with XGBoost 1.0 to 3.0 as .json)", kAccepted)};
+  return Error{Code::kInvalidArgument, source,
+               fmt::format("is of an unknown format; {} (old binary XGBoost models: load and save them with "
+                           "XGBoost 1.0 to 3.0 as .json)",
+                           kAccepted)};
 }
 
 Result<Graph> import_model(const std::string& path, const ImportOptions& options) {

@@ -8,7 +8,8 @@
 namespace hayate::kernels {
 namespace {
 
-constexpr std::array kObjectiveNames = {"identity", "sigmoid", "clamped_sigmoid", "softmax", "argmax", "exp", "log1p_exp", "signed_square", "step"};
+constexpr std::array kObjectiveNames = {"identity", "sigmoid",   "clamped_sigmoid", "softmax", "argmax",
+                                        "exp",      "log1p_exp", "signed_square",   "step"};
 
 template <typename T>
 T clamped_sigmoid(T x) {
@@ -19,13 +20,20 @@ T clamped_sigmoid(T x) {
 template <typename T>
 T transformed(Objective objective, double scale, T x) {
   switch (objective) {
-    case Objective::kSigmoid: return T{1} / (T{1} + std::exp(static_cast<T>(-scale) * x));
-    case Objective::kClampedSigmoid: return clamped_sigmoid(x);
-    case Objective::kExp: return std::exp(x);
-    case Objective::kLog1pExp: return std::log1p(std::exp(x));
-    case Objective::kSignedSquare: return static_cast<T>((x > 0) - (x < 0)) * x * x;
-    case Objective::kStep: return x > 0 ? T{1} : T{0};
-    default: return x;
+    case Objective::kSigmoid:
+      return T{1} / (T{1} + std::exp(static_cast<T>(-scale) * x));
+    case Objective::kClampedSigmoid:
+      return clamped_sigmoid(x);
+    case Objective::kExp:
+      return std::exp(x);
+    case Objective::kLog1pExp:
+      return std::log1p(std::exp(x));
+    case Objective::kSignedSquare:
+      return static_cast<T>((x > 0) - (x < 0)) * x * x;
+    case Objective::kStep:
+      return x > 0 ? T{1} : T{0};
+    default:
+      return x;
   }
 }
 
@@ -33,7 +41,8 @@ T transformed(Objective objective, double scale, T x) {
 template <typename T>
 void softmax(const T* x, int64_t n, T* y) {
   T highest = x[0];
-  for (int64_t i = 1; i < n; ++i) highest = std::is_same_v<T, float> ? std::fmax(x[i], highest) : std::max(x[i], highest);
+  for (int64_t i = 1; i < n; ++i)
+    highest = std::is_same_v<T, float> ? std::fmax(x[i], highest) : std::max(x[i], highest);
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) {
     y[i] = std::exp(x[i] - highest);
@@ -56,8 +65,10 @@ template <typename T>
 void apply_objective(Objective objective, double scale, const T* x, int64_t rows, int64_t n, T* y) {
   for (int64_t r = 0; r < rows; ++r) {
     const T* row = x + r * n;
-    if (objective == Objective::kSoftmax) softmax(row, n, y + r * n);
-    else if (objective == Objective::kArgmax) y[r] = static_cast<T>(std::max_element(row, row + n) - row);
+    if (objective == Objective::kSoftmax)
+      softmax(row, n, y + r * n);
+    else if (objective == Objective::kArgmax)
+      y[r] = static_cast<T>(std::max_element(row, row + n) - row);
     else
       for (int64_t i = 0; i < n; ++i) y[r * n + i] = transformed(objective, scale, row[i]);
   }
@@ -66,7 +77,8 @@ template void apply_objective<float>(Objective, double, const float*, int64_t, i
 template void apply_objective<double>(Objective, double, const double*, int64_t, int64_t, double*);
 
 std::optional<PostTransform> post_transform_from_name(std::string_view name) {
-  constexpr std::array<std::string_view, 5> kNames = {"NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT"};
+  constexpr std::array<std::string_view, 5> kNames = {"NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO",
+                                                      "PROBIT"};
   const auto it = std::find(kNames.begin(), kNames.end(), name);
   if (it == kNames.end()) return std::nullopt;
   return static_cast<PostTransform>(it - kNames.begin());
@@ -110,11 +122,18 @@ void onnx_softmax(std::span<float> z, bool skip_zeros) {
 
 void apply_post_transform(PostTransform transform, std::span<float> z) {
   switch (transform) {
-    case PostTransform::kNone: return;
-    case PostTransform::kLogistic: std::transform(z.begin(), z.end(), z.begin(), logistic); return;
-    case PostTransform::kProbit: std::transform(z.begin(), z.end(), z.begin(), probit); return;
-    case PostTransform::kSoftmax: return onnx_softmax(z, false);
-    case PostTransform::kSoftmaxZero: return onnx_softmax(z, true);
+    case PostTransform::kNone:
+      return;
+    case PostTransform::kLogistic:
+      std::transform(z.begin(), z.end(), z.begin(), logistic);
+      return;
+    case PostTransform::kProbit:
+      std::transform(z.begin(), z.end(), z.begin(), probit);
+      return;
+    case PostTransform::kSoftmax:
+      return onnx_softmax(z, false);
+    case PostTransform::kSoftmaxZero:
+      return onnx_softmax(z, true);
   }
 }
 
@@ -128,21 +147,28 @@ int64_t binary_label(const Classifier& c, S decisive) {
   return c.labels[positive ? 1 : 0];
 }
 
-// Only the first class was scored: the second one's value is made up. Whether as the opposite probability or the opposite
-// margin depends on the signs of the weights. (PROBIT leaves the second value undefined in ONNX Runtime: 0 here.)
+// Only the first class was scored: the second one's value is made up. Whether as the opposite probability or
+// the opposite margin depends on the signs of the weights. (PROBIT leaves the second value undefined in ONNX
+// Runtime: 0 here.)
 template <typename S>
 void expand_single(const Classifier& c, S score, std::span<float> z) {
   const float value = static_cast<float>(score);
-  if (c.transform == PostTransform::kProbit) z[0] = probit(value), z[1] = 0;
-  else if (!c.one_weighted_class && !c.base.empty()) z[0] = value, z[1] = 0;
-  else if (c.transform == PostTransform::kLogistic) z[0] = logistic(-value), z[1] = logistic(value);
-  else z[0] = c.weights_all_positive && c.one_weighted_class ? static_cast<float>(1 - score) : -value, z[1] = value;
+  if (c.transform == PostTransform::kProbit)
+    z[0] = probit(value), z[1] = 0;
+  else if (!c.one_weighted_class && !c.base.empty())
+    z[0] = value, z[1] = 0;
+  else if (c.transform == PostTransform::kLogistic)
+    z[0] = logistic(-value), z[1] = logistic(value);
+  else
+    z[0] = c.weights_all_positive && c.one_weighted_class ? static_cast<float>(1 - score) : -value,
+    z[1] = value;
 }
 
-// As ONNX Runtime has it: of two base values the second replaces the second score, and what no leaf touched is written
-// as 0 whatever was added to it.
+// As ONNX Runtime has it: of two base values the second replaces the second score, and what no leaf touched
+// is written as 0 whatever was added to it.
 template <typename S>
-int64_t classify_two(const Classifier& c, std::span<S> scores, std::span<uint8_t> touched, std::span<float> z) {
+int64_t classify_two(const Classifier& c, std::span<S> scores, std::span<uint8_t> touched,
+                     std::span<float> z) {
   const bool second = touched[1] != 0, two_bases = c.base.size() == 2;
   if (two_bases && second) {
     scores[1] = static_cast<S>(c.base[1]) + scores[0];

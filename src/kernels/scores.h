@@ -1,5 +1,5 @@
-// What libraries make of raw scores, one row at a time, with libm's scalar functions in the library's own type: equal
-// inputs give equal bits.
+// What libraries make of raw scores, one row at a time, with libm's scalar functions in the library's own
+// type: equal inputs give equal bits.
 #pragma once
 
 #include <cstdint>
@@ -19,14 +19,16 @@ enum class Objective : uint8_t {
   kArgmax,          // the first largest: one value per row
   kExp,
   kLog1pExp,
-  kSignedSquare,    // sign(x) * x * x
-  kStep             // 1 where x > 0, else 0
+  kSignedSquare,  // sign(x) * x * x
+  kStep           // 1 where x > 0, else 0
 };
 
 const char* objective_name(Objective objective);  // "sigmoid" ...
 std::optional<Objective> objective_from_name(std::string_view name);
 // Values of a row of n scores after the transform.
-inline int64_t objective_width(Objective objective, int64_t n) { return objective == Objective::kArgmax ? 1 : n; }
+inline int64_t objective_width(Objective objective, int64_t n) {
+  return objective == Objective::kArgmax ? 1 : n;
+}
 // y [rows, objective_width] from x [rows, n]; y may be x. Requires: n >= 1.
 template <typename T>
 void apply_objective(Objective objective, double scale, const T* x, int64_t rows, int64_t n, T* y);
@@ -45,8 +47,10 @@ struct Classifier {
   bool one_weighted_class = false;    // two classes of which the leaves name only one
   bool weights_all_positive = false;  // no weight below 0
 };
-// One row: `scores` (changed) and `touched`, one per class; z receives one value per class. Returns the label.
+// One row: `scores` (changed) and `touched`, one per class; z receives one value per class. Returns the
+// label.
 template <typename S>
-int64_t classify(const Classifier& classifier, std::span<S> scores, std::span<uint8_t> touched, std::span<float> z);
+int64_t classify(const Classifier& classifier, std::span<S> scores, std::span<uint8_t> touched,
+                 std::span<float> z);
 
 }  // namespace hayate::kernels

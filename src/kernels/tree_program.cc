@@ -13,8 +13,9 @@ namespace {
 
 constexpr int64_t kMaskCodeMax = 255, kWalkCodeMax = 65535;
 constexpr int64_t kMaskSlotsMax = 128, kWalkSlotsMax = 8192;  // codes on the stack: 16 KB
-constexpr int64_t kWalkTrees = 8;                             // enough to hide a load's latency, few enough for registers
-constexpr int64_t kMaskRows = 8;                              // rows that share a group's masks
+constexpr int64_t kWalkTrees = 8;    // enough to hide a load's latency, few enough for registers
+constexpr int64_t kWalkChunk = 512;  // trees whose leaves are added together, in order
+constexpr int64_t kMaskRows = 8;     // rows that share a group's masks
 constexpr int64_t kMasksBytesMax = int64_t{1} << 28;
 
 // A split as the program sees it: on_true where x <= threshold (strict: x < threshold).
@@ -26,11 +27,13 @@ struct Canonical {
 // Nothing for splits that no rank decides.
 std::optional<Canonical> canonical(const Trees& t, int64_t node) {
   const Split split = t.split(node);
-  if (split == Split::kEqual || split == Split::kNotEqual || std::isnan(t.threshold[node])) return std::nullopt;
+  if (split == Split::kEqual || split == Split::kNotEqual || std::isnan(t.threshold[node]))
+    return std::nullopt;
   const bool swapped = split == Split::kGreater || split == Split::kGreaterEqual;
   const bool strict = split == Split::kLess || split == Split::kGreaterEqual;
   const bool nan_true = (t.kind[node] & kNanTrue) != 0;
-  return Canonical{t.threshold[node], strict, swapped, nan_true != swapped, (t.kind[node] & kZeroMissing) != 0};
+  return Canonical{t.threshold[node], strict, swapped, nan_true != swapped,
+                   (t.kind[node] & kZeroMissing) != 0};
 }
 
 }  // namespace
@@ -56,7 +59,8 @@ class TreeProgramBuilder {
     copy_semantics();
     const bool masks = p_.method_ == TreeMethod::kMasksAvx512;
     if (p_.avx512() && !x86::tree_masks_supported()) return std::nullopt;
-    if (!plan_slots(masks ? kMaskCodeMax : kWalkCodeMax, masks ? kMaskSlotsMax : kWalkSlotsMax)) return std::nullopt;
+    if (!plan_slots(masks ? kMaskCodeMax : kWalkCodeMax, masks ? kMaskSlotsMax : kWalkSlotsMax))
+      return std::nullopt;
     number_leaves();
     if (masks ? !lay_masks() : !lay_walk()) return std::nullopt;
     return std::move(p_);
@@ -65,7 +69,8 @@ class TreeProgramBuilder {
  private:
   void copy_semantics() {
     p_.trees_.features = t_.features, p_.trees_.outputs = t_.outputs;
-    p_.trees_.float64_sum = t_.float64_sum, p_.trees_.aggregate = t_.aggregate, p_.trees_.divisor = t_.divisor;
+    p_.trees_.float64_sum = t_.float64_sum, p_.trees_.aggregate = t_.aggregate,
+    p_.trees_.divisor = t_.divisor;
     p_.trees_.base_first = t_.base_first, p_.trees_.base = t_.base;
     p_.trees_.set_bounds = t_.set_bounds, p_.trees_.set_words = t_.set_words;
   }
@@ -74,7 +79,8 @@ class TreeProgramBuilder {
   bool plan_slots(int64_t code_max, int64_t slots_max) {
     slot_.assign(t_.kind.size(), 0), rank_.assign(t_.kind.size(), 0), swapped_.assign(t_.kind.size(), 0);
     if (!collect_thresholds()) return false;
-    // Slots of one column lie together: std::map keeps them in the order of column, segment, missing side, zero rule.
+    // Slots of one column lie together: std::map keeps them in the order of column, segment, missing side,
+    // zero rule.
     using Key = std::tuple<int32_t, int64_t, bool, bool>;
     std::map<Key, int32_t> keys;
     std::vector<std::pair<int64_t, Key>> splits;
@@ -82,7 +88,9 @@ class TreeProgramBuilder {
       if (t_.split(i) == Split::kLeaf || t_.split(i) == Split::kInSet) continue;
       const Canonical c = *canonical(t_, i);
       const std::vector<double>& all = by_column_.at(t_.feature[i]).thresholds;
-      const int64_t at = std::lower_bound(all.begin(), all.end(), bound_of(c, by_column_.at(t_.feature[i]).counts_equal)) - all.begin();
+      const int64_t at =
+          std::lower_bound(all.begin(), all.end(), bound_of(c, by_column_.at(t_.feature[i]).counts_equal)) -
+          all.begin();
       const Key key{t_.feature[i], at / code_max, !c.missing_true, c.zero_missing};
       keys.emplace(key, 0);
       if (static_cast<int64_t>(keys.size()) > slots_max) return false;
@@ -96,7 +104,8 @@ class TreeProgramBuilder {
 
   // A column whose splits are of both kinds takes x <= the number below t for x < t.
   static double bound_of(const Canonical& c, bool counts_equal) {
-    return c.strict && !counts_equal ? std::nextafter(c.threshold, -std::numeric_limits<double>::infinity()) : c.threshold;
+    return c.strict && !counts_equal ? std::nextafter(c.threshold, -std::numeric_limits<double>::infinity())
+                                     : c.threshold;
   }
 
   bool collect_thresholds() {
@@ -111,12 +120,14 @@ class TreeProgramBuilder {
       if (t_.split(i) == Split::kLeaf || t_.split(i) == Split::kInSet) continue;
       const Canonical c = *canonical(t_, i);
       ByColumn& column = by_column_[t_.feature[i]];
-      if (c.strict && !column.counts_equal && c.threshold == -std::numeric_limits<double>::infinity()) return false;
+      if (c.strict && !column.counts_equal && c.threshold == -std::numeric_limits<double>::infinity())
+        return false;
       column.thresholds.push_back(bound_of(c, column.counts_equal));
     }
     for (auto& [number, column] : by_column_) {
       std::sort(column.thresholds.begin(), column.thresholds.end());
-      column.thresholds.erase(std::unique(column.thresholds.begin(), column.thresholds.end()), column.thresholds.end());
+      column.thresholds.erase(std::unique(column.thresholds.begin(), column.thresholds.end()),
+                              column.thresholds.end());
     }
     return true;
   }
@@ -125,7 +136,8 @@ class TreeProgramBuilder {
     for (auto& [key, slot] : *keys) {
       const auto& [column, segment, missing_false, zero] = key;
       slot = static_cast<int32_t>(p_.slots_.size());
-      p_.slots_.push_back({static_cast<int32_t>(segment * code_max), static_cast<uint16_t>(missing_false ? code_max : 0), zero});
+      p_.slots_.push_back({static_cast<int32_t>(segment * code_max),
+                           static_cast<uint16_t>(missing_false ? code_max : 0), zero});
       if (p_.columns_.empty() || p_.columns_.back().column != column) add_column(column, slot);
       p_.columns_.back().last_slot = slot + 1;
     }
@@ -135,14 +147,16 @@ class TreeProgramBuilder {
   void add_column(int32_t column, int32_t slot) {
     constexpr double kPadding = std::numeric_limits<double>::quiet_NaN();
     const ByColumn& from = by_column_.at(column);
-    const size_t count = from.thresholds.size(), first = p_.thresholds_.size(), first_pivot = p_.pivots_.size();
+    const size_t count = from.thresholds.size(), first = p_.thresholds_.size(),
+                 first_pivot = p_.pivots_.size();
     const int32_t steps = static_cast<int32_t>(std::bit_width(count));
     p_.thresholds_.insert(p_.thresholds_.end(), from.thresholds.begin(), from.thresholds.end());
     p_.thresholds_.resize(first + std::max<size_t>(16, size_t{1} << steps), kPadding);
     for (size_t i = 15; i < count; i += 16) p_.pivots_.push_back(from.thresholds[i]);
     p_.pivots_.resize((p_.pivots_.size() + 7) / 8 * 8, kPadding);
     p_.columns_.push_back({column, steps, slot, slot + 1});
-    p_.ranks_.push_back({static_cast<int32_t>(first), static_cast<int32_t>(first_pivot), static_cast<int32_t>((p_.pivots_.size() - first_pivot) / 8), from.counts_equal});
+    p_.ranks_.push_back({static_cast<int32_t>(first), static_cast<int32_t>(first_pivot),
+                         static_cast<int32_t>((p_.pivots_.size() - first_pivot) / 8), from.counts_equal});
   }
 
   // Nodes that ask the same of the same set share a slot.
@@ -155,7 +169,8 @@ class TreeProgramBuilder {
       slot_[i] = it->second;
       if (!added) continue;
       if (next >= slots_max) return false;
-      p_.set_slots_.push_back({t_.feature[i], p_.trees_.add_node(t_.kind[i], t_.feature[i], t_.threshold[i], 0, 0)});
+      p_.set_slots_.push_back(
+          {t_.feature[i], p_.trees_.add_node(t_.kind[i], t_.feature[i], t_.threshold[i], 0, 0)});
     }
     return true;
   }
@@ -191,40 +206,68 @@ class TreeProgramBuilder {
     const size_t count = p_.single_ ? p_.leaf_begin_.size() : t_.weight.size();
     for (size_t i = 0; i < count; ++i) {
       const size_t from = p_.single_ ? static_cast<size_t>(p_.leaf_begin_[i]) : i;
-      if (t_.float64_sum) p_.values64_.push_back(t_.weight[from]);
-      else p_.values32_.push_back(static_cast<float>(t_.weight[from]));
+      if (t_.float64_sum)
+        p_.values64_.push_back(t_.weight[from]);
+      else
+        p_.values32_.push_back(static_cast<float>(t_.weight[from]));
       p_.leaf_output_.push_back(t_.weight_output[from]);
     }
     const auto& outputs = p_.leaf_output_;
-    if (p_.single_ && !outputs.empty() && std::all_of(outputs.begin(), outputs.end(), [&](int32_t o) { return o == outputs[0]; })) p_.only_output_ = outputs[0];
+    if (p_.single_ && !outputs.empty() &&
+        std::all_of(outputs.begin(), outputs.end(), [&](int32_t o) { return o == outputs[0]; }))
+      p_.only_output_ = outputs[0];
   }
 
-  // Children of a split stand side by side.
+  // Trees that walk together take as many steps as the deepest of them: within a chunk they are sorted by
+  // depth.
   bool lay_walk() {
-    for (int64_t first = 0; first < p_.tree_count_; first += kWalkTrees) {
-      int32_t deepest = 0;
-      for (int64_t i = first; i < std::min(p_.tree_count_, first + kWalkTrees); ++i) deepest = std::max(deepest, lay_tree(t_.roots[i]));
-      p_.groups_.push_back({0, deepest});
+    for (int64_t first = 0; first < p_.tree_count_; first += kWalkChunk) {
+      const int64_t count = std::min(kWalkChunk, p_.tree_count_ - first);
+      std::vector<std::pair<int32_t, int32_t>> order;  // depth, place in the chunk
+      for (int64_t i = 0; i < count; ++i)
+        order.emplace_back(depth_of(t_.roots[first + i]), static_cast<int32_t>(i));
+      std::sort(order.begin(), order.end());
+      for (size_t i = 0; i < order.size(); ++i) {
+        if (i % kWalkTrees == 0) p_.groups_.push_back({0, 0});
+        p_.groups_.back().steps = order[i].first;
+        lay_tree(t_.roots[first + order[i].second]);
+        p_.walk_places_.push_back(order[i].second);
+      }
+      // Groups are whole: the last tree fills up the last one, and again writes the same leaf.
+      while (p_.walk_roots_.size() % kWalkTrees != 0)
+        p_.walk_roots_.push_back(p_.walk_roots_.back()), p_.walk_places_.push_back(p_.walk_places_.back());
     }
-    // Groups are always whole: places after the last tree repeat it.
-    if (p_.tree_count_ > 0) p_.walk_roots_.resize((p_.tree_count_ + kWalkTrees - 1) / kWalkTrees * kWalkTrees, p_.walk_roots_.back());
     return true;
   }
 
-  int32_t lay_tree(int32_t root) {
-    std::vector<std::pair<int32_t, int32_t>> order{{root, 0}};  // node, depth
+  int32_t depth_of(int32_t root) const {
+    int32_t deepest = 0;
+    std::vector<std::pair<int32_t, int32_t>> pending{{root, 0}};
+    while (!pending.empty()) {
+      const auto [node, depth] = pending.back();
+      pending.pop_back();
+      deepest = std::max(deepest, depth);
+      if (t_.split(node) == Split::kLeaf) continue;
+      pending.emplace_back(t_.on_true[node], depth + 1), pending.emplace_back(t_.on_false[node], depth + 1);
+    }
+    return deepest;
+  }
+
+  // Children of a split stand side by side.
+  void lay_tree(int32_t root) {
+    std::vector<int32_t> order{root};
     const uint32_t base = static_cast<uint32_t>(p_.walk_nodes_.size());
     p_.walk_roots_.push_back(base);
     for (size_t i = 0; i < order.size(); ++i) {
-      const auto [node, depth] = order[i];
+      const int32_t node = order[i];
       const bool leaf = t_.split(node) == Split::kLeaf;
       const uint32_t child = base + static_cast<uint32_t>(leaf ? i : order.size());
-      p_.walk_nodes_.push_back({leaf ? uint16_t{kWalkCodeMax} : rank_[node], leaf ? uint16_t{0} : slot_[node], child});
+      p_.walk_nodes_.push_back(
+          {leaf ? uint16_t{kWalkCodeMax} : rank_[node], leaf ? uint16_t{0} : slot_[node], child});
       p_.walk_leaf_.push_back(leaf ? leaf_[node] : 0);
       if (leaf) continue;
-      order.emplace_back(first_child(node), depth + 1), order.emplace_back(second_child(node), depth + 1);
+      order.push_back(first_child(node)), order.push_back(second_child(node));
     }
-    return order.back().second;
   }
 
   bool lay_masks() {
@@ -238,7 +281,8 @@ class TreeProgramBuilder {
       const int64_t last = std::min(p_.tree_count_, first + group);
       uint32_t leaves = 1;
       for (int64_t i = first; i < last; ++i) leaves = std::max(leaves, first_leaf_[i + 1] - first_leaf_[i]);
-      const int64_t steps = (leaves - 1 + per_vector - 1) / per_vector;  // a tree has one split less than leaves
+      const int64_t steps =
+          (leaves - 1 + per_vector - 1) / per_vector;  // a tree has one split less than leaves
       bytes += steps * 64 * (2 + per_vector);
       if (bytes > kMasksBytesMax) return false;
       p_.groups_.push_back({static_cast<int32_t>(p_.mask_slots_.size() / 64), static_cast<int32_t>(steps)});
@@ -253,7 +297,8 @@ class TreeProgramBuilder {
   }
 
   void lay_mask_tree(int64_t tree, int64_t lane, int64_t group) {
-    int64_t place = int64_t{p_.groups_.back().first} * 64 + lane;  // of the next split: node p of the lane stands at p * group
+    int64_t place = int64_t{p_.groups_.back().first} * 64 +
+                    lane;  // of the next split: node p of the lane stands at p * group
     std::vector<int32_t> pending{t_.roots[tree]};
     while (!pending.empty()) {
       const int32_t node = pending.back();
@@ -262,9 +307,12 @@ class TreeProgramBuilder {
       p_.mask_slots_[place] = static_cast<uint8_t>(slot_[node]);
       p_.mask_ranks_[place] = static_cast<uint8_t>(rank_[node]);
       const auto [low, high] = leaves_under(first_child(node));
-      const uint64_t dropped = ((high - low == 64 ? 0 : uint64_t{1} << (high - low)) - 1) << (low - first_leaf_[tree]);
-      if (p_.wide_) p_.masks_[place] = ~dropped;
-      else reinterpret_cast<uint32_t*>(p_.masks_.data())[place] = static_cast<uint32_t>(~dropped);
+      const uint64_t dropped = ((high - low == 64 ? 0 : uint64_t{1} << (high - low)) - 1)
+                               << (low - first_leaf_[tree]);
+      if (p_.wide_)
+        p_.masks_[place] = ~dropped;
+      else
+        reinterpret_cast<uint32_t*>(p_.masks_.data())[place] = static_cast<uint32_t>(~dropped);
       place += group;
       pending.push_back(second_child(node)), pending.push_back(first_child(node));
     }
@@ -300,19 +348,30 @@ std::optional<TreeProgram> TreeProgram::build(const Trees& trees, std::optional<
 }
 
 int64_t TreeProgram::byte_count() const {
-  const auto bytes = [](const auto&... each) { return static_cast<int64_t>(((each.size() * sizeof(each[0])) + ... + 0)); };
-  return bytes(columns_, slots_, set_slots_, ranks_, thresholds_, pivots_, groups_, values64_, values32_, leaf_output_, leaf_begin_, leaf_end_) +
-         bytes(walk_nodes_, walk_leaf_, walk_roots_, mask_slots_, mask_ranks_, masks_, first_leaves_) +
-         bytes(trees_.kind, trees_.feature, trees_.threshold, trees_.on_true, trees_.on_false, trees_.weight, trees_.weight_output, trees_.set_bounds, trees_.set_words);
+  const auto bytes = [](const auto&... each) {
+    return static_cast<int64_t>(((each.size() * sizeof(each[0])) + ... + 0));
+  };
+  return bytes(columns_, slots_, set_slots_, ranks_, thresholds_, pivots_, groups_, values64_, values32_,
+               leaf_output_, leaf_begin_, leaf_end_) +
+         bytes(walk_nodes_, walk_leaf_, walk_roots_, walk_places_, mask_slots_, mask_ranks_, masks_,
+               first_leaves_) +
+         bytes(trees_.kind, trees_.feature, trees_.threshold, trees_.on_true, trees_.on_false, trees_.weight,
+               trees_.weight_output, trees_.set_bounds, trees_.set_words);
 }
 
-template <> inline const double* TreeProgram::leaf_values<double>() const { return values64_.data(); }
-template <> inline const float* TreeProgram::leaf_values<float>() const { return values32_.data(); }
+template <>
+inline const double* TreeProgram::leaf_values<double>() const {
+  return values64_.data();
+}
+template <>
+inline const float* TreeProgram::leaf_values<float>() const {
+  return values32_.data();
+}
 
 namespace {
 
-// How many of the sorted thresholds (2^steps, NaN last) lie below x, or at it too. A comparison's result is a number: a
-// branch would be mispredicted every other time.
+// How many of the sorted thresholds (2^steps, NaN last) lie below x, or at it too. A comparison's result is a
+// number: a branch would be mispredicted every other time.
 template <bool kEqual>
 inline int32_t rank_of(const double* thresholds, int32_t steps, double x) {
   int32_t below = 0;
@@ -325,11 +384,15 @@ inline int32_t rank_of(const double* thresholds, int32_t steps, double x) {
 
 }  // namespace
 
-void TreeProgram::find_ranks(int64_t first, int64_t count, const double* values, int32_t* ranks) const noexcept {
-  if (avx512()) return x86::find_ranks(thresholds_.data(), pivots_.data(), ranks_.data() + first, count, values, ranks);
+void TreeProgram::find_ranks(int64_t first, int64_t count, const double* values,
+                             int32_t* ranks) const noexcept {
+  if (avx512())
+    return x86::find_ranks(thresholds_.data(), pivots_.data(), ranks_.data() + first, count, values, ranks);
   for (int64_t i = 0; i < count; ++i) {
     const double* thresholds = thresholds_.data() + ranks_[first + i].first_threshold;
-    ranks[i] = ranks_[first + i].counts_equal ? rank_of<true>(thresholds, columns_[first + i].steps, values[i]) : rank_of<false>(thresholds, columns_[first + i].steps, values[i]);
+    ranks[i] = ranks_[first + i].counts_equal
+                   ? rank_of<true>(thresholds, columns_[first + i].steps, values[i])
+                   : rank_of<false>(thresholds, columns_[first + i].steps, values[i]);
   }
 }
 
@@ -355,22 +418,23 @@ void TreeProgram::encode(const In* x, Code* codes) const noexcept {
     }
   }
   Code* sets = codes + slots_.size();
-  for (size_t s = 0; s < set_slots_.size(); ++s) sets[s] = goes_true(trees_, set_slots_[s].node, static_cast<double>(x[set_slots_[s].column])) ? 0 : 1;
+  for (size_t s = 0; s < set_slots_.size(); ++s)
+    sets[s] = goes_true(trees_, set_slots_[s].node, static_cast<double>(x[set_slots_[s].column])) ? 0 : 1;
 }
 
-// The exit leaves of 8 trees. The trees take their steps together, so that one's loads hide another's; one that has
-// arrived stays where it is.
-void TreeProgram::walk(const uint16_t* codes, int64_t tree, int32_t steps, uint32_t* leaves) const noexcept {
+// The exit leaves of group g, each at its tree's place. The trees take their steps together, so that one's
+// loads hide another's; one that has arrived stays where it is.
+void TreeProgram::walk(const uint16_t* codes, int64_t g, uint32_t* leaves) const noexcept {
   const WalkNode* nodes = walk_nodes_.data();
   uint32_t at[kWalkTrees];
-  for (int64_t i = 0; i < kWalkTrees; ++i) at[i] = walk_roots_[tree + i];
-  for (int32_t s = 0; s < steps; ++s)
+  for (int64_t i = 0; i < kWalkTrees; ++i) at[i] = walk_roots_[g * kWalkTrees + i];
+  for (int32_t s = 0; s < groups_[g].steps; ++s)
 #pragma GCC unroll 8
     for (int64_t i = 0; i < kWalkTrees; ++i) {
       const WalkNode node = nodes[at[i]];
       at[i] = node.child + static_cast<uint32_t>(codes[node.slot] > node.rank);
     }
-  for (int64_t i = 0; i < kWalkTrees; ++i) leaves[i] = walk_leaf_[at[i]];
+  for (int64_t i = 0; i < kWalkTrees; ++i) leaves[walk_places_[g * kWalkTrees + i]] = walk_leaf_[at[i]];
 }
 
 template <typename Sum>
@@ -393,16 +457,21 @@ void TreeProgram::add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t*
     for (int32_t w = leaf_begin_[leaves[i]]; w < leaf_end_[leaves[i]]; ++w) {
       const int32_t output = leaf_output_[w];
       Sum& sum = sums[output];
-      if (trees_.aggregate == Aggregate::kMin) sum = touched[output] == 0 || values[w] < sum ? values[w] : sum;
-      else if (trees_.aggregate == Aggregate::kMax) sum = touched[output] == 0 || values[w] > sum ? values[w] : sum;
-      else sum += values[w];
+      if (trees_.aggregate == Aggregate::kMin)
+        sum = touched[output] == 0 || values[w] < sum ? values[w] : sum;
+      else if (trees_.aggregate == Aggregate::kMax)
+        sum = touched[output] == 0 || values[w] > sum ? values[w] : sum;
+      else
+        sum += values[w];
       touched[output] = 1;
     }
 }
 
 template <typename Sum>
 void TreeProgram::start(Sum* sums, uint8_t* spoken) const noexcept {
-  for (int64_t k = 0; k < trees_.outputs; ++k) sums[k] = trees_.base_first && !trees_.base.empty() ? static_cast<Sum>(trees_.base[k]) : Sum{0}, spoken[k] = 0;
+  for (int64_t k = 0; k < trees_.outputs; ++k)
+    sums[k] = trees_.base_first && !trees_.base.empty() ? static_cast<Sum>(trees_.base[k]) : Sum{0},
+    spoken[k] = 0;
 }
 
 template <typename Sum>
@@ -424,21 +493,22 @@ void TreeProgram::run_walk(const In* x, Sum* out, uint8_t* touched) const noexce
   Sum sums[kOutputsMax];
   uint8_t spoken[kOutputsMax];
   uint16_t codes[kWalkSlotsMax];
-  uint32_t leaves[kWalkTrees];
+  uint32_t leaves[kWalkChunk];
   start(sums, spoken);
   codes[0] = 0;  // what leaves read where there is no split at all
   encode(x, codes);
-  int64_t tree = 0;
-  for (const Group& g : groups_) {
-    walk(codes, tree, g.steps, leaves);
-    add(leaves, std::min(kWalkTrees, tree_count_ - tree), sums, spoken);
-    tree += kWalkTrees;
+  int64_t group = 0;
+  for (int64_t tree = 0; tree < tree_count_; tree += kWalkChunk) {
+    const int64_t count = std::min(kWalkChunk, tree_count_ - tree);
+    for (const int64_t last = group + (count + kWalkTrees - 1) / kWalkTrees; group < last; ++group)
+      walk(codes, group, leaves);
+    add(leaves, count, sums, spoken);
   }
   finish(sums, spoken, out, touched);
 }
 
-// A few rows pass through each group of trees together: its masks, which no first-level cache holds all of, are then
-// fetched once for all of them. `rows` times the outputs is at most kOutputsMax.
+// A few rows pass through each group of trees together: its masks, which no first-level cache holds all of,
+// are then fetched once for all of them. `rows` times the outputs is at most kOutputsMax.
 template <typename In, typename Sum>
 void TreeProgram::run_masks(const In* x, int64_t rows, Sum* out, uint8_t* touched) const noexcept {
   Sum sums[kOutputsMax];
@@ -449,18 +519,25 @@ void TreeProgram::run_masks(const In* x, int64_t rows, Sum* out, uint8_t* touche
     start(sums + r * trees_.outputs, spoken + r * trees_.outputs);
     encode(x + r * trees_.features, codes[r]);
   }
-  const x86::TreeMasks masks{wide_, slots_.size() + set_slots_.size() > 64, mask_slots_.data(), mask_ranks_.data(), reinterpret_cast<const std::byte*>(masks_.data()), first_leaves_.data()};
+  const x86::TreeMasks masks{wide_,
+                             slots_.size() + set_slots_.size() > 64,
+                             mask_slots_.data(),
+                             mask_ranks_.data(),
+                             reinterpret_cast<const std::byte*>(masks_.data()),
+                             first_leaves_.data()};
   const int64_t group = wide_ ? 8 : 16;
   int64_t tree = 0;
   for (const Group& g : groups_) {
     for (int64_t r = 0; r < rows; ++r) {
       x86::find_leaves(masks, codes[r], g.first, g.steps, tree, leaves);
-      add(leaves, std::min(group, tree_count_ - tree), sums + r * trees_.outputs, spoken + r * trees_.outputs);
+      add(leaves, std::min(group, tree_count_ - tree), sums + r * trees_.outputs,
+          spoken + r * trees_.outputs);
     }
     tree += group;
   }
   for (int64_t r = 0; r < rows; ++r)
-    finish(sums + r * trees_.outputs, spoken + r * trees_.outputs, out + r * trees_.outputs, touched == nullptr ? nullptr : touched + r * trees_.outputs);
+    finish(sums + r * trees_.outputs, spoken + r * trees_.outputs, out + r * trees_.outputs,
+           touched == nullptr ? nullptr : touched + r * trees_.outputs);
 }
 
 template <typename In, typename Sum>
@@ -471,9 +548,12 @@ void TreeProgram::run(const In* x, int64_t rows, Sum* out, uint8_t* touched) con
     const In* from = x + r * trees_.features;
     Sum* to = out + r * trees_.outputs;
     uint8_t* marks = touched == nullptr ? nullptr : touched + r * trees_.outputs;
-    if (masks) run_masks(from, std::min(together, rows - r), to, marks);
-    else if (method_ == TreeMethod::kPlain) run_plain(from, to, marks);
-    else run_walk(from, to, marks);
+    if (masks)
+      run_masks(from, std::min(together, rows - r), to, marks);
+    else if (method_ == TreeMethod::kPlain)
+      run_plain(from, to, marks);
+    else
+      run_walk(from, to, marks);
   }
 }
 

@@ -1,7 +1,9 @@
-// Tree ensembles made ready to run fast: bit for bit what evaluate_trees gives, without allocation, lock or system call.
+// Tree ensembles made ready to run fast: bit for bit what evaluate_trees gives, without allocation, lock or
+// system call.
 //
-// A row's values become rank codes first: how many of the thresholds that any tree asks of a column lie below the value.
-// Then every split compares two small integers, whatever the library's types, comparison and missing rule were.
+// A row's values become rank codes first: how many of the thresholds that any tree asks of a column lie below
+// the value. Then every split compares two small integers, whatever the library's types, comparison and
+// missing rule were.
 #pragma once
 
 #include <cstdint>
@@ -15,23 +17,27 @@
 namespace hayate::kernels {
 
 enum class TreeMethod : uint8_t {
-  kPlain,  // the ensemble as it is: comparisons for equality, NaN thresholds, more codes than fit
-  kWalk,   // 8 trees at a time, no branches; any size
+  kPlain,       // the ensemble as it is: comparisons for equality, NaN thresholds, more codes than fit
+  kWalk,        // 8 trees at a time, no branches; any size
   kWalkAvx512,  // the same, its codes found with AVX-512
   kMasksAvx512  // AVX-512 VBMI bit masks; trees of at most 64 leaves, at most 128 codes of 8 bits
 };
-const char* tree_method_name(TreeMethod method);  // "trees_walk", "trees_walk_avx512", "trees_masks_avx512" ...
+const char* tree_method_name(
+    TreeMethod method);  // "trees_walk", "trees_walk_avx512", "trees_masks_avx512" ...
 
 class TreeProgram {
  public:
   static constexpr int64_t kOutputsMax = 1024;  // their sums live on the stack
 
-  // With the given method, or else the fastest that this processor and the ensemble allow. Nothing where it has more
-  // than kOutputsMax outputs, or where the given method does not apply. Requires: fault(trees) is empty.
-  static std::optional<TreeProgram> build(const Trees& trees, std::optional<TreeMethod> method = std::nullopt);
+  // With the given method, or else the fastest that this processor and the ensemble allow. Nothing where it
+  // has more than kOutputsMax outputs, or where the given method does not apply. Requires: fault(trees) is
+  // empty.
+  static std::optional<TreeProgram> build(const Trees& trees,
+                                          std::optional<TreeMethod> method = std::nullopt);
 
-  // out [rows, outputs] from x [rows, features]; `touched` [rows, outputs], may be null, as in evaluate_trees. A row's
-  // bits do not depend on the other rows. Requires: Sum is double exactly where float64_sum(). Any thread.
+  // out [rows, outputs] from x [rows, features]; `touched` [rows, outputs], may be null, as in
+  // evaluate_trees. A row's bits do not depend on the other rows. Requires: Sum is double exactly where
+  // float64_sum(). Any thread.
   template <typename In, typename Sum>
   void run(const In* x, int64_t rows, Sum* out, uint8_t* touched = nullptr) const noexcept;
 
@@ -63,7 +69,7 @@ class TreeProgram {
     uint32_t child;  // where the code is no more than the rank; else the node behind it. A leaf: itself
   };
   struct Group {
-    int32_t first, steps;  // masks: its vectors; walk: unused, and its deepest tree
+    int32_t first, steps;  // masks: its vectors; walk: only the depth of its deepest tree
   };
 
   bool avx512() const { return method_ == TreeMethod::kWalkAvx512 || method_ == TreeMethod::kMasksAvx512; }
@@ -84,7 +90,7 @@ class TreeProgram {
   void add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t* touched) const noexcept;
   template <typename Sum>
   const Sum* leaf_values() const;
-  void walk(const uint16_t* codes, int64_t tree, int32_t steps, uint32_t* leaves) const noexcept;
+  void walk(const uint16_t* codes, int64_t g, uint32_t* leaves) const noexcept;
 
   TreeMethod method_ = TreeMethod::kPlain;
   Trees trees_;  // kPlain: the whole ensemble; else without its nodes, but with nodes and sets of set slots
@@ -104,6 +110,7 @@ class TreeProgram {
   // kWalk.
   AlignedVector<WalkNode> walk_nodes_;
   std::vector<uint32_t> walk_leaf_, walk_roots_;
+  std::vector<int32_t> walk_places_;  // of each root: its tree's place in the chunk
   // kMasks.
   bool wide_ = false;
   AlignedVector<uint8_t> mask_slots_, mask_ranks_;

@@ -10,7 +10,8 @@
 namespace hayate::kernels {
 namespace {
 
-constexpr TreeMethod kMethods[] = {TreeMethod::kPlain, TreeMethod::kWalk, TreeMethod::kWalkAvx512, TreeMethod::kMasksAvx512};
+constexpr TreeMethod kMethods[] = {TreeMethod::kPlain, TreeMethod::kWalk, TreeMethod::kWalkAvx512,
+                                   TreeMethod::kMasksAvx512};
 
 struct Options {
   int trees = 20, leaves = 8, features = 5, outputs = 1, distinct = 40;
@@ -36,7 +37,14 @@ class Maker {
 
   template <typename T>
   std::vector<T> rows(const Trees& t, int n, int distinct) {
-    constexpr double kSpecial[] = {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(), 0.0, -0.0, 1e-36, 1e-300, 1e300};
+    constexpr double kSpecial[] = {std::numeric_limits<double>::quiet_NaN(),
+                                   std::numeric_limits<double>::infinity(),
+                                   -std::numeric_limits<double>::infinity(),
+                                   0.0,
+                                   -0.0,
+                                   1e-36,
+                                   1e-300,
+                                   1e300};
     std::vector<T> x(n * t.features);
     for (T& v : x) {
       v = static_cast<T>(grid(distinct));
@@ -81,7 +89,8 @@ class Maker {
   std::mt19937 random_;
 };
 
-// Every method that applies gives the plain evaluation's bits, in batches of 1, 7 and all. Returns how many applied.
+// Every method that applies gives the plain evaluation's bits, in batches of 1, 7 and all. Returns how many
+// applied.
 template <typename In, typename Sum>
 int check_methods(const Trees& t, const std::vector<In>& x) {
   EXPECT_EQ(fault(t), "");
@@ -98,8 +107,10 @@ int check_methods(const Trees& t, const std::vector<In>& x) {
     for (const int64_t batch : {int64_t{1}, int64_t{7}, rows}) {
       std::fill(got.begin(), got.end(), Sum{77}), std::fill(touched.begin(), touched.end(), uint8_t{9});
       for (int64_t r = 0; r < rows; r += batch)
-        program->run(x.data() + r * t.features, std::min(batch, rows - r), got.data() + r * t.outputs, touched.data() + r * t.outputs);
-      EXPECT_EQ(std::memcmp(got.data(), wanted.data(), size * sizeof(Sum)), 0) << tree_method_name(method) << " in batches of " << batch;
+        program->run(x.data() + r * t.features, std::min(batch, rows - r), got.data() + r * t.outputs,
+                     touched.data() + r * t.outputs);
+      EXPECT_EQ(std::memcmp(got.data(), wanted.data(), size * sizeof(Sum)), 0)
+          << tree_method_name(method) << " in batches of " << batch;
       EXPECT_EQ(touched, spoken) << tree_method_name(method);
     }
   }
@@ -113,29 +124,49 @@ void check_all_types(Options o, unsigned seed) {
     const Trees t = maker.trees(o);
     const auto x64 = maker.rows<double>(t, 37, o.distinct);
     const auto x32 = maker.rows<float>(t, 37, o.distinct);
-    if (float64_sum) check_methods<double, double>(t, x64), check_methods<float, double>(t, x32);
-    else check_methods<double, float>(t, x64), check_methods<float, float>(t, x32);
+    if (float64_sum)
+      check_methods<double, double>(t, x64), check_methods<float, double>(t, x32);
+    else
+      check_methods<double, float>(t, x64), check_methods<float, float>(t, x32);
   }
 }
 
 TEST(TreeProgram, SizesOfTreesAndGroups) {
   for (const int leaves : {1, 2, 3, 5, 16, 31, 32, 33, 63, 64, 65, 200})
-    for (const int trees : {1, 7, 8, 9, 15, 16, 17, 40}) check_all_types({.trees = trees, .leaves = leaves}, static_cast<unsigned>(leaves * 100 + trees));
+    for (const int trees : {1, 7, 8, 9, 15, 16, 17, 40})
+      check_all_types({.trees = trees, .leaves = leaves}, static_cast<unsigned>(leaves * 100 + trees));
+}
+
+TEST(TreeProgram, MoreTreesThanAChunk) {
+  for (const int trees : {511, 512, 513, 1030}) check_all_types({.trees = trees, .leaves = 9}, 4);
 }
 
 TEST(TreeProgram, EveryComparisonAndMissingRule) {
-  const std::vector<std::vector<Split>> kSplits = {{Split::kLess}, {Split::kLessEqual}, {Split::kGreater}, {Split::kGreaterEqual}, {Split::kLess, Split::kLessEqual, Split::kGreater, Split::kGreaterEqual},
-                                                   {Split::kEqual, Split::kNotEqual, Split::kLess}, {Split::kInSet}, {Split::kInSet, Split::kLess, Split::kLessEqual}};
+  const std::vector<std::vector<Split>> kSplits = {
+      {Split::kLess},
+      {Split::kLessEqual},
+      {Split::kGreater},
+      {Split::kGreaterEqual},
+      {Split::kLess, Split::kLessEqual, Split::kGreater, Split::kGreaterEqual},
+      {Split::kEqual, Split::kNotEqual, Split::kLess},
+      {Split::kInSet},
+      {Split::kInSet, Split::kLess, Split::kLessEqual}};
   unsigned seed = 1;
   for (const auto& splits : kSplits)
     for (const bool missing : {false, true})
-      for (const bool zeros : {false, true}) check_all_types({.leaves = 24, .splits = splits, .missing = missing, .zeros = zeros}, ++seed);
+      for (const bool zeros : {false, true})
+        check_all_types({.leaves = 24, .splits = splits, .missing = missing, .zeros = zeros}, ++seed);
 }
 
 TEST(TreeProgram, ManyThresholdsAndColumns) {
   for (const int distinct : {2, 15, 16, 17, 255, 256, 257, 600, 3000})
     for (const int features : {1, 30, 63, 64, 65, 127, 128, 129, 500})
-      check_all_types({.trees = 60, .leaves = 30, .features = features, .distinct = distinct, .missing = distinct % 2 == 0}, static_cast<unsigned>(distinct * 1000 + features));
+      check_all_types({.trees = 60,
+                       .leaves = 30,
+                       .features = features,
+                       .distinct = distinct,
+                       .missing = distinct % 2 == 0},
+                      static_cast<unsigned>(distinct * 1000 + features));
 }
 
 TEST(TreeProgram, OutputsWeightsAndAggregates) {
@@ -172,8 +203,10 @@ TEST(TreeProgram, NoTreesNoRowsNoSplits) {
 TEST(TreeProgram, TheMethodFitsTheEnsemble) {
   Maker maker(3);
   const bool avx512 = x86::tree_masks_supported();
-  EXPECT_EQ(TreeProgram::build(maker.trees({.leaves = 31}))->method(), avx512 ? TreeMethod::kMasksAvx512 : TreeMethod::kWalk);
-  EXPECT_EQ(TreeProgram::build(maker.trees({.leaves = 500}))->method(), avx512 ? TreeMethod::kWalkAvx512 : TreeMethod::kWalk);
+  EXPECT_EQ(TreeProgram::build(maker.trees({.leaves = 31}))->method(),
+            avx512 ? TreeMethod::kMasksAvx512 : TreeMethod::kWalk);
+  EXPECT_EQ(TreeProgram::build(maker.trees({.leaves = 500}))->method(),
+            avx512 ? TreeMethod::kWalkAvx512 : TreeMethod::kWalk);
   EXPECT_EQ(TreeProgram::build(maker.trees({.splits = {Split::kEqual}}))->method(), TreeMethod::kPlain);
   Trees wide = maker.trees({});
   wide.outputs = TreeProgram::kOutputsMax + 1;
@@ -183,14 +216,17 @@ TEST(TreeProgram, TheMethodFitsTheEnsemble) {
 TEST(TreeProgram, ExtremeThresholds) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   for (const Split split : {Split::kLess, Split::kLessEqual, Split::kGreater, Split::kGreaterEqual})
-    for (const double at : {0.0, -0.0, kInfinity, -kInfinity, 5e-324, std::numeric_limits<double>::quiet_NaN(), 1e308}) {
+    for (const double at :
+         {0.0, -0.0, kInfinity, -kInfinity, 5e-324, std::numeric_limits<double>::quiet_NaN(), 1e308}) {
       Trees t;
       t.features = 1;
       const int32_t a = t.add_leaf(1, 0), b = t.add_leaf(2, 0);
       t.roots = {t.add_node(static_cast<uint8_t>(split), 0, at, a, b)};
       const int32_t c = t.add_leaf(4, 0), d = t.add_leaf(8, 0);
-      t.roots.push_back(t.add_node(static_cast<uint8_t>(Split::kLessEqual), 0, 1, c, d));  // a column of both kinds
-      check_methods<double, double>(t, {0.0, -0.0, kInfinity, -kInfinity, 5e-324, -5e-324, 1, 1e308, -1e308, std::nextafter(1.0, 2.0)});
+      t.roots.push_back(
+          t.add_node(static_cast<uint8_t>(Split::kLessEqual), 0, 1, c, d));  // a column of both kinds
+      check_methods<double, double>(
+          t, {0.0, -0.0, kInfinity, -kInfinity, 5e-324, -5e-324, 1, 1e308, -1e308, std::nextafter(1.0, 2.0)});
     }
 }
 

@@ -30,8 +30,11 @@ double score(const Trees& t, double x) {
 }
 
 TEST(Trees, EverySplitComparesAsItsNameSays) {
-  const struct { Split split; double below, at, above; } kCases[] = {{Split::kLessEqual, 1, 1, 2}, {Split::kLess, 1, 2, 2}, {Split::kGreaterEqual, 2, 1, 1},
-                                                                     {Split::kGreater, 2, 2, 1},   {Split::kEqual, 2, 1, 2}, {Split::kNotEqual, 1, 2, 1}};
+  const struct {
+    Split split;
+    double below, at, above;
+  } kCases[] = {{Split::kLessEqual, 1, 1, 2}, {Split::kLess, 1, 2, 2},  {Split::kGreaterEqual, 2, 1, 1},
+                {Split::kGreater, 2, 2, 1},   {Split::kEqual, 2, 1, 2}, {Split::kNotEqual, 1, 2, 1}};
   for (const auto& c : kCases) {
     const Trees t = stump(kind(c.split), 0.5);
     EXPECT_EQ(score(t, std::nextafter(0.5, -kInfinity)), c.below);
@@ -65,7 +68,8 @@ TEST(Trees, SetsHoldCategories) {
     const uint32_t words[] = {1u | 1u << 31, 2u};  // 0, 31, 33
     t.add_set(words, 2);
     for (const double in : {0.0, 0.99, 31.5, 33.0}) EXPECT_EQ(score(t, in), 1) << in;
-    for (const double out : {1.0, 30.0, 32.0, 34.0, 64.0, 1e6, 1e12, -1.0, -33.0, kInfinity, -kInfinity}) EXPECT_EQ(score(t, out), 2) << out;
+    for (const double out : {1.0, 30.0, 32.0, 34.0, 64.0, 1e6, 1e12, -1.0, -33.0, kInfinity, -kInfinity})
+      EXPECT_EQ(score(t, out), 2) << out;
     EXPECT_EQ(score(t, -0.5), truncate != 0 ? 1 : 2);
   }
 }

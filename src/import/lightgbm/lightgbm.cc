@@ -41,7 +41,8 @@ class Lines {
     if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
     const size_t equals = line.find('=');
     const bool bare = equals == std::string_view::npos;
-    return {++number_, line.substr(0, equals), bare ? std::string_view() : line.substr(equals + 1), end != std::string_view::npos};
+    return {++number_, line.substr(0, equals), bare ? std::string_view() : line.substr(equals + 1),
+            end != std::string_view::npos};
   }
 
  private:
@@ -68,7 +69,8 @@ std::optional<T> number_from(std::string_view word) {
   const auto [at, status] = std::from_chars(word.data(), end, value);
   if (at != end) return std::nullopt;
   // Beyond the type's range the library takes infinity or zero; of integers that is a fault.
-  if (status == std::errc::result_out_of_range && std::is_floating_point_v<T>) return static_cast<T>(std::strtod(std::string(word).c_str(), nullptr));
+  if (status == std::errc::result_out_of_range && std::is_floating_point_v<T>)
+    return static_cast<T>(std::strtod(std::string(word).c_str(), nullptr));
   return status == std::errc() ? std::optional<T>(value) : std::nullopt;
 }
 
@@ -84,7 +86,8 @@ std::vector<std::string_view> words_of(std::string_view text) {
 
 class Importer {
  public:
-  Importer(std::string_view text, const std::string& source, bool raw_score) : text_(text), lines_(text), source_(source), raw_score_(raw_score) {}
+  Importer(std::string_view text, const std::string& source, bool raw_score)
+      : text_(text), lines_(text), source_(source), raw_score_(raw_score) {}
 
   Result<Graph> run() {
     if (auto error = read_header()) return *error;
@@ -101,24 +104,30 @@ class Importer {
 
   // The numbers of a line: `count` of them, or any number where it is negative.
   template <typename T>
-  std::optional<Error> numbers(const Block& block, std::string_view key, int64_t count, std::vector<T>* out) const {
+  std::optional<Error> numbers(const Block& block, std::string_view key, int64_t count,
+                               std::vector<T>* out) const {
     const Line* line = block.find(key);
     if (line == nullptr) return bad(block.first_line, fmt::format("has no {}", key));
     const auto words = words_of(line->value);
-    if (count >= 0 && static_cast<int64_t>(words.size()) != count) return bad(line->number, fmt::format("{} holds {} numbers, {} are needed", key, words.size(), count));
+    if (count >= 0 && static_cast<int64_t>(words.size()) != count)
+      return bad(line->number, fmt::format("{} holds {} numbers, {} are needed", key, words.size(), count));
     out->clear();
     for (const std::string_view word : words) {
       const std::optional<T> value = number_from<T>(word);
-      if (!value) return bad(line->number, fmt::format("{}: '{}' is no number of its type", key, word.substr(0, 40)));
+      if (!value)
+        return bad(line->number, fmt::format("{}: '{}' is no number of its type", key, word.substr(0, 40)));
       out->push_back(*value);
     }
     return std::nullopt;
   }
 
-  std::optional<Error> integer(const Block& block, std::string_view key, int64_t low, int64_t high, int64_t* out) const {
+  std::optional<Error> integer(const Block& block, std::string_view key, int64_t low, int64_t high,
+                               int64_t* out) const {
     std::vector<int64_t> values;
     if (auto error = numbers(block, key, 1, &values)) return error;
-    if (values[0] < low || values[0] > high) return bad(block.find(key)->number, fmt::format("{} is {}; {} to {} are possible", key, values[0], low, high));
+    if (values[0] < low || values[0] > high)
+      return bad(block.find(key)->number,
+                 fmt::format("{} is {}; {} to {} are possible", key, values[0], low, high));
     *out = values[0];
     return std::nullopt;
   }
@@ -140,9 +149,14 @@ class Importer {
     if (auto error = integer(header_, "num_class", 1, kernels::kTreeOutputsMax, &classes_)) return error;
     per_iteration_ = classes_;
     if (header_.find("num_tree_per_iteration") != nullptr)
-      if (auto error = integer(header_, "num_tree_per_iteration", 1, kernels::kTreeOutputsMax, &per_iteration_)) return error;
+      if (auto error =
+              integer(header_, "num_tree_per_iteration", 1, kernels::kTreeOutputsMax, &per_iteration_))
+        return error;
     if (auto error = integer(header_, "max_feature_idx", 0, kFeaturesMax - 1, &feature_max)) return error;
-    if (per_iteration_ != classes_) return bad(1, fmt::format("num_tree_per_iteration {} differs from num_class {}", per_iteration_, classes_), Code::kUnsupported);
+    if (per_iteration_ != classes_)
+      return bad(1,
+                 fmt::format("num_tree_per_iteration {} differs from num_class {}", per_iteration_, classes_),
+                 Code::kUnsupported);
     trees_.features = feature_max + 1;
     trees_.outputs = per_iteration_;
     return header_.find("tree_sizes") == nullptr ? std::nullopt : check_sizes();
@@ -155,7 +169,10 @@ class Importer {
     const int64_t there = static_cast<int64_t>(text_.size() - tree_start_);
     int64_t needed = 0;
     for (const int64_t size : sizes) {
-      if (size < 0 || size > there - needed) return bad(header_.find("tree_sizes")->number, fmt::format("its {} trees do not fit the {} bytes behind it: the file is truncated", sizes.size(), there));
+      if (size < 0 || size > there - needed)
+        return bad(header_.find("tree_sizes")->number,
+                   fmt::format("its {} trees do not fit the {} bytes behind it: the file is truncated",
+                               sizes.size(), there));
       needed += size;
     }
     tree_count_ = static_cast<int64_t>(sizes.size());
@@ -169,20 +186,27 @@ class Importer {
       bool open = true;
       while (open && !lines_.done()) {
         const Line line = lines_.next();
-        if (line.key.empty() && line.value.empty()) open = false;
-        else if (!line.complete) return bad(line.number, "ends within a tree: the file is truncated");
-        else block.lines[line.key] = line;
+        if (line.key.empty() && line.value.empty())
+          open = false;
+        else if (!line.complete)
+          return bad(line.number, "ends within a tree: the file is truncated");
+        else
+          block.lines[line.key] = line;
       }
       if (auto error = add_tree(block)) return error;
       while (pending_tree_ == 0 && !lines_.done()) {
         const Line line = lines_.next();
-        if (line.key == "Tree") pending_tree_ = line.number;
-        else if (!line.key.empty()) break;
+        if (line.key == "Tree")
+          pending_tree_ = line.number;
+        else if (!line.key.empty())
+          break;
       }
     }
     const int64_t count = static_cast<int64_t>(trees_.roots.size());
-    if (tree_count_ >= 0 && count != tree_count_) return bad(0, fmt::format("holds {} trees, tree_sizes lists {}", count, tree_count_));
-    if (count % per_iteration_ != 0) return bad(0, fmt::format("{} trees do not share out over {} outputs", count, per_iteration_));
+    if (tree_count_ >= 0 && count != tree_count_)
+      return bad(0, fmt::format("holds {} trees, tree_sizes lists {}", count, tree_count_));
+    if (count % per_iteration_ != 0)
+      return bad(0, fmt::format("{} trees do not share out over {} outputs", count, per_iteration_));
     return std::nullopt;
   }
 
@@ -201,7 +225,9 @@ class Importer {
     if (auto error = integer(block, "num_cat", 0, leaves_max, &tree.sets)) return error;
     if (block.find("is_linear") != nullptr)
       if (auto error = integer(block, "is_linear", 0, 1, &linear)) return error;
-    if (linear != 0) return bad(block.find("is_linear")->number, "linear trees (linear_tree=true) are not supported", Code::kUnsupported);
+    if (linear != 0)
+      return bad(block.find("is_linear")->number, "linear trees (linear_tree=true) are not supported",
+                 Code::kUnsupported);
     if (auto error = numbers(block, "leaf_value", tree.leaves, &tree.leaf_value)) return error;
     const int32_t output = static_cast<int32_t>(static_cast<int64_t>(trees_.roots.size()) % per_iteration_);
     const int32_t base = static_cast<int32_t>(trees_.node_count());
@@ -221,8 +247,10 @@ class Importer {
     if (auto error = numbers(block, "right_child", n, &tree->right)) return error;
     if (auto error = numbers(block, "split_feature", n, &tree->feature)) return error;
     if (auto error = numbers(block, "threshold", n, &tree->threshold)) return error;
-    if (block.find("decision_type") == nullptr) tree->decision.assign(n, 0);
-    else if (auto error = numbers(block, "decision_type", n, &tree->decision)) return error;
+    if (block.find("decision_type") == nullptr)
+      tree->decision.assign(n, 0);
+    else if (auto error = numbers(block, "decision_type", n, &tree->decision))
+      return error;
     return tree->sets > 0 ? read_sets(block, tree) : std::nullopt;
   }
 
@@ -232,11 +260,13 @@ class Importer {
     if (auto error = numbers(block, "cat_boundaries", tree->sets + 1, &bounds)) return error;
     if (auto error = numbers(block, "cat_threshold", -1, &words)) return error;
     const int64_t line = block.find("cat_boundaries")->number;
-    if (static_cast<int64_t>(trees_.set_words.size() + words.size()) > kernels::kSetWordsMax) return bad(line, "its category sets are too large", Code::kResourceExhausted);
+    if (static_cast<int64_t>(trees_.set_words.size() + words.size()) > kernels::kSetWordsMax)
+      return bad(line, "its category sets are too large", Code::kResourceExhausted);
     tree->first_set = std::max(0, static_cast<int32_t>(trees_.set_bounds.size()) - 1);
     for (int64_t s = 0; s < tree->sets; ++s) {
       if (bounds[s] < 0 || bounds[s] > bounds[s + 1] || bounds[s + 1] > static_cast<int64_t>(words.size()))
-        return bad(line, fmt::format("cat_boundaries {} to {} do not fit the {} words of cat_threshold", bounds[s], bounds[s + 1], words.size()));
+        return bad(line, fmt::format("cat_boundaries {} to {} do not fit the {} words of cat_threshold",
+                                     bounds[s], bounds[s + 1], words.size()));
       trees_.add_set(words.data() + bounds[s], bounds[s + 1] - bounds[s]);
     }
     return std::nullopt;
@@ -248,32 +278,44 @@ class Importer {
     int32_t child[2];
     for (const bool right : {false, true}) {
       const int64_t c = right ? tree.right[i] : tree.left[i];
-      if (c >= tree.leaves - 1 || c < -tree.leaves) return bad(where(right ? "right_child" : "left_child"), fmt::format("split {}: child {} of {} splits and {} leaves", i, c, tree.leaves - 1, tree.leaves));
+      if (c >= tree.leaves - 1 || c < -tree.leaves)
+        return bad(
+            where(right ? "right_child" : "left_child"),
+            fmt::format("split {}: child {} of {} splits and {} leaves", i, c, tree.leaves - 1, tree.leaves));
       child[right] = base + static_cast<int32_t>(c >= 0 ? c : tree.leaves - 1 + ~c);
     }
-    if (tree.feature[i] < 0 || tree.feature[i] >= trees_.features) return bad(where("split_feature"), fmt::format("split {}: feature {} of {}", i, tree.feature[i], trees_.features));
+    if (tree.feature[i] < 0 || tree.feature[i] >= trees_.features)
+      return bad(where("split_feature"),
+                 fmt::format("split {}: feature {} of {}", i, tree.feature[i], trees_.features));
     const int32_t decision = tree.decision[i];
     if (tree.sets > 0 && (decision & 1) != 0) {
-      if (!(tree.threshold[i] >= 0 && tree.threshold[i] < static_cast<double>(tree.sets))) return bad(where("threshold"), fmt::format("split {}: category set {} of {}", i, tree.threshold[i], tree.sets));
-      trees_.add_node(static_cast<uint8_t>(Split::kInSet) | kernels::kTruncate, tree.feature[i], tree.first_set + std::floor(tree.threshold[i]), child[0], child[1]);
+      if (!(tree.threshold[i] >= 0 && tree.threshold[i] < static_cast<double>(tree.sets)))
+        return bad(where("threshold"),
+                   fmt::format("split {}: category set {} of {}", i, tree.threshold[i], tree.sets));
+      trees_.add_node(static_cast<uint8_t>(Split::kInSet) | kernels::kTruncate, tree.feature[i],
+                      tree.first_set + std::floor(tree.threshold[i]), child[0], child[1]);
       return std::nullopt;
     }
     add_numerical(decision, tree.feature[i], tree.threshold[i], child[0], child[1]);
     return std::nullopt;
   }
 
-  // The library's rules: |x| <= kZeroBound is read as 0; NaN is read as 0 too unless missing_type is NaN; where
-  // missing_type is Zero a zero, else (NaN) a NaN, goes to the default side.
+  // The library's rules: |x| <= kZeroBound is read as 0; NaN is read as 0 too unless missing_type is NaN;
+  // where missing_type is Zero a zero, else (NaN) a NaN, goes to the default side.
   void add_numerical(int32_t decision, int32_t feature, double threshold, int32_t left, int32_t right) {
     enum { kMissingZero = 1, kMissingNan = 2 };
     const int missing = (decision >> 2) & 3;
-    const bool default_left = (decision & 2) != 0, has_default = missing == kMissingZero || missing == kMissingNan;
+    const bool default_left = (decision & 2) != 0,
+               has_default = missing == kMissingZero || missing == kMissingNan;
     const bool nan_left = has_default ? default_left : 0.0 <= threshold;
-    // x read as 0 within the bound and then compared with a threshold that lies within it too: the same as comparing x
-    // with the bound that the zeros do not cross.
+    // x read as 0 within the bound and then compared with a threshold that lies within it too: the same as
+    // comparing x with the bound that the zeros do not cross.
     if (std::fabs(threshold) <= kernels::kZeroBound)
-      threshold = threshold >= 0 ? kernels::kZeroBound : std::nextafter(-kernels::kZeroBound, -std::numeric_limits<double>::infinity());
-    const int kind = static_cast<int>(Split::kLessEqual) | (nan_left ? kernels::kNanTrue : 0) | (missing == kMissingZero ? kernels::kZeroMissing : 0);
+      threshold = threshold >= 0
+                      ? kernels::kZeroBound
+                      : std::nextafter(-kernels::kZeroBound, -std::numeric_limits<double>::infinity());
+    const int kind = static_cast<int>(Split::kLessEqual) | (nan_left ? kernels::kNanTrue : 0) |
+                     (missing == kMissingZero ? kernels::kZeroMissing : 0);
     trees_.add_node(static_cast<uint8_t>(kind), feature, threshold, left, right);
   }
 
@@ -288,7 +330,12 @@ class Importer {
     const auto words = words_of(line->value);
     const std::string_view name = words.empty() ? std::string_view() : words[0];
     const auto objective = objective_of(name, words);
-    if (!objective) return bad(line->number, fmt::format("objective '{}' is unknown; --raw-score gives the sums without its output transform", name), Code::kUnsupported);
+    if (!objective)
+      return bad(
+          line->number,
+          fmt::format("objective '{}' is unknown; --raw-score gives the sums without its output transform",
+                      name),
+          Code::kUnsupported);
     objective_ = *objective;
     if (objective_ != Objective::kSigmoid) return std::nullopt;
     if (name == "cross_entropy" || name == "xentropy") return std::nullopt;  // a plain sigmoid
@@ -302,23 +349,56 @@ class Importer {
     return std::nullopt;
   }
 
-  static std::optional<Objective> objective_of(std::string_view name, const std::vector<std::string_view>& words) {
+  static std::optional<Objective> objective_of(std::string_view name,
+                                               const std::vector<std::string_view>& words) {
     static const std::map<std::string_view, Objective> kObjectives = {
-        {"regression", Objective::kIdentity}, {"regression_l2", Objective::kIdentity}, {"mean_squared_error", Objective::kIdentity}, {"mse", Objective::kIdentity},
-        {"l2", Objective::kIdentity}, {"l2_root", Objective::kIdentity}, {"root_mean_squared_error", Objective::kIdentity}, {"rmse", Objective::kIdentity},
-        {"regression_l1", Objective::kIdentity}, {"mean_absolute_error", Objective::kIdentity}, {"l1", Objective::kIdentity}, {"mae", Objective::kIdentity},
-        {"huber", Objective::kIdentity}, {"fair", Objective::kIdentity}, {"quantile", Objective::kIdentity}, {"mape", Objective::kIdentity},
-        {"mean_absolute_percentage_error", Objective::kIdentity}, {"poisson", Objective::kExp}, {"gamma", Objective::kExp}, {"tweedie", Objective::kExp},
-        {"binary", Objective::kSigmoid}, {"multiclass", Objective::kSoftmax}, {"softmax", Objective::kSoftmax},
-        {"multiclassova", Objective::kSigmoid}, {"multiclass_ova", Objective::kSigmoid}, {"ova", Objective::kSigmoid}, {"ovr", Objective::kSigmoid},
-        {"cross_entropy", Objective::kSigmoid}, {"xentropy", Objective::kSigmoid}, {"cross_entropy_lambda", Objective::kLog1pExp}, {"xentlambda", Objective::kLog1pExp},
-        {"lambdarank", Objective::kIdentity}, {"rank_xendcg", Objective::kIdentity}, {"xendcg", Objective::kIdentity}, {"xe_ndcg", Objective::kIdentity},
-        {"xe_ndcg_mart", Objective::kIdentity}, {"xendcg_mart", Objective::kIdentity},
-        {"custom", Objective::kIdentity}, {"none", Objective::kIdentity}, {"null", Objective::kIdentity}, {"na", Objective::kIdentity}};
+        {"regression", Objective::kIdentity},
+        {"regression_l2", Objective::kIdentity},
+        {"mean_squared_error", Objective::kIdentity},
+        {"mse", Objective::kIdentity},
+        {"l2", Objective::kIdentity},
+        {"l2_root", Objective::kIdentity},
+        {"root_mean_squared_error", Objective::kIdentity},
+        {"rmse", Objective::kIdentity},
+        {"regression_l1", Objective::kIdentity},
+        {"mean_absolute_error", Objective::kIdentity},
+        {"l1", Objective::kIdentity},
+        {"mae", Objective::kIdentity},
+        {"huber", Objective::kIdentity},
+        {"fair", Objective::kIdentity},
+        {"quantile", Objective::kIdentity},
+        {"mape", Objective::kIdentity},
+        {"mean_absolute_percentage_error", Objective::kIdentity},
+        {"poisson", Objective::kExp},
+        {"gamma", Objective::kExp},
+        {"tweedie", Objective::kExp},
+        {"binary", Objective::kSigmoid},
+        {"multiclass", Objective::kSoftmax},
+        {"softmax", Objective::kSoftmax},
+        {"multiclassova", Objective::kSigmoid},
+        {"multiclass_ova", Objective::kSigmoid},
+        {"ova", Objective::kSigmoid},
+        {"ovr", Objective::kSigmoid},
+        {"cross_entropy", Objective::kSigmoid},
+        {"xentropy", Objective::kSigmoid},
+        {"cross_entropy_lambda", Objective::kLog1pExp},
+        {"xentlambda", Objective::kLog1pExp},
+        {"lambdarank", Objective::kIdentity},
+        {"rank_xendcg", Objective::kIdentity},
+        {"xendcg", Objective::kIdentity},
+        {"xe_ndcg", Objective::kIdentity},
+        {"xe_ndcg_mart", Objective::kIdentity},
+        {"xendcg_mart", Objective::kIdentity},
+        {"custom", Objective::kIdentity},
+        {"none", Objective::kIdentity},
+        {"null", Objective::kIdentity},
+        {"na", Objective::kIdentity}};
     const auto it = kObjectives.find(name);
     if (it == kObjectives.end()) return std::nullopt;
-    const bool takes_sqrt = name == "regression" || name == "regression_l1" || name == "fair" || name == "quantile" || name == "mape";
-    if (takes_sqrt && std::find(words.begin(), words.end(), "sqrt") != words.end()) return Objective::kSignedSquare;
+    const bool takes_sqrt = name == "regression" || name == "regression_l1" || name == "fair" ||
+                            name == "quantile" || name == "mape";
+    if (takes_sqrt && std::find(words.begin(), words.end(), "sqrt") != words.end())
+      return Objective::kSignedSquare;
     return it->second;
   }
 
@@ -338,9 +418,9 @@ class Importer {
   const std::string& source_;
   const bool raw_score_;
   Block header_;
-  size_t tree_start_ = 0;      // offset of the first tree's line
-  int64_t pending_tree_ = 0;   // line of the tree to read next; 0: none
-  int64_t tree_count_ = -1;    // as tree_sizes has it; -1: unknown
+  size_t tree_start_ = 0;     // offset of the first tree's line
+  int64_t pending_tree_ = 0;  // line of the tree to read next; 0: none
+  int64_t tree_count_ = -1;   // as tree_sizes has it; -1: unknown
   int64_t classes_ = 1, per_iteration_ = 1;
   Trees trees_;
   Objective objective_ = Objective::kIdentity;
@@ -349,8 +429,12 @@ class Importer {
 
 }  // namespace
 
-bool is_lightgbm(std::string_view bytes) { return bytes.starts_with("tree\n") || bytes.starts_with("tree\r\n") || bytes.starts_with("Tree="); }
+bool is_lightgbm(std::string_view bytes) {
+  return bytes.starts_with("tree\n") || bytes.starts_with("tree\r\n") || bytes.starts_with("Tree=");
+}
 
-Result<Graph> import_lightgbm(std::string_view text, const std::string& source, bool raw_score) { return Importer(text, source, raw_score).run(); }
+Result<Graph> import_lightgbm(std::string_view text, const std::string& source, bool raw_score) {
+  return Importer(text, source, raw_score).run();
+}
 
 }  // namespace hayate

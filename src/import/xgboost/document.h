@@ -11,8 +11,9 @@
 
 namespace hayate {
 
-// One value. Numbers and booleans are float64, those written as fractions having been rounded to float32 first, as the
-// library reads them. An array of numbers lies in `numbers`, of anything else in `items`; an empty one is both.
+// One value. Numbers and booleans are float64, those written as fractions having been rounded to float32
+// first, as the library reads them. An array of numbers lies in `numbers`, of anything else in `items`; an
+// empty one is both.
 struct Document {
   enum class Kind : uint8_t { kNull, kNumber, kText, kArray, kObject };
   Kind kind = Kind::kNull;
@@ -27,9 +28,11 @@ struct Document {
 };
 
 constexpr int kDocumentDepthMax = 32;
-constexpr int64_t kDocumentValuesMax = int64_t{1} << 22;  // numbers in arrays do not count; a tree has some 20
+constexpr int64_t kDocumentValuesMax = int64_t{1}
+                                       << 22;  // numbers in arrays do not count; a tree has some 20
 
-// Bytes are not trusted: nesting and values beyond the limits, counts beyond the bytes and mixed arrays are errors.
+// Bytes are not trusted: nesting and values beyond the limits, counts beyond the bytes and mixed arrays are
+// errors.
 Result<Document> parse_json(std::string_view bytes, const std::string& source);
 Result<Document> parse_ubjson(std::string_view bytes, const std::string& source);
 

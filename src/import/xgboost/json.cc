@@ -24,24 +24,33 @@ class Reader {
   explicit Reader(const std::string& source) : source_(source) {}
 
   std::optional<Error> read(json::value value, int depth, Document* out) {
-    if (++values_ > kDocumentValuesMax) return bad(fmt::format("holds more than {} values", kDocumentValuesMax));
-    if (depth > kDocumentDepthMax) return bad(fmt::format("is nested deeper than {} levels", kDocumentDepthMax));
+    if (++values_ > kDocumentValuesMax)
+      return bad(fmt::format("holds more than {} values", kDocumentValuesMax));
+    if (depth > kDocumentDepthMax)
+      return bad(fmt::format("is nested deeper than {} levels", kDocumentDepthMax));
     json::json_type type;
     if (const auto error = value.type().get(type)) return bad(error);
     switch (type) {
-      case json::json_type::object: return read_object(value, depth, out);
-      case json::json_type::array: return read_array(value, depth, out);
-      case json::json_type::string: return read_text(value, out);
+      case json::json_type::object:
+        return read_object(value, depth, out);
+      case json::json_type::array:
+        return read_array(value, depth, out);
+      case json::json_type::string:
+        return read_text(value, out);
       case json::json_type::null: {
         bool null = false;
         if (const auto error = value.is_null().get(null)) return bad(error);
         return std::nullopt;
       }
-      default: out->kind = Document::Kind::kNumber; return read_number(value, type, &out->number);
+      default:
+        out->kind = Document::Kind::kNumber;
+        return read_number(value, type, &out->number);
     }
   }
 
-  Error bad(simdjson::error_code error) const { return bad(fmt::format("is no readable JSON (truncated?): {}", simdjson::error_message(error))); }
+  Error bad(simdjson::error_code error) const {
+    return bad(fmt::format("is no readable JSON (truncated?): {}", simdjson::error_message(error)));
+  }
   Error bad(std::string what) const { return Error{Code::kInvalidArgument, source_, std::move(what)}; }
 
  private:
@@ -71,8 +80,10 @@ class Reader {
       if (const auto error = element.get(inner)) return bad(error);
       if (const auto error = inner.type().get(type)) return bad(error);
       const bool number = type == json::json_type::number || type == json::json_type::boolean;
-      if (number ? !out->items.empty() : !out->numbers.empty()) return bad("holds an array of numbers and other things mixed");
-      std::optional<Error> error = number ? read_number(inner, type, &out->numbers.emplace_back()) : read(inner, depth + 1, &out->items.emplace_back());
+      if (number ? !out->items.empty() : !out->numbers.empty())
+        return bad("holds an array of numbers and other things mixed");
+      std::optional<Error> error = number ? read_number(inner, type, &out->numbers.emplace_back())
+                                          : read(inner, depth + 1, &out->items.emplace_back());
       if (error) return error;
     }
     return std::nullopt;
@@ -94,7 +105,9 @@ class Reader {
       return std::nullopt;
     }
     std::string_view token = value.raw_json_token();
-    while (!token.empty() && (token.back() == ' ' || token.back() == '\n' || token.back() == '\r' || token.back() == '\t')) token.remove_suffix(1);
+    while (!token.empty() &&
+           (token.back() == ' ' || token.back() == '\n' || token.back() == '\r' || token.back() == '\t'))
+      token.remove_suffix(1);
     double exact = 0;  // simdjson checks the grammar, its value is not used: float32 must round once
     if (const auto error = value.get_double().get(exact)) return bad(error);
     *out = exact;
@@ -122,7 +135,8 @@ Result<Document> parse_json(std::string_view bytes, const std::string& source) {
   Document out;
   if (auto error = Reader(source).read(root, 0, &out)) return *error;
   const char* behind = nullptr;  // an error there says that nothing follows
-  if (document.current_location().get(behind) == simdjson::SUCCESS) return bare.bad("holds more than one JSON value");
+  if (document.current_location().get(behind) == simdjson::SUCCESS)
+    return bare.bad("holds more than one JSON value");
   return out;
 }
 

@@ -20,14 +20,20 @@ const char* const kTree =
     R"({"tree_param":{"num_nodes":"6","size_leaf_vector":"1"},"left_children":[1,3,-1,-1,-1,-1],"right_children":[2,4,-1,-1,-1,-1],"split_indices":[0,1,0,0,0,77],)"
     R"("split_conditions":[5E-1,1E0,2E0,1E0,4E0,0E0],"default_left":[1,0,0,0,0,0],"split_type":[0,1,0,0,0,0],"categories":[2],"categories_nodes":[1],"categories_segments":[0],"categories_sizes":[1]})";
 
-std::string booster(const std::string& trees, const std::string& info) { return fmt::format(R"({{"model":{{"tree_info":[{}],"trees":[{}]}},"name":"gbtree"}})", info, trees); }
-
-std::string model(const std::string& gradient_booster, const std::string& objective = "reg:squarederror", const std::string& base = "[5E-1]", int classes = 0) {
-  return fmt::format(R"({{"learner":{{"gradient_booster":{},"learner_model_param":{{"base_score":"{}","num_class":"{}","num_feature":"2","num_target":"1"}},"objective":{{"name":"{}"}}}},"version":[3,2,0]}})",
-                     gradient_booster, base, classes, objective);
+std::string booster(const std::string& trees, const std::string& info) {
+  return fmt::format(R"({{"model":{{"tree_info":[{}],"trees":[{}]}},"name":"gbtree"}})", info, trees);
 }
 
-std::string one_tree(const std::string& objective = "reg:squarederror", const std::string& base = "[5E-1]") { return model(booster(kTree, "0"), objective, base); }
+std::string model(const std::string& gradient_booster, const std::string& objective = "reg:squarederror",
+                  const std::string& base = "[5E-1]", int classes = 0) {
+  return fmt::format(
+      R"({{"learner":{{"gradient_booster":{},"learner_model_param":{{"base_score":"{}","num_class":"{}","num_feature":"2","num_target":"1"}},"objective":{{"name":"{}"}}}},"version":[3,2,0]}})",
+      gradient_booster, base, classes, objective);
+}
+
+std::string one_tree(const std::string& objective = "reg:squarederror", const std::string& base = "[5E-1]") {
+  return model(booster(kTree, "0"), objective, base);
+}
 
 // The document in XGBoost's UBJSON: typed arrays of numbers, counted arrays of the rest.
 class Ubjson {
@@ -47,10 +53,18 @@ class Ubjson {
 
   void value(const Document& d) {
     switch (d.kind) {
-      case Document::Kind::kNull: out_ += 'Z'; break;
-      case Document::Kind::kNumber: out_ += 'd', big_endian(std::bit_cast<uint32_t>(static_cast<float>(d.number)), 4); break;
-      case Document::Kind::kText: out_ += 'S', text(d.text); break;
-      case Document::Kind::kArray: array(d); break;
+      case Document::Kind::kNull:
+        out_ += 'Z';
+        break;
+      case Document::Kind::kNumber:
+        out_ += 'd', big_endian(std::bit_cast<uint32_t>(static_cast<float>(d.number)), 4);
+        break;
+      case Document::Kind::kText:
+        out_ += 'S', text(d.text);
+        break;
+      case Document::Kind::kArray:
+        array(d);
+        break;
       case Document::Kind::kObject:
         out_ += '{';
         for (const auto& [key, field] : d.fields) text(key), value(field);
@@ -68,16 +82,21 @@ class Ubjson {
   std::string out_;
 };
 
-Result<Graph> load(const std::string& bytes, bool raw = false) { return import_model(bytes, "m.json", ImportOptions{raw}); }
+Result<Graph> load(const std::string& bytes, bool raw = false) {
+  return import_model(bytes, "m.json", ImportOptions{raw});
+}
 
 std::vector<double> scores(const Result<Graph>& graph, const std::vector<float>& x) {
   EXPECT_TRUE(graph.ok()) << graph.error().text();
   if (!graph.ok()) return {};
-  const auto out = evaluate(graph.value(), {{"input", Tensor::of<float>({static_cast<int64_t>(x.size() / 2), 2}, x)}});
+  const auto out =
+      evaluate(graph.value(), {{"input", Tensor::of<float>({static_cast<int64_t>(x.size() / 2), 2}, x)}});
   EXPECT_TRUE(out.ok()) << out.error().text();
   return out.ok() ? to_doubles(out.value().at("output")) : std::vector<double>();
 }
-std::vector<double> predict(const std::string& json, const std::vector<float>& x, bool raw = false) { return scores(load(json, raw), x); }
+std::vector<double> predict(const std::string& json, const std::vector<float>& x, bool raw = false) {
+  return scores(load(json, raw), x);
+}
 
 using Values = std::vector<double>;
 const std::vector<float> kRows = {0.5f, 0, 0.49f, 0, 0.49f, 2, kNan, 2, 0, kNan, 0, -1};
@@ -92,25 +111,31 @@ TEST(XgBoost, BothFormatsGiveTheSame) {
 }
 
 TEST(XgBoost, BaseScoreOfAllVersions) {
-  for (const char* base : {"5E-1", "0.5", "[5E-1]", "[0.5]"}) EXPECT_EQ(predict(one_tree("reg:squarederror", base), kRows), kSums) << base;
-  const std::string two = model(booster(std::string(kTree) + "," + kTree, "0,1"), "multi:softprob", "[1E0,-2E0]", 2);
+  for (const char* base : {"5E-1", "0.5", "[5E-1]", "[0.5]"})
+    EXPECT_EQ(predict(one_tree("reg:squarederror", base), kRows), kSums) << base;
+  const std::string two =
+      model(booster(std::string(kTree) + "," + kTree, "0,1"), "multi:softprob", "[1E0,-2E0]", 2);
   EXPECT_EQ(predict(two, {0.5f, 0}, true), (Values{3, 0}));
 }
 
 TEST(XgBoost, ObjectivesTransformInFloat32) {
-  const auto one = [](const char* objective, const char* base) { return static_cast<float>(predict(one_tree(objective, base), {0.5f, 0})[0]); };
+  const auto one = [](const char* objective, const char* base) {
+    return static_cast<float>(predict(one_tree(objective, base), {0.5f, 0})[0]);
+  };
   const float logit = -std::log(1.0f / 0.25f - 1.0f) + 2.0f;
   EXPECT_EQ(one("binary:logistic", "[2.5E-1]"), 1.0f / (std::exp(-logit) + 1.0f + 1e-16f));
   EXPECT_EQ(one("binary:logitraw", "[2.5E-1]"), 2.25f);
   EXPECT_EQ(one("count:poisson", "[2.5E-1]"), std::exp(std::log(0.25f) + 2.0f));
   EXPECT_EQ(one("binary:hinge", "[-3E0]"), 0.0f);
   EXPECT_EQ(one("rank:ndcg", "[5E-1]"), 2.5f);
-  const std::string two = model(booster(std::string(kTree) + "," + kTree, "0,1"), "multi:softmax", "[1E0,2E0]", 2);
+  const std::string two =
+      model(booster(std::string(kTree) + "," + kTree, "0,1"), "multi:softmax", "[1E0,2E0]", 2);
   EXPECT_EQ(predict(two, {0.5f, 0}), Values{1}) << "the class";
 }
 
 TEST(XgBoost, DartScalesItsTrees) {
-  const std::string dart = fmt::format(R"({{"gbtree":{},"name":"dart","weight_drop":[5E-1,1E0]}})", booster(std::string(kTree) + "," + kTree, "0,0"));
+  const std::string dart = fmt::format(R"({{"gbtree":{},"name":"dart","weight_drop":[5E-1,1E0]}})",
+                                       booster(std::string(kTree) + "," + kTree, "0,0"));
   EXPECT_EQ(predict(model(dart), {0.5f, 0}), Values{3.5});
 }
 
@@ -128,7 +153,9 @@ void expect_error(const std::string& text, const std::string& what) {
   EXPECT_NE(graph.error().text().find(what), std::string::npos) << graph.error().text();
 }
 
-std::string replaced(std::string text, const std::string& from, const std::string& to) { return text.replace(text.find(from), from.size(), to); }
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  return text.replace(text.find(from), from.size(), to);
+}
 
 TEST(XgBoost, FaultsAreNamedWithTreeAndField) {
   const std::string good = one_tree();
@@ -139,7 +166,8 @@ TEST(XgBoost, FaultsAreNamedWithTreeAndField) {
   expect_error(replaced(good, "[0,1,0,0,0,77]", "[0,1,0,0,0]"), "differ in length");
   expect_error(replaced(good, R"("categories":[2])", R"("categories":[-1])"), "a category is outside");
   expect_error(replaced(good, R"("categories":[2])", R"("categories":[16777216])"), "a category is outside");
-  expect_error(replaced(good, R"("categories_sizes":[1])", R"("categories_sizes":[2])"), "its categories 0 + 2 of 1");
+  expect_error(replaced(good, R"("categories_sizes":[1])", R"("categories_sizes":[2])"),
+               "its categories 0 + 2 of 1");
   expect_error(replaced(good, R"("categories_nodes":[1])", R"("categories_nodes":[9])"), "node 9 of 6");
   expect_error(replaced(good, R"("tree_info":[0])", R"("tree_info":[1])"), "adds to output 1 of 1");
   expect_error(replaced(good, R"("tree_info":[0])", R"("tree_info":[])"), "0 numbers for 1 trees");
@@ -161,7 +189,8 @@ TEST(XgBoost, FaultsAreNamedWithTreeAndField) {
 TEST(XgBoost, CutAnywhereItIsAnError) {
   const std::string json = one_tree(), ubjson = Ubjson::of(parse_json(json, "m").value());
   for (const std::string& whole : {json, ubjson})
-    for (size_t length = 0; length < whole.size(); ++length) EXPECT_FALSE(load(whole.substr(0, length)).ok()) << length;
+    for (size_t length = 0; length < whole.size(); ++length)
+      EXPECT_FALSE(load(whole.substr(0, length)).ok()) << length;
 }
 
 TEST(XgBoost, AnyChangedByteIsAnErrorOrAModel) {
@@ -172,13 +201,17 @@ TEST(XgBoost, AnyChangedByteIsAnErrorOrAModel) {
         std::string changed = whole;
         changed[at] = static_cast<char>(changed[at] ^ 1 << bit);
         const Result<Graph> graph = load(changed);
-        if (graph.ok() && graph.value().inputs[0].dims[1].value == 2) (void)evaluate(graph.value(), {{"input", Tensor::of<float>({1, 2}, {1, 0})}});
+        if (graph.ok() && graph.value().inputs[0].dims[1].value == 2)
+          (void)evaluate(graph.value(), {{"input", Tensor::of<float>({1, 2}, {1, 0})}});
       }
 }
 
 TEST(Ubjson, LengthsBeyondTheBytesAreErrors) {
   using namespace std::string_literals;
-  for (const std::string& bytes : {"[$d#L\x10\0\0\0\0\0\0\0"s, "[$d#L\xff\xff\xff\xff\xff\xff\xff\xff"s, "{L\0\0\0\0\0\0\0\x20" "ab"s, "[#l\x7f\xff\xff\xff"s, "[$Z#i\x01"s, "[$d"s, "[$di\x01"s, "[#S"s,
+  for (const std::string& bytes : {"[$d#L\x10\0\0\0\0\0\0\0"s, "[$d#L\xff\xff\xff\xff\xff\xff\xff\xff"s,
+                                   "{L\0\0\0\0\0\0\0\x20"
+                                   "ab"s,
+                                   "[#l\x7f\xff\xff\xff"s, "[$Z#i\x01"s, "[$d"s, "[$di\x01"s, "[#S"s,
                                    "Sd\x41\0\0\0"s, "q"s, ""s, "[i\x01{}]"s, "i\x01i\x01"s})
     EXPECT_FALSE(parse_ubjson(bytes, "m").ok()) << bytes;
   const Result<Document> deep = parse_ubjson(std::string(100000, '['), "m");
@@ -194,7 +227,8 @@ TEST(Ubjson, ManyValuesAreRefusedBeforeTheyTakeMemory) {
 
 TEST(Ubjson, EveryNumberType) {
   using namespace std::string_literals;
-  const Result<Document> d = parse_ubjson("[i\xffU\xffI\xff\xfel\0\0\1\0L\0\0\0\1\0\0\0\0d\x3f\0\0\0D\x3f\xe0\0\0\0\0\0\0TF]"s, "m");
+  const Result<Document> d =
+      parse_ubjson("[i\xffU\xffI\xff\xfel\0\0\1\0L\0\0\0\1\0\0\0\0d\x3f\0\0\0D\x3f\xe0\0\0\0\0\0\0TF]"s, "m");
   ASSERT_TRUE(d.ok()) << d.error().text();
   EXPECT_EQ(d.value().numbers, (std::vector<double>{-1, 255, -2, 256, 4294967296.0, 0.5, 0.5, 1, 0}));
 }
