@@ -8,8 +8,8 @@
 namespace hayate::kernels {
 namespace {
 
-constexpr std::array kObjectiveNames = {"identity", "sigmoid",   "clamped_sigmoid", "softmax", "argmax",
-                                        "exp",      "log1p_exp", "signed_square",   "step"};
+constexpr std::array kObjectiveNames = {"identity", "sigmoid",  "clamped_sigmoid", "softmax",       "argmax",
+                                        "exp",      "wide_exp", "log1p_exp",       "signed_square", "step"};
 
 template <typename T>
 T clamped_sigmoid(T x) {
@@ -24,6 +24,8 @@ T transformed(Objective objective, double scale, T x) {
       return T{1} / (T{1} + std::exp(static_cast<T>(-scale) * x));
     case Objective::kClampedSigmoid:
       return clamped_sigmoid(x);
+    case Objective::kWideExp:
+      return static_cast<T>(std::exp(static_cast<double>(x)));
     case Objective::kExp:
       return std::exp(x);
     case Objective::kLog1pExp:

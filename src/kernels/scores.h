@@ -18,6 +18,7 @@ enum class Objective : uint8_t {
   kSoftmax,         // over the row; the sum in float64
   kArgmax,          // the first largest: one value per row
   kExp,
+  kWideExp,  // exp in float64, whatever the scores are (XGBoost's survival:aft)
   kLog1pExp,
   kSignedSquare,  // sign(x) * x * x
   kStep           // 1 where x > 0, else 0

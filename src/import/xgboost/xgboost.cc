@@ -44,7 +44,7 @@ constexpr KnownObjective kObjectives[] = {{"reg:squarederror", Objective::kIdent
                                           {"reg:gamma", Objective::kExp, Link::kLog},
                                           {"reg:tweedie", Objective::kExp, Link::kLog},
                                           {"survival:cox", Objective::kExp, Link::kLog},
-                                          {"survival:aft", Objective::kExp, Link::kLog},
+                                          {"survival:aft", Objective::kWideExp, Link::kLog},
                                           {"rank:ndcg", Objective::kIdentity, Link::kIdentity},
                                           {"rank:pairwise", Objective::kIdentity, Link::kIdentity},
                                           {"rank:map", Objective::kIdentity, Link::kIdentity}};
