@@ -1,5 +1,6 @@
 #include "import/lightgbm/lightgbm.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -12,20 +13,23 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-std::string tree(int number, const std::string& body) {
-  return "Tree=" + std::to_string(number) + "\n" + body + "shrinkage=1\n\n\n";
+std::string tree(size_t number, const std::string& body) {
+  return fmt::format("Tree={}\n{}shrinkage=1\n\n\n", number, body);
 }
 
 std::string model(const std::string& header, const std::vector<std::string>& bodies) {
-  std::string trees, sizes;
-  for (size_t i = 0; i < bodies.size(); ++i) {
-    const std::string text = tree(static_cast<int>(i), bodies[i]);
-    sizes += (i == 0 ? "" : " ") + std::to_string(text.size());
+  std::string trees;
+  std::vector<size_t> sizes;
+  for (const std::string& body : bodies) {
+    const std::string text = tree(sizes.size(), body);
+    sizes.push_back(text.size());
     trees += text;
   }
-  return "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=1\n" +
-         header + "feature_names=a b\nfeature_infos=none none\ntree_sizes=" + sizes + "\n\n" + trees +
-         "end of trees\n\nparameters:\nend of parameters\n";
+  return fmt::format(
+      "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=1\n{}"
+      "feature_names=a b\nfeature_infos=none none\ntree_sizes={}\n\n{}end of trees\n\nparameters:\nend of "
+      "parameters\n",
+      header, fmt::join(sizes, " "), trees);
 }
 
 // x0 <= 0.5 ? (x1 <= 2 ? 1 : 2) : 4
