@@ -18,6 +18,8 @@ const std::vector<KernelEntry>& kernel_table() {
     add_window_kernels(&table);
     add_recurrent_kernels(&table);
     add_reduce_kernels(&table);
+    add_ml_kernels(&table);
+    add_quant_kernels(&table);
     std::sort(table.begin(), table.end(), [](const KernelEntry& a, const KernelEntry& b) {
       return std::pair(a.domain, a.op) < std::pair(b.domain, b.op);
     });

@@ -39,5 +39,7 @@ void add_dense_kernels(std::vector<KernelEntry>* table);
 void add_window_kernels(std::vector<KernelEntry>* table);
 void add_recurrent_kernels(std::vector<KernelEntry>* table);
 void add_reduce_kernels(std::vector<KernelEntry>* table);
+void add_ml_kernels(std::vector<KernelEntry>* table);
+void add_quant_kernels(std::vector<KernelEntry>* table);
 
 }  // namespace hayate

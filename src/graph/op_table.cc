@@ -30,6 +30,8 @@ const std::vector<OpEntry>& op_table() {
     add_window_rules(&table);
     add_recurrent_rules(&table);
     add_reduce_rules(&table);
+    add_ml_rules(&table);
+    add_quant_rules(&table);
     std::sort(table.begin(), table.end(), [](const OpEntry& a, const OpEntry& b) {
       return std::pair(a.domain, a.op) < std::pair(b.domain, b.op);
     });

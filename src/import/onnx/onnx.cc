@@ -103,6 +103,13 @@ Result<ValueInfo> value_info_from(const schema::ValueInfo& proto, const std::str
   return info;
 }
 
+// The list of maps that ai.onnx.ml.ZipMap makes is declared as no tensor; here the node passes its tensor through.
+bool made_by_zip_map(const schema::Graph& proto, const std::string& name) {
+  for (const auto& node : proto.node())
+    if (node.op_type() == "ZipMap" && node.output_size() == 1 && node.output(0) == name) return true;
+  return false;
+}
+
 constexpr int kDepthMax = 16;  // subgraphs within subgraphs; protobuf itself stops at 100 messages
 
 Result<Graph> graph_from(const schema::Graph& proto, const std::string& source, int64_t opset, int depth);
@@ -177,6 +184,10 @@ Result<Graph> graph_from(const schema::Graph& proto, const std::string& source, 
     graph.inputs.push_back(std::move(info).value());
   }
   for (const auto& output : proto.output()) {
+    if (made_by_zip_map(proto, output.name())) {
+      graph.outputs.push_back({output.name(), Type::kFloat32, false, {}});
+      continue;
+    }
     Result<ValueInfo> info = value_info_from(output, source, depth);
     if (!info.ok()) return info.error();
     graph.outputs.push_back(std::move(info).value());

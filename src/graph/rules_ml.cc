@@ -1,0 +1,183 @@
+// Tree ensembles, linear models and the small operators of ai.onnx.ml.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "graph/op_rules.h"
+
+namespace hayate {
+namespace {
+
+constexpr int64_t kOutputsMax = int64_t{1} << 20;
+
+bool any_of(Type type, std::initializer_list<Type> types) {
+  return std::find(types.begin(), types.end(), type) != types.end();
+}
+
+// Rows and columns of input 0: [N, F], or [F] as one row.
+struct Rows {
+  int64_t rows = 0, columns = 0;
+};
+Result<Rows> rows_of(const ShapeContext& c, std::initializer_list<Type> types) {
+  if (!any_of(c.type(0), types))
+    return c.error(fmt::format("does not take {}", type_name(c.type(0))), Code::kUnsupported);
+  if (c.rank(0) != 1 && c.rank(0) != 2)
+    return c.error(fmt::format("takes [N, F], it is given {}", shape_text(c.shape(0))));
+  return Rows{c.rank(0) == 1 ? 1 : c.shape(0)[0], c.shape(0).back()};
+}
+
+constexpr std::initializer_list<Type> kMlTypes = {Type::kFloat32, Type::kFloat64, Type::kInt64, Type::kInt32};
+
+Result<int64_t> outputs_of(const ShapeContext& c, const char* key, int64_t fallback) {
+  const int64_t outputs = c.node.get<int64_t>(key, fallback);
+  if (outputs < 1 || outputs > kOutputsMax)
+    return c.error(fmt::format("{} is {}; 1 to {} are possible", key, outputs, kOutputsMax));
+  return outputs;
+}
+
+Result<Types> own_ensemble(const ShapeContext& c) {
+  const Result<Rows> rows = rows_of(c, {Type::kFloat32, Type::kFloat64});
+  if (!rows.ok()) return rows.error();
+  const Result<int64_t> outputs = outputs_of(c, "outputs", 1);
+  if (!outputs.ok()) return outputs.error();
+  const int64_t features = c.node.get<int64_t>("features", 0);
+  if (rows.value().columns != features)
+    return c.error(
+        fmt::format("takes rows of {} features, it is given {}", features, shape_text(c.shape(0))));
+  const Tensor thresholds = c.node.get<Tensor>("threshold", Tensor());
+  if (c.type(0) == Type::kFloat64 && thresholds.type() == Type::kFloat32)
+    return c.error("compares in float32: cast its input first");
+  const bool float64 = c.node.get<int64_t>("float64_sum", 1) != 0;
+  return Types{{float64 ? Type::kFloat64 : Type::kFloat32, {rows.value().rows, outputs.value()}}};
+}
+
+Result<Types> objective(const ShapeContext& c) {
+  const Result<Rows> rows = rows_of(c, {Type::kFloat32, Type::kFloat64});
+  if (!rows.ok()) return rows.error();
+  if (c.rank(0) != 2 || rows.value().columns < 1)
+    return c.error(fmt::format("takes scores [N, K], it is given {}", shape_text(c.shape(0))));
+  const bool one = c.node.get<std::string>("kind", "") == "argmax";
+  return Types{{c.type(0), {rows.value().rows, one ? 1 : rows.value().columns}}};
+}
+
+Result<Types> regressor(const ShapeContext& c) {
+  const Result<Rows> rows = rows_of(c, kMlTypes);
+  if (!rows.ok()) return rows.error();
+  const Result<int64_t> outputs = outputs_of(c, "n_targets", 0);
+  if (!outputs.ok()) return outputs.error();
+  return Types{{Type::kFloat32, {rows.value().rows, outputs.value()}}};
+}
+
+Result<Types> ensemble5(const ShapeContext& c) {
+  const Result<Rows> rows = rows_of(c, {Type::kFloat32, Type::kFloat64});
+  if (!rows.ok()) return rows.error();
+  const Result<int64_t> outputs = outputs_of(c, "n_targets", 1);
+  if (!outputs.ok()) return outputs.error();
+  return Types{{c.type(0), {rows.value().rows, outputs.value()}}};
+}
+
+std::optional<Error> no_string_labels(const ShapeContext& c) {
+  if (!c.node.get<std::vector<std::string>>("classlabels_strings", {}).empty())
+    return c.error("gives string labels, which are not supported; export the model with integer labels",
+                   Code::kUnsupported);
+  return std::nullopt;
+}
+
+Result<Types> tree_classifier(const ShapeContext& c) {
+  const Result<Rows> rows = rows_of(c, kMlTypes);
+  if (!rows.ok()) return rows.error();
+  if (const auto error = no_string_labels(c)) return *error;
+  const int64_t classes =
+      static_cast<int64_t>(c.node.get<std::vector<int64_t>>("classlabels_int64s", {}).size());
+  if (classes < 2 || classes > kOutputsMax)
+    return c.error(
+        fmt::format("has {} labels in classlabels_int64s; 2 to {} are possible", classes, kOutputsMax));
+  return Types{{Type::kInt64, {rows.value().rows}}, {Type::kFloat32, {rows.value().rows, classes}}};
+}
+
+// Coefficients [outputs, F] and one intercept per output (or none).
+std::optional<Error> linear_error(const ShapeContext& c, int64_t outputs, int64_t columns) {
+  const int64_t coefficients =
+      static_cast<int64_t>(c.node.get<std::vector<float>>("coefficients", {}).size());
+  const int64_t intercepts = static_cast<int64_t>(c.node.get<std::vector<float>>("intercepts", {}).size());
+  if (outputs < 1 || outputs > kOutputsMax || columns > kOutputsMax || coefficients != outputs * columns)
+    return c.error(
+        fmt::format("{} coefficients do not fit {} outputs of {} features", coefficients, outputs, columns));
+  if (intercepts != 0 && intercepts != outputs)
+    return c.error(fmt::format("{} intercepts do not fit {} outputs", intercepts, outputs));
+  return std::nullopt;
+}
+
+Result<Types> linear_classifier(const ShapeContext& c) {
+  const Result<Rows> rows = rows_of(c, kMlTypes);
+  if (!rows.ok()) return rows.error();
+  if (const auto error = no_string_labels(c)) return *error;
+  const int64_t outputs = static_cast<int64_t>(c.node.get<std::vector<float>>("intercepts", {}).size());
+  const int64_t labels =
+      static_cast<int64_t>(c.node.get<std::vector<int64_t>>("classlabels_ints", {}).size());
+  if (const auto error = linear_error(c, outputs, rows.value().columns)) return *error;
+  if (outputs > 1 && labels < outputs)
+    return c.error(fmt::format("{} labels do not fit {} classes", labels, outputs));
+  return Types{{Type::kInt64, {rows.value().rows}},
+               {Type::kFloat32, {rows.value().rows, outputs == 1 && labels == 2 ? 2 : outputs}}};
+}
+
+Result<Types> linear_regressor(const ShapeContext& c) {
+  const Result<Rows> rows = rows_of(c, {Type::kFloat32});
+  if (!rows.ok()) return rows.error();
+  const int64_t outputs = c.node.get<int64_t>("targets", 1);
+  if (const auto error = linear_error(c, outputs, rows.value().columns)) return *error;
+  return Types{{Type::kFloat32, {rows.value().rows, outputs}}};
+}
+
+Result<Types> normalizer(const ShapeContext& c) {
+  const Result<Rows> rows = rows_of(c, kMlTypes);
+  if (!rows.ok()) return rows.error();
+  const std::string norm = c.node.get<std::string>("norm", "MAX");
+  if (norm != "MAX" && norm != "L1" && norm != "L2")
+    return c.error(fmt::format("norm '{}' is unknown; MAX, L1 and L2 are", norm));
+  return Types{{Type::kFloat32, c.shape(0)}};
+}
+
+Result<Types> scaler(const ShapeContext& c) {
+  if (!any_of(c.type(0), kMlTypes) || c.rank(0) < 1)
+    return c.error(fmt::format("does not take {} {}", type_name(c.type(0)), shape_text(c.shape(0))),
+                   Code::kUnsupported);
+  for (const char* key : {"offset", "scale"}) {
+    const int64_t count = static_cast<int64_t>(c.node.get<std::vector<float>>(key, {}).size());
+    if (count != 1 && count != c.shape(0).back())
+      return c.error(fmt::format("{} numbers of {} do not fit {}", count, key, shape_text(c.shape(0))));
+  }
+  return Types{{Type::kFloat32, c.shape(0)}};
+}
+
+Result<Types> array_feature_extractor(const ShapeContext& c) {
+  if (c.rank(0) < 1 || c.type(1) != Type::kInt64) return c.error("takes [.., F] and int64 indices");
+  int64_t count = 1;
+  for (const int64_t extent : c.shape(1)) count *= extent;
+  Shape out = c.shape(0);
+  if (out.size() == 1) out.insert(out.begin(), 1);
+  out.back() = count;
+  return Types{{c.type(0), out}};
+}
+
+// A table of maps would say what the tensor of scores says already: it passes through.
+Result<Types> zip_map(const ShapeContext& c) { return Types{{c.type(0), c.shape(0)}}; }
+
+}  // namespace
+
+void add_ml_rules(std::vector<OpEntry>* table) {
+  table->push_back({"hayate", "TreeEnsemble", 1, 1, own_ensemble});
+  table->push_back({"hayate", "Objective", 1, 1, objective});
+  table->push_back({"ai.onnx.ml", "TreeEnsembleRegressor", 1, 1, regressor});
+  table->push_back({"ai.onnx.ml", "TreeEnsembleClassifier", 1, 1, tree_classifier});
+  table->push_back({"ai.onnx.ml", "TreeEnsemble", 1, 1, ensemble5});
+  table->push_back({"ai.onnx.ml", "LinearClassifier", 1, 1, linear_classifier});
+  table->push_back({"ai.onnx.ml", "LinearRegressor", 1, 1, linear_regressor});
+  table->push_back({"ai.onnx.ml", "Normalizer", 1, 1, normalizer});
+  table->push_back({"ai.onnx.ml", "Scaler", 1, 1, scaler});
+  table->push_back({"ai.onnx.ml", "ArrayFeatureExtractor", 2, 2, array_feature_extractor});
+  table->push_back({"ai.onnx.ml", "ZipMap", 1, 1, zip_map});
+}
+
+}  // namespace hayate

@@ -1,0 +1,565 @@
+#include "kernels/tree_program.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <tuple>
+
+namespace hayate::kernels {
+namespace {
+
+constexpr int64_t kMaskCodeMax = 255, kWalkCodeMax = 65535;
+constexpr int64_t kMaskSlotsMax = 128, kWalkSlotsMax = 8192;  // codes on the stack: 16 KB
+constexpr int64_t kWalkTrees = 8;    // enough to hide a load's latency, few enough for registers
+constexpr int64_t kWalkChunk = 512;  // trees whose leaves are added together, in order
+constexpr int64_t kMaskRows = 8;     // rows that share a group's masks
+constexpr int64_t kMasksBytesMax = int64_t{1} << 28;
+
+// A split as the program sees it: on_true where x <= threshold (strict: x < threshold).
+struct Canonical {
+  double threshold;
+  bool strict, swapped, missing_true, zero_missing;
+};
+
+// Nothing for splits that no rank decides.
+std::optional<Canonical> canonical(const Trees& t, int64_t node) {
+  const Split split = t.split(node);
+  if (split == Split::kEqual || split == Split::kNotEqual || std::isnan(t.threshold[node]))
+    return std::nullopt;
+  const bool swapped = split == Split::kGreater || split == Split::kGreaterEqual;
+  const bool strict = split == Split::kLess || split == Split::kGreaterEqual;
+  const bool nan_true = (t.kind[node] & kNanTrue) != 0;
+  return Canonical{t.threshold[node], strict, swapped, nan_true != swapped,
+                   (t.kind[node] & kZeroMissing) != 0};
+}
+
+}  // namespace
+
+const char* tree_method_name(TreeMethod method) {
+  constexpr const char* kNames[] = {"trees_plain", "trees_walk", "trees_walk_avx512", "trees_masks_avx512"};
+  return kNames[static_cast<int>(method)];
+}
+
+class TreeProgramBuilder {
+ public:
+  TreeProgramBuilder(const Trees& trees, TreeMethod method) : t_(trees) {
+    p_.method_ = method;
+    p_.tree_count_ = static_cast<int64_t>(trees.roots.size());
+  }
+
+  std::optional<TreeProgram> build() {
+    if (t_.outputs > TreeProgram::kOutputsMax) return std::nullopt;
+    if (p_.method_ == TreeMethod::kPlain) {
+      p_.trees_ = t_;
+      return std::move(p_);
+    }
+    copy_semantics();
+    const bool masks = p_.method_ == TreeMethod::kMasksAvx512;
+    if (p_.avx512() && !x86::tree_masks_supported()) return std::nullopt;
+    if (!plan_slots(masks ? kMaskCodeMax : kWalkCodeMax, masks ? kMaskSlotsMax : kWalkSlotsMax))
+      return std::nullopt;
+    number_leaves();
+    if (masks ? !lay_masks() : !lay_walk()) return std::nullopt;
+    return std::move(p_);
+  }
+
+ private:
+  void copy_semantics() {
+    p_.trees_.features = t_.features, p_.trees_.outputs = t_.outputs;
+    p_.trees_.float64_sum = t_.float64_sum, p_.trees_.aggregate = t_.aggregate,
+    p_.trees_.divisor = t_.divisor;
+    p_.trees_.base_first = t_.base_first, p_.trees_.base = t_.base;
+    p_.trees_.set_bounds = t_.set_bounds, p_.trees_.set_words = t_.set_words;
+  }
+
+  // Every split's slot and rank. False where they do not fit.
+  bool plan_slots(int64_t code_max, int64_t slots_max) {
+    slot_.assign(t_.kind.size(), 0), rank_.assign(t_.kind.size(), 0), swapped_.assign(t_.kind.size(), 0);
+    if (!collect_thresholds()) return false;
+    // Slots of one column lie together: std::map keeps them in the order of column, segment, missing side,
+    // zero rule.
+    using Key = std::tuple<int32_t, int64_t, bool, bool>;
+    std::map<Key, int32_t> keys;
+    std::vector<std::pair<int64_t, Key>> splits;
+    for (int64_t i = 0; i < t_.node_count(); ++i) {
+      if (t_.split(i) == Split::kLeaf || t_.split(i) == Split::kInSet) continue;
+      const Canonical c = *canonical(t_, i);
+      const std::vector<double>& all = by_column_.at(t_.feature[i]).thresholds;
+      const int64_t at =
+          std::lower_bound(all.begin(), all.end(), bound_of(c, by_column_.at(t_.feature[i]).counts_equal)) -
+          all.begin();
+      const Key key{t_.feature[i], at / code_max, !c.missing_true, c.zero_missing};
+      keys.emplace(key, 0);
+      if (static_cast<int64_t>(keys.size()) > slots_max) return false;
+      splits.emplace_back(i, key);
+      rank_[i] = static_cast<uint16_t>(at % code_max), swapped_[i] = c.swapped;
+    }
+    add_columns(&keys, code_max);
+    for (const auto& [node, key] : splits) slot_[node] = static_cast<uint16_t>(keys.at(key));
+    return plan_sets(slots_max);
+  }
+
+  // A column whose splits are of both kinds takes x <= the number below t for x < t.
+  static double bound_of(const Canonical& c, bool counts_equal) {
+    return c.strict && !counts_equal ? std::nextafter(c.threshold, -std::numeric_limits<double>::infinity())
+                                     : c.threshold;
+  }
+
+  bool collect_thresholds() {
+    for (int64_t i = 0; i < t_.node_count(); ++i) {
+      if (t_.split(i) == Split::kLeaf || t_.split(i) == Split::kInSet) continue;
+      const std::optional<Canonical> c = canonical(t_, i);
+      if (!c) return false;
+      ByColumn& column = by_column_[t_.feature[i]];
+      column.counts_equal = column.counts_equal && c->strict;
+    }
+    for (int64_t i = 0; i < t_.node_count(); ++i) {
+      if (t_.split(i) == Split::kLeaf || t_.split(i) == Split::kInSet) continue;
+      const Canonical c = *canonical(t_, i);
+      ByColumn& column = by_column_[t_.feature[i]];
+      if (c.strict && !column.counts_equal && c.threshold == -std::numeric_limits<double>::infinity())
+        return false;
+      column.thresholds.push_back(bound_of(c, column.counts_equal));
+    }
+    for (auto& [number, column] : by_column_) {
+      std::sort(column.thresholds.begin(), column.thresholds.end());
+      column.thresholds.erase(std::unique(column.thresholds.begin(), column.thresholds.end()),
+                              column.thresholds.end());
+    }
+    return true;
+  }
+
+  void add_columns(std::map<std::tuple<int32_t, int64_t, bool, bool>, int32_t>* keys, int64_t code_max) {
+    for (auto& [key, slot] : *keys) {
+      const auto& [column, segment, missing_false, zero] = key;
+      slot = static_cast<int32_t>(p_.slots_.size());
+      p_.slots_.push_back({static_cast<int32_t>(segment * code_max),
+                           static_cast<uint16_t>(missing_false ? code_max : 0), zero});
+      if (p_.columns_.empty() || p_.columns_.back().column != column) add_column(column, slot);
+      p_.columns_.back().last_slot = slot + 1;
+    }
+  }
+
+  // NaN compares false with everything: the padding counts for no x, infinity included.
+  void add_column(int32_t column, int32_t slot) {
+    constexpr double kPadding = std::numeric_limits<double>::quiet_NaN();
+    const ByColumn& from = by_column_.at(column);
+    const size_t count = from.thresholds.size(), first = p_.thresholds_.size(),
+                 first_pivot = p_.pivots_.size();
+    const int32_t steps = static_cast<int32_t>(std::bit_width(count));
+    p_.thresholds_.insert(p_.thresholds_.end(), from.thresholds.begin(), from.thresholds.end());
+    p_.thresholds_.resize(first + std::max<size_t>(16, size_t{1} << steps), kPadding);
+    for (size_t i = 15; i < count; i += 16) p_.pivots_.push_back(from.thresholds[i]);
+    p_.pivots_.resize((p_.pivots_.size() + 7) / 8 * 8, kPadding);
+    p_.columns_.push_back({column, steps, slot, slot + 1});
+    p_.ranks_.push_back({static_cast<int32_t>(first), static_cast<int32_t>(first_pivot),
+                         static_cast<int32_t>((p_.pivots_.size() - first_pivot) / 8), from.counts_equal});
+  }
+
+  // Nodes that ask the same of the same set share a slot.
+  bool plan_sets(int64_t slots_max) {
+    std::map<std::tuple<int32_t, double, uint8_t>, uint16_t> known;
+    for (int64_t i = 0; i < t_.node_count(); ++i) {
+      if (t_.split(i) != Split::kInSet) continue;
+      const uint16_t next = static_cast<uint16_t>(p_.slots_.size() + p_.set_slots_.size());
+      const auto [it, added] = known.try_emplace({t_.feature[i], t_.threshold[i], t_.kind[i]}, next);
+      slot_[i] = it->second;
+      if (!added) continue;
+      if (next >= slots_max) return false;
+      p_.set_slots_.push_back(
+          {t_.feature[i], p_.trees_.add_node(t_.kind[i], t_.feature[i], t_.threshold[i], 0, 0)});
+    }
+    return true;
+  }
+
+  int32_t first_child(int64_t node) const { return swapped_[node] ? t_.on_false[node] : t_.on_true[node]; }
+  int32_t second_child(int64_t node) const { return swapped_[node] ? t_.on_true[node] : t_.on_false[node]; }
+
+  // Leaves tree after tree, the side of small codes first.
+  void number_leaves() {
+    leaf_.assign(t_.kind.size(), 0);
+    p_.single_ = t_.aggregate == Aggregate::kSum || t_.aggregate == Aggregate::kAverage;
+    for (const int32_t root : t_.roots) {
+      first_leaf_.push_back(static_cast<uint32_t>(p_.leaf_begin_.size()));
+      std::vector<int32_t> pending{root};
+      while (!pending.empty()) {
+        const int32_t node = pending.back();
+        pending.pop_back();
+        if (t_.split(node) != Split::kLeaf) {
+          pending.push_back(second_child(node)), pending.push_back(first_child(node));
+          continue;
+        }
+        leaf_[node] = static_cast<uint32_t>(p_.leaf_begin_.size());
+        p_.leaf_begin_.push_back(t_.on_true[node]), p_.leaf_end_.push_back(t_.on_false[node]);
+        p_.single_ = p_.single_ && t_.on_false[node] == t_.on_true[node] + 1;
+      }
+    }
+    first_leaf_.push_back(static_cast<uint32_t>(p_.leaf_begin_.size()));
+    add_values();
+  }
+
+  // Of single leaves their weight stands at the leaf's number, else weights keep their places.
+  void add_values() {
+    const size_t count = p_.single_ ? p_.leaf_begin_.size() : t_.weight.size();
+    for (size_t i = 0; i < count; ++i) {
+      const size_t from = p_.single_ ? static_cast<size_t>(p_.leaf_begin_[i]) : i;
+      if (t_.float64_sum)
+        p_.values64_.push_back(t_.weight[from]);
+      else
+        p_.values32_.push_back(static_cast<float>(t_.weight[from]));
+      p_.leaf_output_.push_back(t_.weight_output[from]);
+    }
+    const auto& outputs = p_.leaf_output_;
+    if (p_.single_ && !outputs.empty() &&
+        std::all_of(outputs.begin(), outputs.end(), [&](int32_t o) { return o == outputs[0]; }))
+      p_.only_output_ = outputs[0];
+  }
+
+  // Trees that walk together take as many steps as the deepest of them: within a chunk they are sorted by
+  // depth.
+  bool lay_walk() {
+    for (int64_t first = 0; first < p_.tree_count_; first += kWalkChunk) {
+      const int64_t count = std::min(kWalkChunk, p_.tree_count_ - first);
+      std::vector<std::pair<int32_t, int32_t>> order;  // depth, place in the chunk
+      for (int64_t i = 0; i < count; ++i)
+        order.emplace_back(depth_of(t_.roots[first + i]), static_cast<int32_t>(i));
+      std::sort(order.begin(), order.end());
+      for (size_t i = 0; i < order.size(); ++i) {
+        if (i % kWalkTrees == 0) p_.groups_.push_back({0, 0});
+        p_.groups_.back().steps = order[i].first;
+        lay_tree(t_.roots[first + order[i].second]);
+        p_.walk_places_.push_back(order[i].second);
+      }
+      // Groups are whole: the last tree fills up the last one, and again writes the same leaf.
+      while (p_.walk_roots_.size() % kWalkTrees != 0)
+        p_.walk_roots_.push_back(p_.walk_roots_.back()), p_.walk_places_.push_back(p_.walk_places_.back());
+    }
+    return true;
+  }
+
+  int32_t depth_of(int32_t root) const {
+    int32_t deepest = 0;
+    std::vector<std::pair<int32_t, int32_t>> pending{{root, 0}};
+    while (!pending.empty()) {
+      const auto [node, depth] = pending.back();
+      pending.pop_back();
+      deepest = std::max(deepest, depth);
+      if (t_.split(node) == Split::kLeaf) continue;
+      pending.emplace_back(t_.on_true[node], depth + 1), pending.emplace_back(t_.on_false[node], depth + 1);
+    }
+    return deepest;
+  }
+
+  // Children of a split stand side by side.
+  void lay_tree(int32_t root) {
+    std::vector<int32_t> order{root};
+    const uint32_t base = static_cast<uint32_t>(p_.walk_nodes_.size());
+    p_.walk_roots_.push_back(base);
+    for (size_t i = 0; i < order.size(); ++i) {
+      const int32_t node = order[i];
+      const bool leaf = t_.split(node) == Split::kLeaf;
+      const uint32_t child = base + static_cast<uint32_t>(leaf ? i : order.size());
+      p_.walk_nodes_.push_back(
+          {leaf ? uint16_t{kWalkCodeMax} : rank_[node], leaf ? uint16_t{0} : slot_[node], child});
+      p_.walk_leaf_.push_back(leaf ? leaf_[node] : 0);
+      if (leaf) continue;
+      order.push_back(first_child(node)), order.push_back(second_child(node));
+    }
+  }
+
+  bool lay_masks() {
+    uint32_t most = 0;
+    for (int64_t i = 0; i < p_.tree_count_; ++i) most = std::max(most, first_leaf_[i + 1] - first_leaf_[i]);
+    if (most > 64) return false;
+    p_.wide_ = most > 32;
+    const int64_t group = p_.wide_ ? 8 : 16, per_vector = 64 / group;
+    int64_t bytes = 0;
+    for (int64_t first = 0; first < p_.tree_count_; first += group) {
+      const int64_t last = std::min(p_.tree_count_, first + group);
+      uint32_t leaves = 1;
+      for (int64_t i = first; i < last; ++i) leaves = std::max(leaves, first_leaf_[i + 1] - first_leaf_[i]);
+      const int64_t steps =
+          (leaves - 1 + per_vector - 1) / per_vector;  // a tree has one split less than leaves
+      bytes += steps * 64 * (2 + per_vector);
+      if (bytes > kMasksBytesMax) return false;
+      p_.groups_.push_back({static_cast<int32_t>(p_.mask_slots_.size() / 64), static_cast<int32_t>(steps)});
+      p_.mask_slots_.resize(p_.mask_slots_.size() + steps * 64, 0);
+      p_.mask_ranks_.resize(p_.mask_ranks_.size() + steps * 64, kMaskCodeMax);
+      p_.masks_.resize(p_.masks_.size() + steps * per_vector * 8, ~uint64_t{0});
+      for (int64_t i = first; i < last; ++i) lay_mask_tree(i, i - first, group);
+    }
+    p_.first_leaves_.assign(first_leaf_.begin(), first_leaf_.end() - 1);
+    p_.first_leaves_.resize(p_.groups_.size() * group, 0);
+    return true;
+  }
+
+  void lay_mask_tree(int64_t tree, int64_t lane, int64_t group) {
+    int64_t place = int64_t{p_.groups_.back().first} * 64 +
+                    lane;  // of the next split: node p of the lane stands at p * group
+    std::vector<int32_t> pending{t_.roots[tree]};
+    while (!pending.empty()) {
+      const int32_t node = pending.back();
+      pending.pop_back();
+      if (t_.split(node) == Split::kLeaf) continue;
+      p_.mask_slots_[place] = static_cast<uint8_t>(slot_[node]);
+      p_.mask_ranks_[place] = static_cast<uint8_t>(rank_[node]);
+      const auto [low, high] = leaves_under(first_child(node));
+      const uint64_t dropped = ((high - low == 64 ? 0 : uint64_t{1} << (high - low)) - 1)
+                               << (low - first_leaf_[tree]);
+      if (p_.wide_)
+        p_.masks_[place] = ~dropped;
+      else
+        reinterpret_cast<uint32_t*>(p_.masks_.data())[place] = static_cast<uint32_t>(~dropped);
+      place += group;
+      pending.push_back(second_child(node)), pending.push_back(first_child(node));
+    }
+  }
+
+  // The range of leaves under a node: its first side leads to the first one, its second side to the last.
+  std::pair<uint32_t, uint32_t> leaves_under(int32_t node) const {
+    int32_t first = node, last = node;
+    while (t_.split(first) != Split::kLeaf) first = first_child(first);
+    while (t_.split(last) != Split::kLeaf) last = second_child(last);
+    return {leaf_[first], leaf_[last] + 1};
+  }
+
+  struct ByColumn {
+    std::vector<double> thresholds;
+    bool counts_equal = true;
+  };
+
+  const Trees& t_;
+  TreeProgram p_;
+  std::map<int32_t, ByColumn> by_column_;
+  std::vector<uint16_t> slot_, rank_;
+  std::vector<uint8_t> swapped_;
+  std::vector<uint32_t> leaf_;        // per node: the number of that leaf
+  std::vector<uint32_t> first_leaf_;  // per tree, and behind the last
+};
+
+std::optional<TreeProgram> TreeProgram::build(const Trees& trees, std::optional<TreeMethod> method) {
+  if (method) return TreeProgramBuilder(trees, *method).build();
+  for (const TreeMethod each : {TreeMethod::kMasksAvx512, TreeMethod::kWalkAvx512, TreeMethod::kWalk})
+    if (auto program = TreeProgramBuilder(trees, each).build()) return program;
+  return TreeProgramBuilder(trees, TreeMethod::kPlain).build();
+}
+
+int64_t TreeProgram::byte_count() const {
+  const auto bytes = [](const auto&... each) {
+    return static_cast<int64_t>(((each.size() * sizeof(each[0])) + ... + 0));
+  };
+  return bytes(columns_, slots_, set_slots_, ranks_, thresholds_, pivots_, groups_, values64_, values32_,
+               leaf_output_, leaf_begin_, leaf_end_) +
+         bytes(walk_nodes_, walk_leaf_, walk_roots_, walk_places_, mask_slots_, mask_ranks_, masks_,
+               first_leaves_) +
+         bytes(trees_.kind, trees_.feature, trees_.threshold, trees_.on_true, trees_.on_false, trees_.weight,
+               trees_.weight_output, trees_.set_bounds, trees_.set_words);
+}
+
+template <>
+inline const double* TreeProgram::leaf_values<double>() const {
+  return values64_.data();
+}
+template <>
+inline const float* TreeProgram::leaf_values<float>() const {
+  return values32_.data();
+}
+
+namespace {
+
+// How many of the sorted thresholds (2^steps, NaN last) lie below x, or at it too. A comparison's result is a
+// number: a branch would be mispredicted every other time.
+template <bool kEqual>
+inline int32_t rank_of(const double* thresholds, int32_t steps, double x) {
+  int32_t below = 0;
+  for (int32_t s = steps - 1; s >= 0; --s) {
+    const double t = thresholds[below + (1 << s) - 1];
+    below += static_cast<int32_t>(kEqual ? t <= x : t < x) << s;
+  }
+  return below;
+}
+
+}  // namespace
+
+void TreeProgram::find_ranks(int64_t first, int64_t count, const double* values,
+                             int32_t* ranks) const noexcept {
+  if (avx512())
+    return x86::find_ranks(thresholds_.data(), pivots_.data(), ranks_.data() + first, count, values, ranks);
+  for (int64_t i = 0; i < count; ++i) {
+    const double* thresholds = thresholds_.data() + ranks_[first + i].first_threshold;
+    ranks[i] = ranks_[first + i].counts_equal
+                   ? rank_of<true>(thresholds, columns_[first + i].steps, values[i])
+                   : rank_of<false>(thresholds, columns_[first + i].steps, values[i]);
+  }
+}
+
+template <typename Code, typename In>
+void TreeProgram::encode(const In* x, Code* codes) const noexcept {
+  constexpr int32_t kCodeMax = std::numeric_limits<Code>::max();
+  constexpr int64_t kBlock = 32;  // columns at a time
+  double values[kBlock];
+  int32_t ranks[kBlock];
+  const int64_t column_count = static_cast<int64_t>(columns_.size());
+  for (int64_t first = 0; first < column_count; first += kBlock) {
+    const int64_t count = std::min(kBlock, column_count - first);
+    for (int64_t i = 0; i < count; ++i) values[i] = static_cast<double>(x[columns_[first + i].column]);
+    find_ranks(first, count, values, ranks);
+    for (int64_t i = 0; i < count; ++i) {
+      const bool nan = values[i] != values[i], zero = std::fabs(values[i]) <= kZeroBound;
+      for (int32_t s = columns_[first + i].first_slot; s < columns_[first + i].last_slot; ++s) {
+        const Slot& slot = slots_[s];
+        const bool missing = nan | (slot.zero_missing & zero);
+        const int32_t code = std::min(std::max(ranks[i] - slot.base, 0), kCodeMax);
+        codes[s] = static_cast<Code>(missing ? slot.missing : code);
+      }
+    }
+  }
+  Code* sets = codes + slots_.size();
+  for (size_t s = 0; s < set_slots_.size(); ++s)
+    sets[s] = goes_true(trees_, set_slots_[s].node, static_cast<double>(x[set_slots_[s].column])) ? 0 : 1;
+}
+
+// The exit leaves of group g, each at its tree's place. The trees take their steps together, so that one's
+// loads hide another's; one that has arrived stays where it is.
+void TreeProgram::walk(const uint16_t* codes, int64_t g, uint32_t* leaves) const noexcept {
+  const WalkNode* nodes = walk_nodes_.data();
+  uint32_t at[kWalkTrees];
+  for (int64_t i = 0; i < kWalkTrees; ++i) at[i] = walk_roots_[g * kWalkTrees + i];
+  for (int32_t s = 0; s < groups_[g].steps; ++s)
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kWalkTrees; ++i) {
+      const WalkNode node = nodes[at[i]];
+      at[i] = node.child + static_cast<uint32_t>(codes[node.slot] > node.rank);
+    }
+  for (int64_t i = 0; i < kWalkTrees; ++i) leaves[walk_places_[g * kWalkTrees + i]] = walk_leaf_[at[i]];
+}
+
+template <typename Sum>
+void TreeProgram::add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t* touched) const noexcept {
+  const Sum* values = leaf_values<Sum>();
+  if (only_output_ >= 0) {
+    Sum sum = sums[only_output_];
+    for (int64_t i = 0; i < count; ++i) sum += values[leaves[i]];
+    sums[only_output_] = sum, touched[only_output_] = 1;
+    return;
+  }
+  if (single_) {
+    for (int64_t i = 0; i < count; ++i) {
+      const int32_t output = leaf_output_[leaves[i]];
+      sums[output] += values[leaves[i]], touched[output] = 1;
+    }
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i)
+    for (int32_t w = leaf_begin_[leaves[i]]; w < leaf_end_[leaves[i]]; ++w) {
+      const int32_t output = leaf_output_[w];
+      Sum& sum = sums[output];
+      if (trees_.aggregate == Aggregate::kMin)
+        sum = touched[output] == 0 || values[w] < sum ? values[w] : sum;
+      else if (trees_.aggregate == Aggregate::kMax)
+        sum = touched[output] == 0 || values[w] > sum ? values[w] : sum;
+      else
+        sum += values[w];
+      touched[output] = 1;
+    }
+}
+
+template <typename Sum>
+void TreeProgram::start(Sum* sums, uint8_t* spoken) const noexcept {
+  for (int64_t k = 0; k < trees_.outputs; ++k)
+    sums[k] = trees_.base_first && !trees_.base.empty() ? static_cast<Sum>(trees_.base[k]) : Sum{0},
+    spoken[k] = 0;
+}
+
+template <typename Sum>
+void TreeProgram::finish(const Sum* sums, const uint8_t* spoken, Sum* out, uint8_t* touched) const noexcept {
+  for (int64_t k = 0; k < trees_.outputs; ++k) out[k] = finished_sum(trees_, k, sums[k]);
+  if (touched != nullptr) std::memcpy(touched, spoken, static_cast<size_t>(trees_.outputs));
+}
+
+template <typename In, typename Sum>
+void TreeProgram::run_plain(const In* x, Sum* out, uint8_t* touched) const noexcept {
+  Sum sums[kOutputsMax];
+  uint8_t spoken[kOutputsMax];
+  sum_trees(trees_, x, sums, spoken);
+  finish(sums, spoken, out, touched);
+}
+
+template <typename In, typename Sum>
+void TreeProgram::run_walk(const In* x, Sum* out, uint8_t* touched) const noexcept {
+  Sum sums[kOutputsMax];
+  uint8_t spoken[kOutputsMax];
+  uint16_t codes[kWalkSlotsMax];
+  uint32_t leaves[kWalkChunk];
+  start(sums, spoken);
+  codes[0] = 0;  // what leaves read where there is no split at all
+  encode(x, codes);
+  int64_t group = 0;
+  for (int64_t tree = 0; tree < tree_count_; tree += kWalkChunk) {
+    const int64_t count = std::min(kWalkChunk, tree_count_ - tree);
+    for (const int64_t last = group + (count + kWalkTrees - 1) / kWalkTrees; group < last; ++group)
+      walk(codes, group, leaves);
+    add(leaves, count, sums, spoken);
+  }
+  finish(sums, spoken, out, touched);
+}
+
+// A few rows pass through each group of trees together: its masks, which no first-level cache holds all of,
+// are then fetched once for all of them. `rows` times the outputs is at most kOutputsMax.
+template <typename In, typename Sum>
+void TreeProgram::run_masks(const In* x, int64_t rows, Sum* out, uint8_t* touched) const noexcept {
+  Sum sums[kOutputsMax];
+  uint8_t spoken[kOutputsMax];
+  alignas(64) uint8_t codes[kMaskRows][kMaskSlotsMax];
+  uint32_t leaves[16];
+  for (int64_t r = 0; r < rows; ++r) {
+    start(sums + r * trees_.outputs, spoken + r * trees_.outputs);
+    encode(x + r * trees_.features, codes[r]);
+  }
+  const x86::TreeMasks masks{wide_,
+                             slots_.size() + set_slots_.size() > 64,
+                             mask_slots_.data(),
+                             mask_ranks_.data(),
+                             reinterpret_cast<const std::byte*>(masks_.data()),
+                             first_leaves_.data()};
+  const int64_t group = wide_ ? 8 : 16;
+  int64_t tree = 0;
+  for (const Group& g : groups_) {
+    for (int64_t r = 0; r < rows; ++r) {
+      x86::find_leaves(masks, codes[r], g.first, g.steps, tree, leaves);
+      add(leaves, std::min(group, tree_count_ - tree), sums + r * trees_.outputs,
+          spoken + r * trees_.outputs);
+    }
+    tree += group;
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    finish(sums + r * trees_.outputs, spoken + r * trees_.outputs, out + r * trees_.outputs,
+           touched == nullptr ? nullptr : touched + r * trees_.outputs);
+}
+
+template <typename In, typename Sum>
+void TreeProgram::run(const In* x, int64_t rows, Sum* out, uint8_t* touched) const noexcept {
+  const bool masks = method_ == TreeMethod::kMasksAvx512;
+  const int64_t together = masks ? std::min(kMaskRows, kOutputsMax / trees_.outputs) : 1;
+  for (int64_t r = 0; r < rows; r += together) {
+    const In* from = x + r * trees_.features;
+    Sum* to = out + r * trees_.outputs;
+    uint8_t* marks = touched == nullptr ? nullptr : touched + r * trees_.outputs;
+    if (masks)
+      run_masks(from, std::min(together, rows - r), to, marks);
+    else if (method_ == TreeMethod::kPlain)
+      run_plain(from, to, marks);
+    else
+      run_walk(from, to, marks);
+  }
+}
+
+template void TreeProgram::run<float, float>(const float*, int64_t, float*, uint8_t*) const noexcept;
+template void TreeProgram::run<float, double>(const float*, int64_t, double*, uint8_t*) const noexcept;
+template void TreeProgram::run<double, float>(const double*, int64_t, float*, uint8_t*) const noexcept;
+template void TreeProgram::run<double, double>(const double*, int64_t, double*, uint8_t*) const noexcept;
+
+}  // namespace hayate::kernels

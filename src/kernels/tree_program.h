@@ -1,0 +1,121 @@
+// Tree ensembles made ready to run fast: bit for bit what evaluate_trees gives, without allocation, lock or
+// system call.
+//
+// A row's values become rank codes first: how many of the thresholds that any tree asks of a column lie below
+// the value. Then every split compares two small integers, whatever the library's types, comparison and
+// missing rule were.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "kernels/aligned.h"
+#include "kernels/trees.h"
+#include "kernels/x86/tree_masks.h"
+
+namespace hayate::kernels {
+
+enum class TreeMethod : uint8_t {
+  kPlain,       // the ensemble as it is: comparisons for equality, NaN thresholds, more codes than fit
+  kWalk,        // 8 trees at a time, no branches; any size
+  kWalkAvx512,  // the same, its codes found with AVX-512
+  kMasksAvx512  // AVX-512 VBMI bit masks; trees of at most 64 leaves, at most 128 codes of 8 bits
+};
+const char* tree_method_name(
+    TreeMethod method);  // "trees_walk", "trees_walk_avx512", "trees_masks_avx512" ...
+
+class TreeProgram {
+ public:
+  static constexpr int64_t kOutputsMax = 1024;  // their sums live on the stack
+
+  // With the given method, or else the fastest that this processor and the ensemble allow. Nothing where it
+  // has more than kOutputsMax outputs, or where the given method does not apply. Requires: fault(trees) is
+  // empty.
+  static std::optional<TreeProgram> build(const Trees& trees,
+                                          std::optional<TreeMethod> method = std::nullopt);
+
+  // out [rows, outputs] from x [rows, features]; `touched` [rows, outputs], may be null, as in
+  // evaluate_trees. A row's bits do not depend on the other rows. Requires: Sum is double exactly where
+  // float64_sum(). Any thread.
+  template <typename In, typename Sum>
+  void run(const In* x, int64_t rows, Sum* out, uint8_t* touched = nullptr) const noexcept;
+
+  TreeMethod method() const { return method_; }
+  bool float64_sum() const { return trees_.float64_sum; }
+  int64_t features() const { return trees_.features; }
+  int64_t outputs() const { return trees_.outputs; }
+  int64_t byte_count() const;  // of what run() reads
+
+ private:
+  friend class TreeProgramBuilder;
+
+  // A column that any split reads: its thresholds, NaN behind them up to 2^steps, and the slots it fills.
+  struct Column {
+    int32_t column, steps, first_slot, last_slot;
+  };
+  // One code: the column's rank less `base`, held within 0 to the highest code; or `missing`.
+  struct Slot {
+    int32_t base;
+    uint16_t missing;
+    bool zero_missing;
+  };
+  // One code: whether a node's category set lacks x.
+  struct SetSlot {
+    int32_t column, node;
+  };
+  struct WalkNode {
+    uint16_t rank, slot;
+    uint32_t child;  // where the code is no more than the rank; else the node behind it. A leaf: itself
+  };
+  struct Group {
+    int32_t first, steps;  // masks: its vectors; walk: only the depth of its deepest tree
+  };
+
+  bool avx512() const { return method_ == TreeMethod::kWalkAvx512 || method_ == TreeMethod::kMasksAvx512; }
+  template <typename Code, typename In>
+  void encode(const In* x, Code* codes) const noexcept;
+  void find_ranks(int64_t first, int64_t count, const double* values, int32_t* ranks) const noexcept;
+  template <typename In, typename Sum>
+  void run_plain(const In* x, Sum* out, uint8_t* touched) const noexcept;
+  template <typename In, typename Sum>
+  void run_walk(const In* x, Sum* out, uint8_t* touched) const noexcept;
+  template <typename In, typename Sum>
+  void run_masks(const In* x, int64_t rows, Sum* out, uint8_t* touched) const noexcept;
+  template <typename Sum>
+  void start(Sum* sums, uint8_t* spoken) const noexcept;
+  template <typename Sum>
+  void finish(const Sum* sums, const uint8_t* spoken, Sum* out, uint8_t* touched) const noexcept;
+  template <typename Sum>
+  void add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t* touched) const noexcept;
+  template <typename Sum>
+  const Sum* leaf_values() const;
+  void walk(const uint16_t* codes, int64_t g, uint32_t* leaves) const noexcept;
+
+  TreeMethod method_ = TreeMethod::kPlain;
+  Trees trees_;  // kPlain: the whole ensemble; else without its nodes, but with nodes and sets of set slots
+  int64_t tree_count_ = 0;
+  bool single_ = false;       // every leaf has one weight, and weights are added
+  int32_t only_output_ = -1;  // the one that all of them go to, if single_ and there is one
+  std::vector<Column> columns_;
+  std::vector<Slot> slots_;
+  std::vector<SetSlot> set_slots_;
+  std::vector<x86::RankColumn> ranks_;  // of each column
+  AlignedVector<double> thresholds_, pivots_;
+  std::vector<Group> groups_;
+  // Per leaf: its weight (one of the two, where single_) and output, else the range of its weights.
+  std::vector<double> values64_;
+  std::vector<float> values32_;
+  std::vector<int32_t> leaf_output_, leaf_begin_, leaf_end_;
+  // kWalk.
+  AlignedVector<WalkNode> walk_nodes_;
+  std::vector<uint32_t> walk_leaf_, walk_roots_;
+  std::vector<int32_t> walk_places_;  // of each root: its tree's place in the chunk
+  // kMasks.
+  bool wide_ = false;
+  AlignedVector<uint8_t> mask_slots_, mask_ranks_;
+  AlignedVector<uint64_t> masks_;
+  AlignedVector<uint32_t> first_leaves_;
+};
+
+}  // namespace hayate::kernels

@@ -1,0 +1,234 @@
+#include "kernels/tree_program.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+
+namespace hayate::kernels {
+namespace {
+
+constexpr TreeMethod kMethods[] = {TreeMethod::kPlain, TreeMethod::kWalk, TreeMethod::kWalkAvx512,
+                                   TreeMethod::kMasksAvx512};
+
+struct Options {
+  int trees = 20, leaves = 8, features = 5, outputs = 1, distinct = 40;
+  std::vector<Split> splits = {Split::kLessEqual};
+  bool missing = false, zeros = false, many_weights = false, float64_sum = true;
+};
+
+class Maker {
+ public:
+  explicit Maker(unsigned seed) : random_(seed) {}
+
+  int below(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n)); }
+
+  // Values on a coarse grid, so that rows meet thresholds; all of them floats.
+  double grid(int distinct) { return (below(distinct) - distinct / 2) * 0.25; }
+
+  Trees trees(const Options& o) {
+    Trees t;
+    t.features = o.features, t.outputs = o.outputs, t.float64_sum = o.float64_sum;
+    for (int i = 0; i < o.trees; ++i) t.roots.push_back(grow(&t, o, 1 + below(o.leaves), i % o.outputs));
+    return t;
+  }
+
+  template <typename T>
+  std::vector<T> rows(const Trees& t, int n, int distinct) {
+    constexpr double kSpecial[] = {std::numeric_limits<double>::quiet_NaN(),
+                                   std::numeric_limits<double>::infinity(),
+                                   -std::numeric_limits<double>::infinity(),
+                                   0.0,
+                                   -0.0,
+                                   1e-36,
+                                   1e-300,
+                                   1e300};
+    std::vector<T> x(n * t.features);
+    for (T& v : x) {
+      v = static_cast<T>(grid(distinct));
+      if (below(4) == 0) v = std::nextafter(v, static_cast<T>(below(2) == 0 ? -1e9 : 1e9));
+      if (below(6) == 0) v = static_cast<T>(kSpecial[below(8)]);
+      if (below(6) == 0) v = static_cast<T>(below(70) - 2);
+    }
+    return x;
+  }
+
+ private:
+  uint8_t node_kind(const Options& o) {
+    const Split split = o.splits[below(static_cast<int>(o.splits.size()))];
+    int flags = o.missing && below(2) == 0 ? kNanTrue : 0;
+    if (o.zeros && split != Split::kInSet && below(3) == 0) flags |= kZeroMissing;
+    if (split == Split::kInSet && below(2) == 0) flags |= kTruncate;
+    return static_cast<uint8_t>(static_cast<int>(split) | flags);
+  }
+
+  int32_t leaf(Trees* t, const Options& o, int output) {
+    const int32_t node = t->add_leaf(std::ldexp(below(1 << 20) + 1.0, -18) - 2, output);
+    for (int i = o.many_weights ? below(3) : 0; i > 0; --i) {
+      t->weight.push_back(grid(99) + 0.125), t->weight_output.push_back(below(o.outputs));
+      ++t->on_false[node];
+    }
+    return node;
+  }
+
+  int32_t grow(Trees* t, const Options& o, int leaves, int output) {
+    if (leaves == 1) return leaf(t, o, output);
+    const int left = 1 + below(leaves - 1);
+    const uint8_t kind = node_kind(o);
+    double at = grid(o.distinct);
+    if (static_cast<Split>(kind & kSplitMask) == Split::kInSet) {
+      const uint32_t words[2] = {static_cast<uint32_t>(random_()), static_cast<uint32_t>(random_())};
+      at = t->add_set(words, 1 + below(2));
+    }
+    const int32_t a = grow(t, o, left, output), b = grow(t, o, leaves - left, output);
+    return t->add_node(kind, below(o.features), at, a, b);
+  }
+
+  std::mt19937 random_;
+};
+
+// Every method that applies gives the plain evaluation's bits, in batches of 1, 7 and all. Returns how many
+// applied.
+template <typename In, typename Sum>
+int check_methods(const Trees& t, const std::vector<In>& x) {
+  EXPECT_EQ(fault(t), "");
+  const int64_t rows = static_cast<int64_t>(x.size()) / t.features, size = rows * t.outputs;
+  std::vector<Sum> wanted(size), got(size);
+  std::vector<uint8_t> spoken(size), touched(size);
+  evaluate_trees(t, x.data(), rows, wanted.data(), spoken.data());
+  int applied = 0;
+  for (const TreeMethod method : kMethods) {
+    const auto program = TreeProgram::build(t, method);
+    if (!program) continue;
+    ++applied;
+    EXPECT_EQ(program->method(), method);
+    for (const int64_t batch : {int64_t{1}, int64_t{7}, rows}) {
+      std::fill(got.begin(), got.end(), Sum{77}), std::fill(touched.begin(), touched.end(), uint8_t{9});
+      for (int64_t r = 0; r < rows; r += batch)
+        program->run(x.data() + r * t.features, std::min(batch, rows - r), got.data() + r * t.outputs,
+                     touched.data() + r * t.outputs);
+      EXPECT_EQ(std::memcmp(got.data(), wanted.data(), size * sizeof(Sum)), 0)
+          << tree_method_name(method) << " in batches of " << batch;
+      EXPECT_EQ(touched, spoken) << tree_method_name(method);
+    }
+  }
+  return applied;
+}
+
+void check_all_types(Options o, unsigned seed) {
+  for (const bool float64_sum : {true, false}) {
+    Maker maker(seed);
+    o.float64_sum = float64_sum;
+    const Trees t = maker.trees(o);
+    const auto x64 = maker.rows<double>(t, 37, o.distinct);
+    const auto x32 = maker.rows<float>(t, 37, o.distinct);
+    if (float64_sum)
+      check_methods<double, double>(t, x64), check_methods<float, double>(t, x32);
+    else
+      check_methods<double, float>(t, x64), check_methods<float, float>(t, x32);
+  }
+}
+
+TEST(TreeProgram, SizesOfTreesAndGroups) {
+  for (const int leaves : {1, 2, 3, 5, 16, 31, 32, 33, 63, 64, 65, 200})
+    for (const int trees : {1, 7, 8, 9, 15, 16, 17, 40})
+      check_all_types({.trees = trees, .leaves = leaves}, static_cast<unsigned>(leaves * 100 + trees));
+}
+
+TEST(TreeProgram, MoreTreesThanAChunk) {
+  for (const int trees : {511, 512, 513, 1030}) check_all_types({.trees = trees, .leaves = 9}, 4);
+}
+
+TEST(TreeProgram, EveryComparisonAndMissingRule) {
+  const std::vector<std::vector<Split>> kSplits = {
+      {Split::kLess},
+      {Split::kLessEqual},
+      {Split::kGreater},
+      {Split::kGreaterEqual},
+      {Split::kLess, Split::kLessEqual, Split::kGreater, Split::kGreaterEqual},
+      {Split::kEqual, Split::kNotEqual, Split::kLess},
+      {Split::kInSet},
+      {Split::kInSet, Split::kLess, Split::kLessEqual}};
+  unsigned seed = 1;
+  for (const auto& splits : kSplits)
+    for (const bool missing : {false, true})
+      for (const bool zeros : {false, true})
+        check_all_types({.leaves = 24, .splits = splits, .missing = missing, .zeros = zeros}, ++seed);
+}
+
+TEST(TreeProgram, ManyThresholdsAndColumns) {
+  for (const int distinct : {2, 15, 16, 17, 255, 256, 257, 600, 3000})
+    for (const int features : {1, 30, 63, 64, 65, 127, 128, 129, 500})
+      check_all_types({.trees = 60,
+                       .leaves = 30,
+                       .features = features,
+                       .distinct = distinct,
+                       .missing = distinct % 2 == 0},
+                      static_cast<unsigned>(distinct * 1000 + features));
+}
+
+TEST(TreeProgram, OutputsWeightsAndAggregates) {
+  for (const int outputs : {1, 2, 3, 130})
+    for (const Aggregate aggregate : {Aggregate::kSum, Aggregate::kAverage, Aggregate::kMin, Aggregate::kMax})
+      for (const bool many : {false, true})
+        for (const int base : {0, 1, 2}) {
+          Maker maker(static_cast<unsigned>(outputs + base));
+          Trees t = maker.trees({.outputs = outputs, .many_weights = many});
+          t.aggregate = aggregate, t.divisor = 3;
+          if (base > 0) t.base.assign(outputs, 0.1), t.base_first = base == 1;
+          EXPECT_GE((check_methods<double, double>(t, maker.rows<double>(t, 20, 40))), 2);
+        }
+}
+
+TEST(TreeProgram, AllWeightsOnOneOfSeveralOutputs) {
+  Maker maker(5);
+  Trees t = maker.trees({});
+  t.outputs = 3;
+  std::fill(t.weight_output.begin(), t.weight_output.end(), 2);
+  check_methods<double, double>(t, maker.rows<double>(t, 20, 40));
+}
+
+TEST(TreeProgram, NoTreesNoRowsNoSplits) {
+  Trees t;
+  t.features = 2;
+  t.base = {0.5};
+  check_methods<double, double>(t, std::vector<double>(8, 1.0));
+  t.roots = {t.add_leaf(2, 0), t.add_leaf(3, 0)};
+  check_methods<double, double>(t, std::vector<double>(8, 1.0));
+  TreeProgram::build(t)->run<double, double>(nullptr, 0, nullptr);
+}
+
+TEST(TreeProgram, TheMethodFitsTheEnsemble) {
+  Maker maker(3);
+  const bool avx512 = x86::tree_masks_supported();
+  EXPECT_EQ(TreeProgram::build(maker.trees({.leaves = 31}))->method(),
+            avx512 ? TreeMethod::kMasksAvx512 : TreeMethod::kWalk);
+  EXPECT_EQ(TreeProgram::build(maker.trees({.leaves = 500}))->method(),
+            avx512 ? TreeMethod::kWalkAvx512 : TreeMethod::kWalk);
+  EXPECT_EQ(TreeProgram::build(maker.trees({.splits = {Split::kEqual}}))->method(), TreeMethod::kPlain);
+  Trees wide = maker.trees({});
+  wide.outputs = TreeProgram::kOutputsMax + 1;
+  EXPECT_FALSE(TreeProgram::build(wide).has_value());
+}
+
+TEST(TreeProgram, ExtremeThresholds) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const Split split : {Split::kLess, Split::kLessEqual, Split::kGreater, Split::kGreaterEqual})
+    for (const double at :
+         {0.0, -0.0, kInfinity, -kInfinity, 5e-324, std::numeric_limits<double>::quiet_NaN(), 1e308}) {
+      Trees t;
+      t.features = 1;
+      const int32_t a = t.add_leaf(1, 0), b = t.add_leaf(2, 0);
+      t.roots = {t.add_node(static_cast<uint8_t>(split), 0, at, a, b)};
+      const int32_t c = t.add_leaf(4, 0), d = t.add_leaf(8, 0);
+      t.roots.push_back(
+          t.add_node(static_cast<uint8_t>(Split::kLessEqual), 0, 1, c, d));  // a column of both kinds
+      check_methods<double, double>(
+          t, {0.0, -0.0, kInfinity, -kInfinity, 5e-324, -5e-324, 1, 1e308, -1e308, std::nextafter(1.0, 2.0)});
+    }
+}
+
+}  // namespace
+}  // namespace hayate::kernels

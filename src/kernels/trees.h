@@ -1,0 +1,87 @@
+// Ensembles of decision trees: what they are, and the plain evaluation that says what they mean.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hayate::kernels {
+
+// How a node decides. The comparison reads: x <split> threshold.
+enum class Split : uint8_t { kLeaf, kLessEqual, kLess, kGreaterEqual, kGreater, kEqual, kNotEqual, kInSet };
+
+// A node's byte: its Split in the low three bits, and these flags.
+constexpr uint8_t kSplitMask = 7;
+constexpr uint8_t kNanTrue = 8;       // NaN goes to on_true, else to on_false
+constexpr uint8_t kZeroMissing = 16;  // |x| <= kZeroBound goes where NaN goes (LightGBM's zero_as_missing)
+constexpr uint8_t kTruncate =
+    32;  // kInSet: x in (-1, 0) is category 0 (LightGBM), else no category (XGBoost)
+
+constexpr double kZeroBound = static_cast<double>(1e-35f);  // what LightGBM takes for zero
+constexpr int64_t kSetWordsMax = int64_t{1} << 24;          // words of all category sets together: 64 MB
+constexpr int64_t kTreeNodesMax = int64_t{1} << 30;
+constexpr int64_t kTreeOutputsMax = int64_t{1} << 20;
+
+enum class Aggregate : uint8_t { kSum, kAverage, kMin, kMax };
+
+// An ensemble with its library's semantics. Thresholds and weights are float64 here; those that the library
+// keeps in float32 are exactly representable, so that comparing in float64 decides the same. A value that
+// holds `fault(trees).empty()` may be evaluated on any rows.
+struct Trees {
+  int64_t features = 0;  // columns of a row
+  int64_t outputs = 1;
+
+  std::vector<int32_t> roots;  // in the order in which their leaves are added
+  // One entry per node.
+  std::vector<uint8_t> kind;               // Split and flags
+  std::vector<int32_t> feature;            // column; of a leaf 0
+  std::vector<double> threshold;           // kInSet: the number of its set; of a leaf 0
+  std::vector<int32_t> on_true, on_false;  // children; of a leaf: begin and end of its weights
+  // One entry per weight: what is added to which output.
+  std::vector<double> weight;
+  std::vector<int32_t> weight_output;
+  // Set s holds category c where bit c % 32 of set_words[set_bounds[s] + c / 32] is set.
+  std::vector<int32_t> set_bounds;
+  std::vector<uint32_t> set_words;
+
+  bool float64_sum = true;  // else every sum rounds to float32
+  Aggregate aggregate = Aggregate::kSum;
+  double divisor = 1;        // of kAverage
+  bool base_first = false;   // sums start from base, else it is added last
+  std::vector<double> base;  // one per output, or empty
+
+  int64_t node_count() const { return static_cast<int64_t>(kind.size()); }
+  Split split(int64_t node) const { return static_cast<Split>(kind[node] & kSplitMask); }
+  // Appends; the node's number.
+  int32_t add_node(uint8_t node_kind, int32_t column, double at, int32_t true_child, int32_t false_child);
+  int32_t add_leaf(double value, int32_t output);
+  // Appends a set of `words`; its number.
+  int32_t add_set(const uint32_t* words, int64_t count);
+};
+
+// What is wrong with the ensemble ("node 7: feature 41 of 40"); empty where it is sound: all indices in
+// range, each node with at most one parent, roots with none (hence no cycles).
+std::string fault(const Trees& trees);
+
+// Which way a node sends x. Requires: no leaf.
+bool goes_true(const Trees& trees, int64_t node, double x);
+
+// out [rows, outputs] from x [rows, features]. `touched` [rows, outputs] (may be null) receives 1 where any
+// leaf spoke. One row at a time, one tree after another: slow and the truth.
+template <typename In, typename Out>
+void evaluate_trees(const Trees& trees, const In* x, int64_t rows, Out* out, uint8_t* touched);
+
+// The sums of one row in S (float or double) without their end: `sums` and `spoken` hold one entry per
+// output. Allocates nothing.
+template <typename S, typename In>
+void sum_trees(const Trees& trees, const In* x, S* sums, uint8_t* spoken) noexcept;
+
+// What becomes of an output's sum at the end: the average, and the base where it comes last.
+template <typename S>
+S finished_sum(const Trees& trees, int64_t output, S sum) {
+  if (trees.aggregate == Aggregate::kAverage) sum /= static_cast<S>(trees.divisor);
+  if (!trees.base_first && !trees.base.empty()) sum += static_cast<S>(trees.base[output]);
+  return sum;
+}
+
+}  // namespace hayate::kernels
