@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "hardware/machine.h"
+#include "tools/commands.h"
 
 int main(int argc, char** argv) {
   CLI::App app{"hayate: trained models in microseconds", "hayate"};
@@ -11,6 +12,14 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", HAYATE_VERSION);
 
   bool json = false;
+  int status = 0;
+  hayate::ModelOptions options;
+  const auto add_model_options = [&](CLI::App* command) {
+    command->add_option("model", options.model, "ONNX, LightGBM text, XGBoost JSON or UBJ")->required();
+    command->add_option("--set", options.sets, "Bind an input to a constant: NAME=VALUE")->allow_extra_args(false);
+    command->add_flag("--raw-score", options.raw_score, "LightGBM and XGBoost: the sum, before the objective's transform");
+  };
+
   CLI::App* machine = app.add_subcommand("machine", "What hardware was found");
   machine->add_flag("--json", json, "One JSON object for machines");
   machine->footer("Example: hayate machine --json");
@@ -19,6 +28,34 @@ int main(int argc, char** argv) {
     fmt::print("{}", json ? hayate::to_json(found) : hayate::to_text(found));
   });
 
+  CLI::App* info = app.add_subcommand("info", "Inputs, outputs, operators and size of a model");
+  add_model_options(info);
+  info->add_flag("--json", json, "One JSON object for machines");
+  info->footer("Example: hayate info model.onnx --json");
+  info->callback([&] { status = hayate::info(options, json); });
+
+  CLI::App* dump = app.add_subcommand("dump", "The graph as text");
+  add_model_options(dump);
+  dump->footer("Example: hayate dump model.onnx");
+  dump->callback([&] { status = hayate::dump(options); });
+
+  std::string inputs, output;
+  CLI::App* run = app.add_subcommand("run", "Run a model on arrays from a file");
+  add_model_options(run);
+  run->add_option("--inputs", inputs, ".npz with arrays named as the model's inputs; .npy or .pb for a single input")->required();
+  run->add_option("--output", output, ".npz to write, arrays named as the model's outputs");
+  run->footer("Example: hayate run model.onnx --inputs in.npz --output out.npz");
+  run->callback([&] { status = hayate::run(options, inputs, output); });
+
+  double relative = 1e-5, absolute = 1e-6;
+  CLI::App* verify = app.add_subcommand("verify", "Compare with recorded outputs; exit 1 past tolerance");
+  verify->add_option("folder", options.model, "Folder with model.onnx and test_data_set_*/input_N.pb, output_N.pb")->required()->check(CLI::ExistingDirectory);
+  verify->add_option("--set", options.sets, "Bind an input to a constant: NAME=VALUE")->allow_extra_args(false);
+  verify->add_option("--rtol", relative, "Relative tolerance")->capture_default_str();
+  verify->add_option("--atol", absolute, "Absolute tolerance")->capture_default_str();
+  verify->footer("Example: hayate verify tests/cases/relu");
+  verify->callback([&] { status = hayate::verify_folder(options.model, options.sets, relative, absolute); });
+
   CLI11_PARSE(app, argc, argv);
-  return 0;
+  return status;
 }

@@ -92,7 +92,8 @@ Result<Tensor> tensor_from(const schema::Tensor& proto, const std::string& where
 
 // Within subgraphs the type may be left out (it follows from the node that makes or feeds the value).
 Result<ValueInfo> value_info_from(const schema::ValueInfo& proto, const std::string& source, int depth) {
-  if (depth > 0 && !proto.has_type()) return ValueInfo{proto.name(), Type::kFloat32, false, {}};
+  if (depth > 0 && !proto.type().has_tensor_type() && !proto.type().has_sequence_type() && !proto.type().has_map_type())
+    return ValueInfo{proto.name(), Type::kFloat32, false, {}};
   const std::string where = fmt::format("{}: value '{}'", source, proto.name());
   if (!proto.type().has_tensor_type()) return bad(where, "is no tensor; only tensors are supported", Code::kUnsupported);
   const auto& tensor_type = proto.type().tensor_type();

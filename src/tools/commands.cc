@@ -1,0 +1,190 @@
+#include "tools/commands.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "import/import.h"
+#include "import/onnx/onnx.h"
+#include "rewrite/bind.h"
+#include "tensor/npy.h"
+#include "tools/compare.h"
+#include "tools/inputs.h"
+
+namespace hayate {
+namespace {
+
+namespace fs = std::filesystem;
+
+int fail(const Error& error) {
+  fmt::print(stderr, "hayate: {}\n", error.text());
+  return 1;
+}
+
+Result<Graph> load(const ModelOptions& options) {
+  Result<Graph> graph = import_model(options.model, ImportOptions{options.raw_score});
+  if (!graph.ok()) return graph;
+  for (const std::string& set : options.sets) {
+    const size_t equals = set.find('=');
+    if (equals == std::string::npos) return Error{Code::kInvalidArgument, "--set " + set, "must be NAME=VALUE, as in --set sr=16000"};
+    const Result<bool> bound = bind_input(&graph.value(), set.substr(0, equals), set.substr(equals + 1));
+    if (!bound.ok()) return bound.error();
+  }
+  return graph;
+}
+
+// The reference answer: inputs checked, branches resolved for their shapes, every node by its plain kernel.
+Result<std::map<std::string, Tensor>> answer(const Graph& graph, const std::map<std::string, Tensor>& given) {
+  Result<std::map<std::string, Tensor>> inputs = checked_inputs(given, graph);
+  if (!inputs.ok()) return inputs;
+  const Result<Graph> resolved = resolve_branches(graph, types_of(inputs.value()));
+  if (!resolved.ok()) return resolved.error();
+  return evaluate(resolved.value(), inputs.value());
+}
+
+std::map<std::string, int> operator_counts(const Graph& graph) {
+  std::map<std::string, int> counts;
+  for (const Node& node : graph.nodes) {
+    ++counts[node.domain.empty() ? node.op : node.domain + "." + node.op];
+    for (const auto& [key, value] : node.attributes)
+      if (const auto* subgraph = std::get_if<std::shared_ptr<const Graph>>(&value))
+        for (const auto& [op, count] : operator_counts(**subgraph)) counts[op] += count;
+  }
+  return counts;
+}
+
+// A JSON string: what is not printable ASCII is escaped, bytes as they stand in the file.
+std::string json_string(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<int>(c));
+    else out += c;
+  }
+  return out + "\"";
+}
+
+std::string ports_json(const std::vector<ValueInfo>& ports) {
+  std::string out = "[";
+  for (const ValueInfo& port : ports) {
+    out += fmt::format("{}{{\"name\": {}, \"type\": \"{}\", \"shape\": ", out.size() > 1 ? ", " : "", json_string(port.name), type_name(port.type));
+    if (!port.has_shape) out += "null}";
+    else {
+      std::string dims;
+      for (const Dim& dim : port.dims) dims += (dims.empty() ? "" : ", ") + (dim.fixed() ? fmt::format("{}", dim.value) : json_string(dim.symbol.empty() ? "?" : dim.symbol));
+      out += fmt::format("[{}]}}", dims);
+    }
+  }
+  return out + "]";
+}
+
+int64_t constant_bytes(const Graph& graph) {
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : graph.constants) bytes += static_cast<int64_t>(tensor.byte_count());
+  return bytes;
+}
+
+// The operators nothing here runs.
+std::vector<std::string> refused_operators(const Graph& graph) {
+  std::vector<std::string> refused;
+  for (const auto& [op, count] : operator_counts(graph)) {
+    const size_t dot = op.rfind('.');
+    const std::string domain = dot == std::string::npos ? "" : op.substr(0, dot), name = dot == std::string::npos ? op : op.substr(dot + 1);
+    if (op != "If" && find_op(domain, name) == nullptr) refused.push_back(op);
+  }
+  return refused;
+}
+
+}  // namespace
+
+int info(const ModelOptions& options, bool json) {
+  const Result<Graph> loaded = load(options);
+  if (!loaded.ok()) return fail(loaded.error());
+  const Graph& graph = loaded.value();
+  const std::vector<std::string> refused = refused_operators(graph);
+  std::string verdict = refused.empty() ? "runs" : "refuses ";
+  for (const std::string& op : refused) verdict += (op == refused.front() ? "" : ", ") + op;
+  if (json) {
+    std::string ops;
+    for (const auto& [op, count] : operator_counts(graph)) ops += fmt::format("{}{}: {}", ops.empty() ? "" : ", ", json_string(op), count);
+    fmt::print("{{\"model\": {}, \"opset\": {}, \"inputs\": {}, \"outputs\": {}, \"operators\": {{{}}}, \"parameters\": {}, \"constant_bytes\": {}, \"backends\": {{\"reference\": {}}}}}\n",
+               json_string(graph.source), graph.opset, ports_json(graph.inputs), ports_json(graph.outputs), ops, graph.parameter_count(), constant_bytes(graph), json_string(verdict));
+    return 0;
+  }
+  fmt::print("model       {}\nopset       {}\n", graph.source, graph.opset);
+  for (const ValueInfo& input : graph.inputs) fmt::print("input       {}\n", input.text());
+  for (const ValueInfo& output : graph.outputs) fmt::print("output      {}\n", output.text());
+  for (const auto& [op, count] : operator_counts(graph)) fmt::print("operator    {:5} x {}\n", count, op);
+  fmt::print("parameters  {}\nconstants   {:.1f} KiB\nreference   {}\n", graph.parameter_count(), static_cast<double>(constant_bytes(graph)) / 1024, verdict);
+  return 0;
+}
+
+int dump(const ModelOptions& options) {
+  const Result<Graph> graph = load(options);
+  if (!graph.ok()) return fail(graph.error());
+  fmt::print("{}", graph.value().text());
+  return 0;
+}
+
+int run(const ModelOptions& options, const std::string& inputs, const std::string& output) {
+  const Result<Graph> graph = load(options);
+  if (!graph.ok()) return fail(graph.error());
+  const auto given = read_inputs(inputs, graph.value());
+  if (!given.ok()) return fail(given.error());
+  const auto answers = answer(graph.value(), given.value());
+  if (!answers.ok()) return fail(answers.error());
+  for (const auto& [name, tensor] : answers.value()) fmt::print("{} {} {}\n", name, type_name(tensor.type()), shape_text(tensor.shape()));
+  if (output.empty()) return 0;
+  const Result<bool> written = write_npz(output, answers.value());
+  return written.ok() ? 0 : fail(written.error());
+}
+
+namespace {
+
+// The tensors STEM_0.pb, STEM_1.pb ... of a folder, in that order, under the ports' names.
+Result<std::map<std::string, Tensor>> recorded(const fs::path& folder, const std::string& stem, const std::vector<ValueInfo>& ports) {
+  std::map<std::string, Tensor> tensors;
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const std::string path = folder / fmt::format("{}_{}.pb", stem, i);
+    const Result<std::string> bytes = read_file(path);
+    if (!bytes.ok()) return bytes.error();
+    std::string name;
+    Result<Tensor> tensor = import_onnx_tensor(bytes.value(), path, &name);
+    if (!tensor.ok()) return tensor.error();
+    tensors.emplace(ports[i].name, std::move(tensor).value());
+  }
+  return tensors;
+}
+
+}  // namespace
+
+int verify_folder(const std::string& path, const std::vector<std::string>& sets, double relative, double absolute) {
+  const Result<Graph> graph = load({path + "/model.onnx", sets, false});
+  if (!graph.ok()) return fail(graph.error());
+  std::set<fs::path> cases;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(path, ignored))
+    if (entry.path().filename().string().starts_with("test_data_set_")) cases.insert(entry.path());
+  if (cases.empty()) return fail({Code::kNotFound, path, "holds no test_data_set_* folder"});
+  bool good = true;
+  for (const fs::path& folder : cases) {
+    const auto inputs = recorded(folder, "input", graph.value().inputs), wanted = recorded(folder, "output", graph.value().outputs);
+    if (!inputs.ok()) return fail(inputs.error());
+    if (!wanted.ok()) return fail(wanted.error());
+    const auto answers = answer(graph.value(), inputs.value());
+    if (!answers.ok()) return fail(answers.error());
+    for (const auto& [name, tensor] : wanted.value()) {
+      const Difference d = difference(answers.value().at(name), tensor, {relative, absolute});
+      const bool equal = d.shapes.empty() && d.outside == 0;
+      good = good && equal;
+      fmt::print("{:4} {} {}: {}\n", equal ? "ok" : "FAIL", folder.filename().string(), name,
+                 d.shapes.empty() ? fmt::format("max absolute error {:.3g}, relative {:.3g}, {} of {} past tolerance", d.max_absolute, d.max_relative, d.outside, tensor.count()) : d.shapes);
+    }
+  }
+  return good ? 0 : 1;
+}
+
+}  // namespace hayate

@@ -1,0 +1,21 @@
+// The program's subcommands. Each returns the exit status: 0 good, 1 an error (said on stderr) or a result past tolerance.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace hayate {
+
+struct ModelOptions {
+  std::string model;
+  std::vector<std::string> sets;  // NAME=VALUE
+  bool raw_score = false;
+};
+
+int info(const ModelOptions& options, bool json);
+int dump(const ModelOptions& options);
+int run(const ModelOptions& options, const std::string& inputs, const std::string& output);
+// `path` is a folder in the ONNX test layout: model.onnx and test_data_set_*/input_N.pb, output_N.pb.
+int verify_folder(const std::string& path, const std::vector<std::string>& sets, double relative, double absolute);
+
+}  // namespace hayate

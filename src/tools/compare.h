@@ -1,0 +1,23 @@
+// How far a result is from the one it should equal.
+#pragma once
+
+#include <string>
+
+#include "tensor/tensor.h"
+
+namespace hayate {
+
+// The rule for float32 results: |got - wanted| <= relative * |wanted| + absolute. NaN equals NaN, infinity itself.
+struct Tolerance {
+  double relative = 1e-5, absolute = 1e-6;
+};
+
+struct Difference {
+  double max_absolute = 0, max_relative = 0;
+  int64_t outside = 0;  // elements past the tolerance
+  std::string shapes;   // not empty: the tensors differ in type or number of elements, said here
+};
+
+Difference difference(const Tensor& got, const Tensor& wanted, const Tolerance& tolerance);
+
+}  // namespace hayate

@@ -1,0 +1,21 @@
+// The arrays a command feeds a model: read from .npz, .npy or ONNX .pb and checked against the model's inputs.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "eval/evaluate.h"
+#include "graph/graph.h"
+
+namespace hayate {
+
+// A single array (.npy, .pb) is taken for the model's only input.
+Result<std::map<std::string, Tensor>> read_inputs(const std::string& path, const Graph& graph);
+
+// Every input is there, none besides, each of the type, rank and fixed extents the model states; a symbol has one extent
+// throughout. Float32 is widened where the model takes float64.
+Result<std::map<std::string, Tensor>> checked_inputs(std::map<std::string, Tensor> given, const Graph& graph);
+
+std::map<std::string, TensorType> types_of(const std::map<std::string, Tensor>& tensors);
+
+}  // namespace hayate
