@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
 
 namespace hayate {
 
@@ -35,64 +34,151 @@ Result<bool> bind_input(Graph* graph, const std::string& name, const std::string
 
 namespace {
 
-constexpr size_t kBranchesMax = 10'000;  // replaced in one graph: a file must not grow without end
+constexpr size_t kBranchesMax = 10'000;      // replaced in one graph: a file must not grow without end
+constexpr int64_t kUnrolledMax = 1'000'000;  // nodes that unrolling one Scan may make
 
-// The nodes of `branch` under names of their own, its outputs named as the If's.
-void inline_branch(const Graph& branch, const Node& node, size_t number, std::vector<Node>* nodes, std::map<std::string, Tensor>* constants) {
-  std::set<std::string> own;
-  for (const auto& [name, tensor] : branch.constants) own.insert(name);
-  for (const Node& inner : branch.nodes) own.insert(inner.outputs.begin(), inner.outputs.end());
-  own.erase("");
-  const std::string prefix = fmt::format("{}.{}/", node.name, number);
-  // Subgraphs deeper down read these values by name too, so renaming walks into them.
-  const auto renamed = [&](const std::string& name) { return own.count(name) != 0 ? prefix + name : name; };
-  const auto rename_graph = [&](const auto& self, const Graph& graph) -> Graph {
-    Graph out = graph;
-    for (Node& inner : out.nodes) {
-      for (std::string& name : inner.inputs) name = renamed(name);
-      for (auto& [key, value] : inner.attributes)
-        if (auto* subgraph = std::get_if<std::shared_ptr<const Graph>>(&value)) *subgraph = std::make_shared<const Graph>(self(self, **subgraph));
-    }
-    for (ValueInfo& output : out.outputs) output.name = renamed(output.name);
-    return out;
+using Names = std::map<std::string, std::string>;
+
+// A subgraph with the names in `names` replaced, in the graphs nested in it too: those read values around them by name.
+Graph renamed(const Graph& graph, const Names& names) {
+  const auto apply = [&](std::string* name) {
+    if (const auto it = names.find(*name); it != names.end()) *name = it->second;
   };
-  Graph body = rename_graph(rename_graph, branch);
-  for (const auto& [name, tensor] : body.constants) constants->emplace(renamed(name), tensor);
-  for (Node& inner : body.nodes) {
-    for (std::string& name : inner.outputs) name = renamed(name);
-    inner.name = prefix + inner.name;
-    nodes->push_back(std::move(inner));
+  Graph out = graph;
+  for (Node& node : out.nodes) {
+    for (std::string& name : node.inputs) apply(&name);
+    for (auto& [key, value] : node.attributes)
+      if (auto* subgraph = std::get_if<std::shared_ptr<const Graph>>(&value)) *subgraph = std::make_shared<const Graph>(renamed(**subgraph, names));
   }
-  for (size_t i = 0; i < node.outputs.size() && i < body.outputs.size(); ++i)
-    if (!node.outputs[i].empty()) nodes->push_back({fmt::format("{}out{}", prefix, i), "", "Identity", {body.outputs[i].name}, {node.outputs[i]}, {}});
+  for (ValueInfo& output : out.outputs) apply(&output.name);
+  return out;
+}
+
+// Adds the body's nodes and constants under names of their own ("prefix/..."), its inputs read from `feeds`. Gives the
+// names its outputs now have.
+std::vector<std::string> inline_body(const Graph& body, const std::string& prefix, const std::vector<std::string>& feeds, std::vector<Node>* nodes,
+                                     std::map<std::string, Tensor>* constants) {
+  Names names;
+  for (const auto& [name, tensor] : body.constants) names[name] = prefix + name;
+  for (const Node& node : body.nodes)
+    for (const std::string& name : node.outputs)
+      if (!name.empty()) names[name] = prefix + name;
+  for (size_t i = 0; i < body.inputs.size(); ++i) names[body.inputs[i].name] = feeds[i];
+  Graph own = renamed(body, names);
+  for (const auto& [name, tensor] : body.constants) constants->emplace(prefix + name, tensor);
+  for (Node& node : own.nodes) {
+    for (std::string& name : node.outputs)
+      if (!name.empty()) name = prefix + name;
+    node.name = prefix + node.name;
+    nodes->push_back(std::move(node));
+  }
+  std::vector<std::string> outputs;
+  for (const ValueInfo& output : own.outputs) outputs.push_back(output.name);
+  return outputs;
+}
+
+Node make_node(const std::string& name, const std::string& op, std::vector<std::string> inputs, const std::string& output, std::map<std::string, Attribute> attributes = {}) {
+  return {name, "", op, std::move(inputs), {output}, std::move(attributes)};
+}
+
+Result<bool> take_branch(const Graph& graph, const Node& node, const Facts& facts, size_t number, std::vector<Node>* nodes, std::map<std::string, Tensor>* constants) {
+  const std::string where = graph.source + ": " + node.where();
+  const auto condition = facts.find(node.input(0));
+  if (condition == facts.end() || !condition->second.value) {
+    std::string names;
+    for (const ValueInfo& input : graph.inputs) names += (names.empty() ? "" : ", ") + input.name;
+    return Error{Code::kUnsupported, where,
+                 fmt::format("its condition '{}' depends on what the model is fed; bind the input that decides it with --set NAME=VALUE (inputs: {})", node.input(0), names)};
+  }
+  const Tensor& value = *condition->second.value;
+  if (value.type() != Type::kBool || value.count() != 1) return Error{Code::kInvalidArgument, where, "its condition is not one bool"};
+  const auto branch = node.subgraph(value.data<bool>()[0] ? "then_branch" : "else_branch");
+  if (!branch || branch->outputs.size() < node.outputs.size() || !branch->inputs.empty())
+    return Error{Code::kInvalidArgument, where, "its branch is missing, takes inputs or gives too few outputs"};
+  const std::vector<std::string> made = inline_body(*branch, fmt::format("{}.{}/", node.name, number), {}, nodes, constants);
+  for (size_t i = 0; i < node.outputs.size(); ++i)
+    if (!node.outputs[i].empty()) nodes->push_back(make_node(fmt::format("{}.{}/out{}", node.name, number, i), "Identity", {made[i]}, node.outputs[i]));
+  return true;
+}
+
+// One copy of the body per step: states go from copy to copy, scanned inputs are gathered along their axes, and what each
+// copy gives is joined along its axis.
+Result<bool> unroll_scan(const Graph& graph, const Node& node, const Facts& facts, size_t number, std::vector<Node>* nodes, std::map<std::string, Tensor>* constants) {
+  const auto bad = [&](std::string what, Code code = Code::kInvalidArgument) { return Error{code, graph.source + ": " + node.where(), std::move(what)}; };
+  const auto body = node.subgraph("body");
+  const int64_t scanned = node.get<int64_t>("num_scan_inputs", 0), states = static_cast<int64_t>(node.inputs.size()) - scanned;
+  if (!body || scanned < 1 || states < 0 || body->inputs.size() != node.inputs.size() || body->outputs.size() != node.outputs.size() || static_cast<int64_t>(node.outputs.size()) < states)
+    return bad("its body does not fit its inputs and outputs");
+  const auto listed = [&](const char* key, size_t i) {  // axes and directions: 0 where the list is absent
+    const Shape values = node.get<Shape>(key, {});
+    return i < values.size() ? values[i] : 0;
+  };
+  const auto sequence = facts.find(node.inputs[states]);
+  if (sequence == facts.end()) return bad("has nothing to scan");
+  const Shape& scanned_shape = sequence->second.type.shape;
+  const std::optional<int64_t> along = normal_axis(listed("scan_input_axes", 0), static_cast<int64_t>(scanned_shape.size()));
+  if (!along) return bad(fmt::format("cannot scan shape {}", shape_text(scanned_shape)));
+  const int64_t steps = scanned_shape[*along];
+  if (steps < 1 || steps * static_cast<int64_t>(body->nodes.size()) > kUnrolledMax)
+    return bad(fmt::format("{} steps of {} nodes; 1 step to {} nodes in all are unrolled", steps, body->nodes.size(), kUnrolledMax), Code::kUnsupported);
+  std::vector<std::string> state(node.inputs.begin(), node.inputs.begin() + states);
+  std::vector<std::vector<std::string>> rows(node.outputs.size() - states);
+  for (int64_t step = 0; step < steps; ++step) {
+    const std::string prefix = fmt::format("{}.{}.{}/", node.name, number, step);
+    std::vector<std::string> feeds = state;
+    constants->emplace(prefix + "step", Tensor::of<int64_t>({}, {step}));
+    constants->emplace(prefix + "back", Tensor::of<int64_t>({}, {steps - 1 - step}));
+    for (int64_t i = 0; i < scanned; ++i) {
+      const std::string index = prefix + (listed("scan_input_directions", i) == 0 ? "step" : "back");
+      feeds.push_back(prefix + "in" + std::to_string(i));
+      nodes->push_back(make_node(feeds.back(), "Gather", {node.inputs[states + i], index}, feeds.back(), {{"axis", listed("scan_input_axes", i)}}));
+    }
+    const std::vector<std::string> made = inline_body(*body, prefix, feeds, nodes, constants);
+    state.assign(made.begin(), made.begin() + states);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      rows[i].push_back(prefix + "out" + std::to_string(i));
+      std::vector<std::string> inputs{made[states + i]};
+      const int64_t axis = listed("scan_output_axes", i);
+      std::map<std::string, Attribute> attributes;
+      if (graph.opset < 13) {  // where Unsqueeze takes its axes
+        attributes.emplace("axes", Shape{axis});
+      } else {
+        inputs.push_back(fmt::format("{}axes{}", prefix, i));
+        constants->emplace(inputs.back(), Tensor::of<int64_t>({1}, {axis}));
+      }
+      nodes->push_back(make_node(rows[i].back(), "Unsqueeze", inputs, rows[i].back(), attributes));
+    }
+  }
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (node.outputs[i].empty()) continue;
+    const std::string name = fmt::format("{}.{}/out{}", node.name, number, i);
+    if (static_cast<int64_t>(i) < states) {
+      nodes->push_back(make_node(name, "Identity", {state[i]}, node.outputs[i]));
+      continue;
+    }
+    std::vector<std::string>& pieces = rows[i - states];
+    if (listed("scan_output_directions", i - states) != 0) std::reverse(pieces.begin(), pieces.end());
+    nodes->push_back(make_node(name, "Concat", pieces, node.outputs[i], {{"axis", listed("scan_output_axes", i - states)}}));
+  }
+  return true;
 }
 
 }  // namespace
 
 Result<Graph> resolve_branches(Graph graph, const std::map<std::string, TensorType>& inputs) {
-  for (size_t replaced = 0; replaced < kBranchesMax; ++replaced) {
-    const auto it = std::find_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.is("If"); });
+  for (size_t number = 0; number < kBranchesMax; ++number) {
+    const auto it = std::find_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.is("If") || node.is("Scan"); });
     if (it == graph.nodes.end()) return graph;
     const Node node = *it;
-    const std::string where = graph.source + ": " + node.where();
     Graph before = graph;
     before.nodes.erase(before.nodes.begin() + (it - graph.nodes.begin()), before.nodes.end());
     before.outputs.clear();
     const Result<Facts> facts = infer(before, inputs);
     if (!facts.ok()) return facts.error();
-    const auto condition = facts.value().find(node.input(0));
-    if (condition == facts.value().end() || !condition->second.value) {
-      std::string names;
-      for (const ValueInfo& input : graph.inputs) names += (names.empty() ? "" : ", ") + input.name;
-      return Error{Code::kUnsupported, where,
-                   fmt::format("its condition '{}' depends on what the model is fed; bind the input that decides it with --set NAME=VALUE (inputs: {})", node.input(0), names)};
-    }
-    const Tensor& value = *condition->second.value;
-    if (value.type() != Type::kBool || value.count() != 1) return Error{Code::kInvalidArgument, where, "its condition is not one bool"};
-    const auto branch = node.subgraph(value.data<bool>()[0] ? "then_branch" : "else_branch");
-    if (!branch || branch->outputs.size() < node.outputs.size()) return Error{Code::kInvalidArgument, where, "its branch is missing or gives too few outputs"};
     std::vector<Node> nodes(graph.nodes.begin(), it);
-    inline_branch(*branch, node, replaced, &nodes, &graph.constants);
+    const Result<bool> replaced = node.is("If") ? take_branch(graph, node, facts.value(), number, &nodes, &graph.constants)
+                                                : unroll_scan(graph, node, facts.value(), number, &nodes, &graph.constants);
+    if (!replaced.ok()) return replaced.error();
     nodes.insert(nodes.end(), it + 1, graph.nodes.end());
     graph.nodes = std::move(nodes);
     const Result<bool> verified = verify(graph);

@@ -13,7 +13,7 @@ namespace hayate {
 Result<bool> bind_input(Graph* graph, const std::string& name, const std::string& value);
 
 // Replaces every If whose condition follows from constants and shapes by the branch it takes. An If that depends on what
-// the model is fed is refused, with the hint to bind it. `inputs` are the types the graph will be fed.
+// the model is fed is refused, with the hint to bind it. Scan is unrolled, one copy of its body per step. `inputs` are the types the graph will be fed.
 Result<Graph> resolve_branches(Graph graph, const std::map<std::string, TensorType>& inputs);
 
 }  // namespace hayate

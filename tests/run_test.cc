@@ -1,0 +1,174 @@
+// `hayate run`, `info`, `dump` and `verify` as a user calls them, on models and arrays made here.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "tensor/npy.h"
+
+namespace hayate {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Ran {
+  int exit_code = -1;
+  std::string output;  // stdout and stderr together
+};
+
+Ran call(const std::string& arguments) {
+  FILE* pipe = popen((std::string(HAYATE_PROGRAM) + " " + arguments + " 2>&1").c_str(), "r");
+  Ran ran;
+  if (pipe == nullptr) return ran;
+  char buffer[4096];
+  for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) ran.output.append(buffer, n);
+  const int status = pclose(pipe);
+  ran.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return ran;
+}
+
+void write_file(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+
+// Protobuf by hand: field `number` holding bytes, or holding a small integer.
+std::string field(int number, const std::string& bytes) {
+  return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(bytes.size())} + bytes;
+}
+std::string field(int number, int value) { return {static_cast<char>(number << 3), static_cast<char>(value)}; }
+
+// x float32 [n, 2] -> y = op(x), opset 17. All messages stay below 128 bytes, so that a length is one byte.
+std::string one_node_model(const std::string& op) {
+  const std::string dims = field(2, field(1, field(2, std::string("n"))) + field(1, field(1, 2)));
+  const std::string type = field(2, field(1, field(1, 1) + dims));
+  const std::string node = field(1, std::string("x")) + field(2, std::string("y")) + field(4, op);
+  const std::string graph = field(1, node) + field(11, field(1, std::string("x")) + type) + field(12, field(1, std::string("y")) + type);
+  return field(1, 8) + field(7, graph) + field(8, field(2, 17));
+}
+
+class RunProgram : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) / ("hayate_run_" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    write_file(folder_ / "relu.onnx", one_node_model("Relu"));
+    feed({{"x", Tensor::of<float>({2, 2}, {-1, 2, 3, -4})}});
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  void feed(const NamedTensors& tensors) { ASSERT_TRUE(write_npz(folder_ / "in.npz", tensors).ok()); }
+  Ran run(const std::string& model = "relu.onnx") {
+    return call("run " + (folder_ / model).string() + " --inputs " + (folder_ / "in.npz").string() + " --output " + (folder_ / "out.npz").string());
+  }
+  // The command fails with one line on stderr that holds every one of the words; no output file appears.
+  void expect_error(const Ran& ran, std::initializer_list<const char*> words) {
+    EXPECT_EQ(ran.exit_code, 1) << ran.output;
+    EXPECT_EQ(std::count(ran.output.begin(), ran.output.end(), '\n'), 1) << ran.output;
+    for (const char* word : words) EXPECT_NE(ran.output.find(word), std::string::npos) << word << " is not in: " << ran.output;
+    EXPECT_FALSE(fs::exists(folder_ / "out.npz"));
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(RunProgram, GivesNamedOutputs) {
+  const Ran ran = run();
+  ASSERT_EQ(ran.exit_code, 0) << ran.output;
+  const auto made = read_npz(folder_ / "out.npz");
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ(made.value().at("y").shape(), (Shape{2, 2}));
+  EXPECT_EQ(to_doubles(made.value().at("y")), (std::vector<double>{0, 2, 3, 0}));
+}
+
+TEST_F(RunProgram, NoRowsGiveNoRows) {
+  feed({{"x", Tensor(Type::kFloat32, {0, 2})}});
+  ASSERT_EQ(run().exit_code, 0);
+  EXPECT_EQ(read_npz(folder_ / "out.npz").value().at("y").shape(), (Shape{0, 2}));
+}
+
+TEST_F(RunProgram, NanAndInfinityAreData) {
+  feed({{"x", Tensor::of<float>({1, 2}, {NAN, INFINITY})}});
+  ASSERT_EQ(run().exit_code, 0);
+  const std::vector<double> y = to_doubles(read_npz(folder_ / "out.npz").value().at("y"));
+  EXPECT_TRUE(std::isnan(y[0]));
+  EXPECT_TRUE(std::isinf(y[1]));
+}
+
+TEST_F(RunProgram, WrongInputsAreNamed) {
+  feed({{"z", Tensor::of<float>({1, 2}, {1, 2})}});
+  expect_error(run(), {"relu.onnx", "'x'", "is not given", "float32 [n, 2]"});
+  feed({{"x", Tensor::of<float>({1, 2}, {1, 2})}, {"z", Tensor::of<float>({1}, {1})}});
+  expect_error(run(), {"no input 'z'", "x float32 [n, 2]"});
+  feed({{"x", Tensor::of<double>({1, 2}, {1, 2})}});
+  expect_error(run(), {"'x'", "float64", "float32 [n, 2]"});
+  feed({{"x", Tensor::of<float>({2}, {1, 2})}});
+  expect_error(run(), {"'x'", "[2]", "float32 [n, 2]"});
+  feed({{"x", Tensor::of<float>({1, 3}, {1, 2, 3})}});
+  expect_error(run(), {"'x'", "[1, 3]", "axis 1 must be 2"});
+}
+
+TEST_F(RunProgram, BrokenModelsAreErrors) {
+  expect_error(run("absent.onnx"), {"absent.onnx", "No such file"});
+  write_file(folder_ / "empty.onnx", "");
+  expect_error(run("empty.onnx"), {"empty.onnx"});
+  write_file(folder_ / "odd.onnx", one_node_model("Frobnicate"));
+  expect_error(run("odd.onnx"), {"odd.onnx", "Frobnicate", "not supported"});
+}
+
+TEST_F(RunProgram, TruncatedAndFlippedModelsNeverCrash) {
+  const std::string good = one_node_model("Relu");
+  for (size_t i = 0; i < good.size(); ++i) {
+    write_file(folder_ / "bad.onnx", good.substr(0, i));
+    const Ran cut = run("bad.onnx");
+    EXPECT_TRUE(cut.exit_code == 0 || cut.exit_code == 1) << i << ": " << cut.output;
+    std::string flipped = good;
+    flipped[i] = static_cast<char>(flipped[i] ^ 1 << (i % 8));
+    write_file(folder_ / "bad.onnx", flipped);
+    const Ran flip = run("bad.onnx");
+    EXPECT_TRUE(flip.exit_code == 0 || flip.exit_code == 1) << i << ": " << flip.output;
+  }
+}
+
+TEST_F(RunProgram, BrokenArraysAreErrors) {
+  write_file(folder_ / "in.npz", "no archive");
+  expect_error(run(), {"in.npz", "not an .npz archive"});
+  fs::remove(folder_ / "in.npz");
+  expect_error(run(), {"in.npz", "No such file"});
+}
+
+TEST_F(RunProgram, InfoAndDumpSpeakOfTheGraph) {
+  const std::string model = (folder_ / "relu.onnx").string();
+  const Ran info = call("info " + model), json = call("info " + model + " --json"), dump = call("dump " + model);
+  EXPECT_NE(info.output.find("x float32 [n, 2]"), std::string::npos) << info.output;
+  EXPECT_NE(info.output.find("runs"), std::string::npos) << info.output;
+  EXPECT_NE(json.output.find("\"operators\": {\"Relu\": 1}"), std::string::npos) << json.output;
+  EXPECT_EQ(dump.output, "input x float32 [n, 2]\ny = Relu(x)\noutput y float32 [n, 2]\n");
+}
+
+TEST_F(RunProgram, VerifyComparesWithTheRecord) {
+  fs::create_directories(folder_ / "case/test_data_set_0");
+  fs::copy_file(folder_ / "relu.onnx", folder_ / "case/model.onnx");
+  const auto record = [&](const char* name, float a, float b) {
+    std::string raw(8, '\0');
+    std::memcpy(raw.data(), &a, 4);
+    std::memcpy(raw.data() + 4, &b, 4);
+    write_file(folder_ / "case/test_data_set_0" / name, field(1, 1) + field(1, 2) + field(2, 1) + field(9, raw));
+  };
+  record("input_0.pb", -1, 2);
+  record("output_0.pb", 0, 2);
+  const Ran good = call("verify " + (folder_ / "case").string());
+  EXPECT_EQ(good.exit_code, 0) << good.output;
+  record("output_0.pb", 0, 2.5);
+  const Ran wrong = call("verify " + (folder_ / "case").string());
+  EXPECT_EQ(wrong.exit_code, 1) << wrong.output;
+  EXPECT_NE(wrong.output.find("FAIL"), std::string::npos) << wrong.output;
+}
+
+}  // namespace
+}  // namespace hayate
