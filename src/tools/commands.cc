@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "backends/onnxruntime/ort.h"
 #include "import/import.h"
 #include "import/onnx/onnx.h"
 #include "rewrite/bind.h"
@@ -43,6 +44,23 @@ Result<std::map<std::string, Tensor>> answer(const Graph& graph, const std::map<
   const Result<Graph> resolved = resolve_branches(graph, types_of(inputs.value()));
   if (!resolved.ok()) return resolved.error();
   return evaluate(resolved.value(), inputs.value());
+}
+
+// ONNX Runtime's answer, given the file as it is; inputs bound by --set are fed.
+Result<std::map<std::string, Tensor>> peer_answer(const ModelOptions& options, const Graph& graph, const std::map<std::string, Tensor>& given) {
+  Result<std::map<std::string, Tensor>> inputs = checked_inputs(given, graph);
+  if (!inputs.ok()) return inputs;
+  for (const std::string& set : options.sets) {
+    const std::string name = set.substr(0, set.find('='));
+    inputs.value().emplace(name, *graph.constant(name));
+  }
+  const auto library = OrtLibrary::open(options.ort_library);
+  if (!library.ok()) return library.error();
+  const Result<std::string> bytes = read_file(options.model);
+  if (!bytes.ok()) return bytes.error();
+  const auto session = OrtSession::create(library.value(), bytes.value(), options.model, {.threads = options.threads});
+  if (!session.ok()) return session.error();
+  return session.value()->run(inputs.value());
 }
 
 std::map<std::string, int> operator_counts(const Graph& graph) {
@@ -134,7 +152,7 @@ int run(const ModelOptions& options, const std::string& inputs, const std::strin
   if (!graph.ok()) return fail(graph.error());
   const auto given = read_inputs(inputs, graph.value());
   if (!given.ok()) return fail(given.error());
-  const auto answers = answer(graph.value(), given.value());
+  const auto answers = options.backend == "onnxruntime" ? peer_answer(options, graph.value(), given.value()) : answer(graph.value(), given.value());
   if (!answers.ok()) return fail(answers.error());
   for (const auto& [name, tensor] : answers.value()) fmt::print("{} {} {}\n", name, type_name(tensor.type()), shape_text(tensor.shape()));
   if (output.empty()) return 0;
@@ -161,8 +179,31 @@ Result<std::map<std::string, Tensor>> recorded(const fs::path& folder, const std
 
 }  // namespace
 
+int verify_model(const ModelOptions& options, const std::string& inputs, double relative, double absolute) {
+  const Result<Graph> graph = load(options);
+  if (!graph.ok()) return fail(graph.error());
+  if (inputs.empty()) return fail({Code::kInvalidArgument, options.model, "needs --inputs FILE with the arrays to compare on"});
+  const auto given = read_inputs(inputs, graph.value());
+  if (!given.ok()) return fail(given.error());
+  const auto wanted = answer(graph.value(), given.value()), got = peer_answer(options, graph.value(), given.value());
+  if (!wanted.ok()) return fail(wanted.error());
+  if (!got.ok()) return fail(got.error());
+  bool good = true;
+  for (const auto& [name, tensor] : wanted.value()) {
+    const Difference d = difference(got.value().at(name), tensor, {relative, absolute});
+    const bool equal = d.shapes.empty() && d.outside == 0;
+    good = good && equal;
+    fmt::print("{:4} onnxruntime {}: {}\n", equal ? "ok" : "FAIL", name,
+               d.shapes.empty() ? fmt::format("max absolute error {:.3g}, relative {:.3g}, {} of {} past tolerance", d.max_absolute, d.max_relative, d.outside, tensor.count()) : d.shapes);
+  }
+  return good ? 0 : 1;
+}
+
 int verify_folder(const std::string& path, const std::vector<std::string>& sets, double relative, double absolute) {
-  const Result<Graph> graph = load({path + "/model.onnx", sets, false});
+  ModelOptions options;
+  options.model = path + "/model.onnx";
+  options.sets = sets;
+  const Result<Graph> graph = load(options);
   if (!graph.ok()) return fail(graph.error());
   std::set<fs::path> cases;
   std::error_code ignored;

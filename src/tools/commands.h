@@ -10,11 +10,16 @@ struct ModelOptions {
   std::string model;
   std::vector<std::string> sets;  // NAME=VALUE
   bool raw_score = false;
+  std::string backend = "reference";  // or "onnxruntime"
+  std::string ort_library;            // empty: searched for
+  int threads = 1;
 };
 
 int info(const ModelOptions& options, bool json);
 int dump(const ModelOptions& options);
 int run(const ModelOptions& options, const std::string& inputs, const std::string& output);
+// Runs every backend on the inputs and compares each with the reference.
+int verify_model(const ModelOptions& options, const std::string& inputs, double relative, double absolute);
 // `path` is a folder in the ONNX test layout: model.onnx and test_data_set_*/input_N.pb, output_N.pb.
 int verify_folder(const std::string& path, const std::vector<std::string>& sets, double relative, double absolute);
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 
 #include "hardware/machine.h"
 #include "tools/commands.h"
@@ -39,22 +40,33 @@ int main(int argc, char** argv) {
   dump->footer("Example: hayate dump model.onnx");
   dump->callback([&] { status = hayate::dump(options); });
 
+  const auto add_peer_options = [&](CLI::App* command) {
+    command->add_option("--ort-library", options.ort_library, "ONNX Runtime's library; searched in .venv and the system where left out");
+    command->add_option("--threads", options.threads, "Threads of ONNX Runtime")->check(CLI::Range(1, 1024))->capture_default_str();
+  };
   std::string inputs, output;
   CLI::App* run = app.add_subcommand("run", "Run a model on arrays from a file");
   add_model_options(run);
   run->add_option("--inputs", inputs, ".npz with arrays named as the model's inputs; .npy or .pb for a single input")->required();
   run->add_option("--output", output, ".npz to write, arrays named as the model's outputs");
+  run->add_option("--backend", options.backend, "Who runs it")->check(CLI::IsMember({"reference", "onnxruntime"}))->capture_default_str();
+  add_peer_options(run);
   run->footer("Example: hayate run model.onnx --inputs in.npz --output out.npz");
   run->callback([&] { status = hayate::run(options, inputs, output); });
 
   double relative = 1e-5, absolute = 1e-6;
-  CLI::App* verify = app.add_subcommand("verify", "Compare with recorded outputs; exit 1 past tolerance");
-  verify->add_option("folder", options.model, "Folder with model.onnx and test_data_set_*/input_N.pb, output_N.pb")->required()->check(CLI::ExistingDirectory);
-  verify->add_option("--set", options.sets, "Bind an input to a constant: NAME=VALUE")->allow_extra_args(false);
+  CLI::App* verify = app.add_subcommand("verify", "Compare ONNX Runtime with the reference, or the reference with recorded outputs; exit 1 past tolerance");
+  add_model_options(verify);
+  verify->get_option("model")->description("A model, or a folder with model.onnx and test_data_set_*/input_N.pb, output_N.pb")->check(CLI::ExistingPath);
+  verify->add_option("--inputs", inputs, "Of a model: arrays to compare on, as for run");
   verify->add_option("--rtol", relative, "Relative tolerance")->capture_default_str();
   verify->add_option("--atol", absolute, "Absolute tolerance")->capture_default_str();
-  verify->footer("Example: hayate verify tests/cases/relu");
-  verify->callback([&] { status = hayate::verify_folder(options.model, options.sets, relative, absolute); });
+  add_peer_options(verify);
+  verify->footer("Examples: hayate verify model.onnx --inputs in.npz\n          hayate verify tests/cases/relu");
+  verify->callback([&] {
+    status = std::filesystem::is_directory(options.model) ? hayate::verify_folder(options.model, options.sets, relative, absolute)
+                                                          : hayate::verify_model(options, inputs, relative, absolute);
+  });
 
   CLI11_PARSE(app, argc, argv);
   return status;
