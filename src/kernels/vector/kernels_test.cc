@@ -1,0 +1,160 @@
+// Every kernel of every instruction set this processor runs, forced, against its plain twin.
+#include "kernels/vector/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <algorithm>
+#include <cstring>
+#include <random>
+#include <string>
+
+namespace hayate::kernels {
+namespace {
+
+std::vector<float> noise(size_t n, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(n);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+std::vector<Isa> vector_isas() {
+  std::vector<Isa> isas = supported_isas();
+  isas.pop_back();
+  return isas;
+}
+
+TEST(Kernels, NamesGoBothWaysAndPlainIsLast) {
+  for (const Isa isa : supported_isas()) EXPECT_EQ(isa_from_name(isa_name(isa)), isa);
+  EXPECT_EQ(isa_from_name("avx9"), std::nullopt);
+  EXPECT_EQ(supported_isas().back(), Isa::kPlain);
+}
+
+TEST(Kernels, TheForcedSetIsTheOneThatRuns) {
+  std::vector<void (*)(const Dense&)> seen;
+  for (const Isa isa : supported_isas()) {
+    EXPECT_EQ(set_for(isa).isa, isa);
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), set_for(isa).dense), 0) << isa_name(isa) << " runs another set's kernel";
+    seen.push_back(set_for(isa).dense);
+  }
+}
+
+struct Layer {
+  std::vector<float> packed, w, bias;
+  Layer(const Set& set, int64_t k, int64_t n, unsigned seed) : w(noise(k * n, seed)), bias(noise(n, seed + 1)) {
+    packed.resize(set.dense_packed_size(k, n));
+    set.dense_pack(w.data(), k, n, n, 1, packed.data());
+  }
+};
+
+// y of m rows; exactly m * n floats, so that a sanitizer sees any access past them.
+std::vector<float> run_dense(const Set& set, const Layer& layer, const std::vector<float>& x, int64_t m, int64_t n, int64_t k, Activation activation, bool start) {
+  std::vector<float> y(m * n), starts = noise(m * n, 99);
+  Dense a;
+  a.m = m, a.n = n, a.k = k, a.x = x.data(), a.x_outer = k, a.segment_length = k;
+  a.packed = layer.packed.data(), a.bias = layer.bias.data(), a.y = y.data(), a.y_outer = n, a.activation = activation;
+  if (start) a.start = starts.data(), a.start_stride = n;
+  set.dense(a);
+  return y;
+}
+
+TEST(Kernels, DenseEqualsItsPlainTwin) {
+  const Set& plain = set_for(Isa::kPlain);
+  for (const Isa isa : vector_isas())
+    for (const int64_t n : {1, 3, 7, 8, 15, 16, 17, 31, 33, 48, 64, 65, 100, 129})
+      for (const int64_t k : {0, 1, 3, 4, 40, 64, 101})
+        for (const int64_t m : {0, 1, 2, 5, 6, 7, 13}) {
+          const std::vector<float> x = noise(m * k, 5);
+          const Set& set = set_for(isa);
+          const auto wanted = run_dense(plain, Layer(plain, k, n, 3), x, m, n, k, {Unary::kRelu}, m % 2 == 0);
+          const auto got = run_dense(set, Layer(set, k, n, 3), x, m, n, k, {Unary::kRelu}, m % 2 == 0);
+          // Each of k roundings errs by half a unit of the sum so far, whose size is about sqrt(k).
+          const double bound = 6e-8 * static_cast<double>(k + 2) * (4 + std::sqrt(static_cast<double>(k)));
+          for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], bound) << isa_name(isa) << " n " << n << " k " << k << " m " << m;
+        }
+}
+
+TEST(Kernels, ARowsBitsDoNotDependOnItsNeighbours) {
+  for (const Isa isa : supported_isas())
+    for (const int64_t n : {3, 20, 40, 64, 100}) {
+      constexpr int64_t k = 77, rows = 32;
+      const Set& set = set_for(isa);
+      const Layer layer(set, k, n, 8);
+      const std::vector<float> x = noise(rows * k, 9);
+      const auto all = run_dense(set, layer, x, rows, n, k, {}, false);
+      for (const int64_t m : {1, 7})
+        for (int64_t first = 0; first + m <= rows; ++first) {
+          const std::vector<float> part(x.begin() + first * k, x.begin() + (first + m) * k);
+          const auto some = run_dense(set, layer, part, m, n, k, {}, false);
+          ASSERT_EQ(0, memcmp(some.data(), all.data() + first * n, some.size() * sizeof(float))) << isa_name(isa) << " n " << n << " m " << m;
+        }
+    }
+}
+
+TEST(Kernels, DenseWalksSegmentsAsAConvolutionDoes) {
+  // A 2 x 3 kernel over a channels-last image of 5 x 7 x 4, stride 1: 4 x 5 positions, two segments of 12 floats.
+  constexpr int64_t height = 4, width = 5, channels = 4, row = 7 * channels, n = 10;
+  const std::vector<float> image = noise(5 * row, 21);
+  const int64_t offsets[] = {0, row};
+  const auto run = [&](const Set& set) {
+    const Layer layer(set, 24, n, 4);
+    std::vector<float> y(height * width * n);
+    Dense a;
+    a.m = height * width, a.n = n, a.k = 24, a.x = image.data(), a.inner = width, a.x_outer = row, a.x_inner = channels;
+    a.segments = 2, a.segment_length = 12, a.segment_offsets = offsets, a.packed = layer.packed.data(), a.bias = layer.bias.data();
+    a.y = y.data(), a.y_outer = width * n, a.y_inner = n, a.activation = {Unary::kLeakyRelu, 0.1f};
+    set.dense(a);
+    return y;
+  };
+  const auto wanted = run(set_for(Isa::kPlain));
+  for (const Isa isa : vector_isas()) {
+    const auto got = run(set_for(isa));
+    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-5) << isa_name(isa);
+  }
+}
+
+TEST(Kernels, UnaryFunctionsAreAccurateAndKeepNan) {
+  std::vector<float> x;
+  for (int i = -4000; i <= 4000; ++i) x.push_back(static_cast<float>(i) * 0.025f);
+  for (const float edge : {0.0f, -0.0f, 1e-20f, -1e-6f, 3e38f, -3e38f, INFINITY, -INFINITY, NAN}) x.push_back(edge);
+  for (const Isa isa : vector_isas())
+    for (const Unary op : {Unary::kNone, Unary::kRelu, Unary::kLeakyRelu, Unary::kSigmoid, Unary::kTanh, Unary::kSilu, Unary::kAbs, Unary::kGelu, Unary::kExp}) {
+      std::vector<float> got(x.size()), wanted(x.size());
+      set_for(isa).unary({op, 0.1f}, x.data(), got.data(), static_cast<int64_t>(x.size()));
+      set_for(Isa::kPlain).unary({op, 0.1f}, x.data(), wanted.data(), static_cast<int64_t>(x.size()));
+      for (size_t i = 0; i < x.size(); ++i) {
+        const std::string what = std::string(isa_name(isa)) + " op " + std::to_string(static_cast<int>(op)) + " at " + std::to_string(x[i]);
+        if (std::isnan(x[i])) {
+          ASSERT_TRUE(std::isnan(got[i])) << what;
+        } else if (std::isinf(wanted[i])) {
+          ASSERT_EQ(got[i], wanted[i]) << what;
+        } else if (!std::isnan(wanted[i])) {  // x * sigmoid(x) has no value at minus infinity
+          ASSERT_NEAR(got[i], wanted[i], 1e-6 * std::fabs(wanted[i]) + 1e-37) << what;
+        }
+      }
+    }
+}
+
+TEST(Kernels, RecurrentCellsEqualTheirPlainTwins) {
+  for (const Isa isa : vector_isas())
+    for (const int64_t hidden : {1, 7, 16, 33, 100}) {
+      constexpr int64_t m = 3;
+      const auto gates = noise(m * 4 * hidden, 1), r = noise(m * 3 * hidden, 2), state = noise(m * hidden, 3);
+      std::vector<float> c[2] = {state, state}, h[2] = {state, state}, g[2] = {state, state};
+      for (const int which : {0, 1}) {
+        const Set& set = set_for(which == 0 ? Isa::kPlain : isa);
+        set.lstm_cell({m, hidden, gates.data(), 4 * hidden, c[which].data(), hidden, h[which].data(), hidden});
+        set.gru_cell({m, hidden, gates.data(), r.data(), 3 * hidden, 3 * hidden, state.data(), hidden, g[which].data(), hidden});
+      }
+      for (int64_t i = 0; i < m * hidden; ++i) {
+        ASSERT_NEAR(c[1][i], c[0][i], 2e-6) << isa_name(isa) << " hidden " << hidden;
+        ASSERT_NEAR(h[1][i], h[0][i], 2e-6);
+        ASSERT_NEAR(g[1][i], g[0][i], 2e-6);
+      }
+    }
+}
+
+}  // namespace
+}  // namespace hayate::kernels
