@@ -8,6 +8,7 @@ Exit status: 0 when all agree, 1 when one differs, 2 when there was nothing to c
 """
 
 import argparse
+import glob
 import os
 import subprocess
 import sys
@@ -24,8 +25,17 @@ def floats(*shape):
     return random.standard_normal(shape).astype(np.float32)
 
 
+def samples():
+    """The committed samples: each takes one float32 `input`, first dimension batch."""
+    for path in sorted(glob.glob(os.path.join(ROOT, "models", "*.onnx"))):
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        shape = [extent if isinstance(extent, int) else 7 for extent in session.get_inputs()[0].shape]
+        yield path, {"input": floats(*shape)}, {}
+
+
 def cases():
-    """Model path below models/, feeds, inputs bound by --set."""
+    """Model path (below models/ of the data, or absolute), feeds, inputs bound by --set."""
+    yield from samples()
     for name in ("book_mlp", "book_gru", "book_lstm", "book_deeplob"):
         yield f"books/{name}.onnx", {"book": floats(3, 100, 40)}, {}
     yield "deeplob_btc.onnx", {"book": floats(2, 100, 40)}, {}
