@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up, builds and runs every test: release, then again under the address and undefined-behaviour sanitizers.
+# Sets up, builds and runs every test: release, then again under the address and undefined-behaviour sanitizers; then the
+# comparisons with the peers.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -15,6 +16,23 @@ for preset in release asan; do
   failed=$((failed + $(count failures)))
   skipped=$((skipped + $(count skipped)))
   passed=$((passed + $(count tests) - $(count failures) - $(count skipped)))
+done
+
+# Comparisons with the peers: exit status 0 equal, 1 different, 2 nothing to compare with.
+for script in models trees quantized; do
+  echo "== tests: equality/$script"
+  log=$PWD/build/equality_$script.log
+  status=2
+  if [ -f .venv/installed.txt ]; then
+    status=0
+    OMP_NUM_THREADS=1 .venv/bin/python "tests/equality/$script.py" build/release/hayate >"$log" 2>&1 || status=$?
+    tail -n 1 "$log"
+  fi
+  case $status in
+    0) passed=$((passed + 1)) ;;
+    2) skipped=$((skipped + 1)) && echo "skipped: no peers in .venv, or no models to compare on" ;;
+    *) failed=$((failed + 1)) && tail -n 30 "$log" ;;
+  esac
 done
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && passed > 0))
