@@ -1,6 +1,7 @@
 // The program's subcommands. Each returns the exit status: 0 good, 1 an error (said on stderr) or a result past tolerance.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -10,13 +11,15 @@ struct ModelOptions {
   std::string model;
   std::vector<std::string> sets;  // NAME=VALUE
   bool raw_score = false;
-  std::string backend = "reference";  // or "onnxruntime"
+  std::string backend = "native";  // or "reference", "onnxruntime"
+  std::string isa;                 // of native; empty: the best this processor runs
   std::string ort_library;            // empty: searched for
   int threads = 1;
 };
 
 int info(const ModelOptions& options, bool json);
-int dump(const ModelOptions& options);
+// Rewritten up to the pass `after` ("all": every pass) with open extents taken as `batch`; empty: as the file says it.
+int dump(const ModelOptions& options, const std::string& after, int64_t batch);
 int run(const ModelOptions& options, const std::string& inputs, const std::string& output);
 // Runs every backend on the inputs and compares each with the reference.
 int verify_model(const ModelOptions& options, const std::string& inputs, double relative, double absolute);

@@ -37,19 +37,24 @@ int main(int argc, char** argv) {
 
   CLI::App* dump = app.add_subcommand("dump", "The graph as text");
   add_model_options(dump);
-  dump->footer("Example: hayate dump model.onnx");
-  dump->callback([&] { status = hayate::dump(options); });
+  std::string after;
+  int64_t batch = 1;
+  dump->add_option("--after", after, "Rewritten up to this pass; 'all' for every pass");
+  dump->add_option("--batch", batch, "With --after: what open extents are taken as")->check(CLI::Range(int64_t{0}, int64_t{1} << 20))->capture_default_str();
+  dump->footer("Example: hayate dump model.onnx --after fold_constants");
+  dump->callback([&] { status = hayate::dump(options, after, batch); });
 
   const auto add_peer_options = [&](CLI::App* command) {
     command->add_option("--ort-library", options.ort_library, "ONNX Runtime's library; searched in .venv and the system where left out");
     command->add_option("--threads", options.threads, "Threads of ONNX Runtime")->check(CLI::Range(1, 1024))->capture_default_str();
+    command->add_option("--isa", options.isa, "Instruction set of native: avx512, avx2, sse4, neon, plain; the best there is where left out");
   };
   std::string inputs, output;
   CLI::App* run = app.add_subcommand("run", "Run a model on arrays from a file");
   add_model_options(run);
   run->add_option("--inputs", inputs, ".npz with arrays named as the model's inputs; .npy or .pb for a single input")->required();
   run->add_option("--output", output, ".npz to write, arrays named as the model's outputs");
-  run->add_option("--backend", options.backend, "Who runs it")->check(CLI::IsMember({"reference", "onnxruntime"}))->capture_default_str();
+  run->add_option("--backend", options.backend, "Who runs it")->check(CLI::IsMember({"native", "reference", "onnxruntime"}))->capture_default_str();
   add_peer_options(run);
   run->footer("Example: hayate run model.onnx --inputs in.npz --output out.npz");
   run->callback([&] { status = hayate::run(options, inputs, output); });

@@ -1,0 +1,376 @@
+#include "backends/native/lowering.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "graph/window.h"
+
+namespace hayate::native {
+namespace {
+
+constexpr int64_t kAlign = 64;
+
+// The unary function a node is, with its parameters; kNone where it is none that kernels know.
+kernels::Activation activation_of(const Node& node, const Lowering& l) {
+  using kernels::Unary;
+  static const std::map<std::string_view, Unary> kNames = {
+      {"Relu", Unary::kRelu},         {"LeakyRelu", Unary::kLeakyRelu}, {"Sigmoid", Unary::kSigmoid},       {"Tanh", Unary::kTanh},
+      {"Elu", Unary::kElu},           {"HardSigmoid", Unary::kHardSigmoid}, {"HardSwish", Unary::kHardSwish}, {"Softplus", Unary::kSoftplus},
+      {"Neg", Unary::kNeg},           {"Abs", Unary::kAbs},             {"Sqrt", Unary::kSqrt},             {"Reciprocal", Unary::kReciprocal},
+      {"Exp", Unary::kExp},           {"Log", Unary::kLog},             {"Erf", Unary::kErf},               {"Floor", Unary::kFloor},
+      {"Ceil", Unary::kCeil},         {"Gelu", Unary::kGelu}};
+  if (!node.domain.empty() || node.inputs.empty() || l.type(node.inputs[0]).type != Type::kFloat32) return {};
+  const auto it = kNames.find(node.op);
+  if (it == kNames.end()) return {};
+  kernels::Activation a{it->second};
+  if (a.op == Unary::kLeakyRelu) a.alpha = node.get<float>("alpha", 0.01f);
+  if (a.op == Unary::kElu) a.alpha = node.get<float>("alpha", 1.0f);
+  if (a.op == Unary::kHardSigmoid) a.alpha = node.get<float>("alpha", 0.2f), a.beta = node.get<float>("beta", 0.5f);
+  if (a.op == Unary::kGelu && node.get<std::string>("approximate", "none") == "tanh") a.op = Unary::kGeluTanh;
+  return a;
+}
+
+}  // namespace
+
+Lowering::Lowering(const Graph& graph, const Facts& facts, const kernels::Set& set, Packing* packing)
+    : graph_(graph), facts_(facts), set_(set), packing_(packing), skipped_(graph.nodes.size(), false) {
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    for (const std::string& name : graph.nodes[i].inputs)
+      if (!name.empty()) ++uses_[name], only_reader_[name] = i;
+  for (const ValueInfo& output : graph.outputs) uses_[output.name] += 1000;
+}
+
+int Lowering::add_buffer(uint32_t base, std::byte* memory, int64_t bytes) {
+  buffers_.push_back({base, memory, bytes});
+  return static_cast<int>(buffers_.size()) - 1;
+}
+
+const Tensor* Lowering::constant(const std::string& name) const {
+  if (name.empty()) return nullptr;
+  const auto it = facts_.find(name);
+  return it == facts_.end() || !it->second.value ? nullptr : &*it->second.value;
+}
+
+View Lowering::view(const std::string& name) {
+  const auto it = views_.find(name);
+  if (it != views_.end()) return it->second;
+  const Tensor& tensor = *constant(name);  // verified graphs define every value before it is read
+  auto kept = std::make_shared<Tensor>(tensor);
+  View made{add_buffer(1, kept->bytes(), static_cast<int64_t>(tensor.byte_count())), 0, tensor.type(), tensor.shape(), row_major(tensor.shape())};
+  keep(kept);
+  views_[name] = made;
+  return made;
+}
+
+View Lowering::scratch(Type type, const Shape& shape) {
+  View made{-1, 0, type, shape, row_major(shape)};
+  made.buffer = add_buffer(0, nullptr, made.count() * static_cast<int64_t>(type_size(type)));
+  return made;
+}
+
+View Lowering::make(const std::string& name) {
+  const TensorType& t = type(name);
+  for (size_t i = 0; i < graph_.outputs.size(); ++i)
+    if (graph_.outputs[i].name == name) {
+      View made{-1, 0, t.type, t.shape, row_major(t.shape)};
+      made.buffer = add_buffer(static_cast<uint32_t>(2 + graph_.inputs.size() + i), nullptr, 0);
+      define(name, made);
+      return made;
+    }
+  const View made = scratch(t.type, t.shape);
+  define(name, made);
+  return made;
+}
+
+void Lowering::define(const std::string& name, View view) { views_[name] = std::move(view); }
+
+View Lowering::make_image(const std::string& name) {
+  const TensorType& t = type(name);
+  for (const ValueInfo& output : graph_.outputs)
+    if (output.name == name) return make(name);
+  const size_t spatial = t.shape.size() - 2;
+  Shape begin(spatial, 0), end(spatial, 0);
+  if (const auto it = borders_.find(name); it != borders_.end()) begin = it->second.first, end = it->second.second;
+  Shape padded{t.shape[0]};
+  for (size_t i = 0; i < spatial; ++i) padded.push_back(begin[i] + t.shape[2 + i] + end[i]);
+  padded.push_back(t.shape[1]);
+  const View whole = scratch(t.type, padded);
+  View made = whole;
+  made.shape = t.shape;
+  made.strides = {whole.strides[0], whole.strides.back()};
+  const uint32_t zero = 0;
+  for (size_t i = 0; i < spatial; ++i) {
+    made.strides.push_back(whole.strides[1 + i]);
+    made.offset += begin[i] * whole.strides[1 + i];
+    for (const bool front : {true, false}) {
+      View side = whole;
+      const int64_t depth = front ? begin[i] : end[i];
+      if (depth == 0) continue;
+      side.offset += front ? 0 : (padded[1 + i] - depth) * whole.strides[1 + i];
+      side.shape[1 + i] = depth;
+      fill(side, &zero);
+    }
+  }
+  define(name, made);
+  return made;
+}
+
+View Lowering::dense(const View& view) {
+  if (is_row_major(view)) return view;
+  const View to = scratch(view.type, view.shape);
+  copy(view, to);
+  return to;
+}
+
+View Lowering::rows(const View& view) {
+  const size_t rank = view.shape.size();
+  if (rank == 0) return view;
+  if (view.shape.back() == 1 || view.strides.back() == 1) {
+    View outer = view;
+    outer.shape.pop_back(), outer.strides.pop_back();
+    Shape extents, strides;  // in file order: rows keep their order
+    for (size_t i = 0; i < outer.shape.size(); ++i) {
+      if (outer.shape[i] == 1) continue;
+      if (!extents.empty() && strides.back() == outer.shape[i] * outer.strides[i]) extents.back() *= outer.shape[i], strides.back() = outer.strides[i];
+      else extents.push_back(outer.shape[i]), strides.push_back(outer.strides[i]);
+    }
+    if (extents.size() <= 2) return view;
+  }
+  const View to = scratch(view.type, view.shape);
+  copy(view, to);
+  return to;
+}
+
+View Lowering::image(const View& view, const Shape& begin, const Shape& end, bool stride_free) {
+  // Taken as it is where its channels are consecutive and nothing is to be padded, or where make_image left room.
+  const size_t spatial = begin.size();
+  bool fits = view.strides[1] == 1 || view.shape[1] == 1;
+  const bool pads = std::any_of(begin.begin(), begin.end(), [](int64_t p) { return p != 0; }) || std::any_of(end.begin(), end.end(), [](int64_t p) { return p != 0; });
+  if (!stride_free) {
+    int64_t step = view.shape[1];
+    for (size_t i = spatial; i-- > 0;) {
+      fits = fits && (view.shape[2 + i] == 1 || view.strides[2 + i] == step);
+      step *= view.shape[2 + i];
+    }
+    fits = fits && (view.shape[0] == 1 || view.strides[0] == step);
+  }
+  if (fits && pads) {
+    fits = false;
+    for (const auto& [name, border] : borders_) {
+      const auto it = views_.find(name);
+      if (it == views_.end() || it->second.buffer != view.buffer || it->second.offset != view.offset || it->second.strides != view.strides || buffers_[view.buffer].base != 0) continue;
+      bool room = border.first.size() == spatial;
+      for (size_t i = 0; i < spatial && room; ++i) room = border.first[i] >= begin[i] && border.second[i] >= end[i];
+      fits = fits || room;
+    }
+  }
+  if (fits) return view;
+  Shape padded{view.shape[0]};
+  for (size_t i = 0; i < spatial; ++i) padded.push_back(begin[i] + view.shape[2 + i] + end[i]);
+  padded.push_back(view.shape[1]);
+  const View whole = scratch(view.type, padded);
+  if (pads) {
+    const uint32_t zero = 0;
+    fill(whole, &zero);
+  }
+  View made = whole;
+  made.shape = view.shape;
+  made.strides = {whole.strides[0], whole.strides.back()};
+  for (size_t i = 0; i < spatial; ++i) {
+    made.strides.push_back(whole.strides[1 + i]);
+    made.offset += begin[i] * whole.strides[1 + i];
+  }
+  copy(view, made);
+  return made;
+}
+
+namespace {
+
+// Splits the innermost dimension off a loop; the rest becomes `outer`.
+int64_t take_inner(const Loop& loop, size_t inner_dims, Outer* outer) {
+  outer->dims = static_cast<int>(loop.extents.size() - inner_dims);
+  for (int i = 0; i < outer->dims; ++i) {
+    outer->extents[i] = loop.extents[i];
+    for (size_t v = 0; v < loop.strides.size(); ++v) outer->strides[v][i] = loop.strides[v][i];
+  }
+  return loop.extents.back();
+}
+
+}  // namespace
+
+void Lowering::copy(const View& from, const View& to) {
+  if (to.count() == 0) return;
+  const Loop loop = merged_loop({to, from});
+  CopyArgs args;
+  args.size = static_cast<int64_t>(type_size(to.type));
+  args.n = take_inner(loop, 1, &args.outer);
+  args.y_step = loop.strides[0].back(), args.x_step = loop.strides[1].back();
+  emit(run_copy, "copy", args, {&to, &from});
+}
+
+void Lowering::fill(const View& to, const void* value) {
+  if (to.count() == 0) return;
+  Loop loop = merged_loop({to});
+  if (loop.strides[0].back() != 1) loop.extents.push_back(1), loop.strides[0].push_back(1);
+  FillArgs args;
+  args.size = static_cast<int64_t>(type_size(to.type));
+  std::memcpy(args.value, value, static_cast<size_t>(args.size));
+  args.n = take_inner(loop, 1, &args.outer);
+  emit(run_fill, "fill", args, {&to});
+}
+
+View Lowering::packed(const std::string& key, const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride) {
+  auto& made = packing_->weights[key];
+  if (made == nullptr) {
+    made = std::make_shared<kernels::AlignedVector<float>>(static_cast<size_t>(set_.dense_packed_size(k, n)));
+    set_.dense_pack(w, k, n, k_stride, n_stride, made->data());
+  }
+  keep(made);
+  const int64_t size = static_cast<int64_t>(made->size());
+  return {add_buffer(1, reinterpret_cast<std::byte*>(made->data()), size * 4), 0, Type::kFloat32, {size}, {1}};
+}
+
+View Lowering::floats(const std::string& key, const std::vector<float>& values) {
+  auto& made = packing_->weights[key];
+  if (made == nullptr) made = std::make_shared<kernels::AlignedVector<float>>(values.begin(), values.end());
+  keep(made);
+  const int64_t size = static_cast<int64_t>(values.size());
+  return {add_buffer(1, reinterpret_cast<std::byte*>(made->data()), size * 4), 0, Type::kFloat32, {size}, {1}};
+}
+
+kernels::Activation Lowering::take_activation(std::string* name) {
+  if (uses_[*name] != 1) return {};
+  const size_t reader = only_reader_[*name];
+  const kernels::Activation a = activation_of(graph_.nodes[reader], *this);
+  if (a.op == kernels::Unary::kNone) return {};
+  skipped_[reader] = true;
+  *name = graph_.nodes[reader].outputs[0];
+  return a;
+}
+
+void Lowering::emit_kept(StepFunction run, const char* kernel, const void* args, const std::vector<const View*>& operands, PlainArgs* plain) {
+  Pending pending{run, args, std::string(kernel) + ": " + (node_ == nullptr ? "output" : node_->where()), {}, plain};
+  const int64_t at = static_cast<int64_t>(pending_.size());
+  for (const View* operand : operands) {
+    pending.operands.push_back(operand == nullptr ? View() : *operand);
+    if (operand == nullptr || operand->buffer < 0) continue;
+    Buffer& buffer = buffers_[operand->buffer];
+    if (buffer.first < 0) buffer.first = at;
+    buffer.last = at;
+  }
+  pending_.push_back(std::move(pending));
+}
+
+void Lowering::plain(const Node& node) {
+  auto args = std::make_shared<PlainArgs>();
+  args->node = node, args->opset = graph_.opset, args->kernel = find_kernel(node.domain, node.op);
+  std::vector<View> operands;
+  for (const std::string& name : node.inputs) {
+    args->given.push_back(!name.empty());
+    args->inputs.push_back(name.empty() ? TensorType{Type::kFloat32, {0}} : type(name));
+  }
+  std::vector<View> inputs;
+  for (const std::string& name : node.inputs) inputs.push_back(name.empty() ? View() : dense(view(name)));
+  for (const std::string& name : node.outputs) {
+    args->wanted.push_back(!name.empty());
+    args->outputs.push_back(name.empty() ? TensorType{Type::kFloat32, {0}} : type(name));
+    operands.push_back(name.empty() ? View() : make(name));
+  }
+  operands.insert(operands.end(), inputs.begin(), inputs.end());
+  std::vector<const View*> pointers;
+  for (const View& operand : operands) pointers.push_back(&operand);
+  emit_kept(run_plain, "plain", args.get(), pointers, args.get());
+  keep(args);
+  ++program_.plain_steps;
+}
+
+// What Conv nodes pad is room to leave around the image they read, so that its maker writes where they read.
+void Lowering::collect_borders() {
+  for (const Node& node : graph_.nodes) {
+    if (!node.is("Conv")) continue;
+    const Shape &x = type(node.inputs[0]).shape, &w = type(node.inputs[1]).shape;
+    const Result<Window> window = sliding_window(node, Shape(x.begin() + 2, x.end()), Shape(w.begin() + 2, w.end()));
+    if (!window.ok()) continue;
+    // A unary function that will be fused writes the same image.
+    auto& [begin, end] = borders_[node.inputs[0]];
+    begin.resize(x.size() - 2), end.resize(x.size() - 2);
+    for (size_t i = 0; i < begin.size(); ++i) {
+      begin[i] = std::max(begin[i], window.value().pads_begin[i]);
+      end[i] = std::max(end[i], window.value().pads_end[i]);
+    }
+  }
+}
+
+Ref Lowering::ref_of(const View& view) const {
+  if (view.buffer < 0) return {};
+  const Buffer& buffer = buffers_[view.buffer];
+  const int64_t offset = view.offset * static_cast<int64_t>(type_size(view.type));
+  if (buffer.base == 1) return {1, static_cast<int64_t>(reinterpret_cast<intptr_t>(buffer.memory)) + offset};
+  return {buffer.base, (buffer.base == 0 ? buffer.place : 0) + offset};
+}
+
+// First fit over the places that are free while a buffer lives, large buffers first.
+void Lowering::place_buffers() {
+  std::vector<size_t> order;
+  for (size_t i = 0; i < buffers_.size(); ++i)
+    if (buffers_[i].base == 0 && buffers_[i].first >= 0) order.push_back(i);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return buffers_[a].bytes > buffers_[b].bytes; });
+  std::vector<size_t> placed;
+  for (const size_t i : order) {
+    Buffer& buffer = buffers_[i];
+    std::vector<std::pair<int64_t, int64_t>> taken;
+    for (const size_t k : placed)
+      if (buffers_[k].first <= buffer.last && buffer.first <= buffers_[k].last) taken.emplace_back(buffers_[k].place, buffers_[k].place + buffers_[k].bytes);
+    std::sort(taken.begin(), taken.end());
+    int64_t at = 0;
+    for (const auto& [begin, end] : taken) {
+      if (at + buffer.bytes <= begin) break;
+      at = std::max(at, (end + kAlign - 1) / kAlign * kAlign);
+    }
+    buffer.place = at;
+    program_.arena_bytes = std::max(program_.arena_bytes, at + buffer.bytes);
+    placed.push_back(i);
+  }
+  program_.arena_bytes = (program_.arena_bytes + kAlign) / kAlign * kAlign;
+}
+
+Result<Program> Lowering::lower() {
+  collect_borders();
+  for (size_t i = 0; i < graph_.inputs.size(); ++i) {
+    const TensorType& t = type(graph_.inputs[i].name);
+    define(graph_.inputs[i].name, {add_buffer(static_cast<uint32_t>(2 + i), nullptr, 0), 0, t.type, t.shape, row_major(t.shape)});
+  }
+  for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+    if (skipped_[i]) continue;
+    const Node& node = graph_.nodes[i];
+    node_ = &node;
+    bool known = true;
+    for (const std::string& name : node.outputs) known = known && (name.empty() || constant(name) != nullptr);
+    if (known) continue;  // a place is made when somebody reads it
+    const Lower lower = find_lower(node);
+    if (lower != nullptr && lower(*this, node)) continue;
+    if (find_kernel(node.domain, node.op) == nullptr) return Error{Code::kUnsupported, graph_.source + ": " + node.where(), "native has no kernel for it"};
+    plain(node);
+  }
+  node_ = nullptr;
+  for (size_t i = 0; i < graph_.outputs.size(); ++i) {
+    const View made = view(graph_.outputs[i].name);
+    if (buffers_[made.buffer].base == 2 + graph_.inputs.size() + i && made.offset == 0 && is_row_major(made)) continue;
+    View to{add_buffer(static_cast<uint32_t>(2 + graph_.inputs.size() + i), nullptr, 0), 0, made.type, made.shape, row_major(made.shape)};
+    copy(made, to);
+  }
+  place_buffers();
+  for (const Pending& pending : pending_) {
+    Step step{pending.run, pending.args, {}};
+    for (size_t i = 0; i < pending.operands.size(); ++i) {
+      const Ref ref = ref_of(pending.operands[i]);
+      if (pending.plain != nullptr) pending.plain->refs.push_back(ref);
+      else step.refs[i] = ref;
+    }
+    program_.steps.push_back(step);
+    program_.names.push_back(pending.name);
+  }
+  return std::move(program_);
+}
+
+}  // namespace hayate::native

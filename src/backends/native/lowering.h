@@ -1,0 +1,107 @@
+// Turns a rewritten graph of fixed shapes into a Program: one function per operator picks kernels and places values.
+#pragma once
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/native/program.h"
+#include "backends/native/steps.h"
+#include "backends/native/view.h"
+#include "eval/evaluate.h"
+#include "graph/graph.h"
+#include "kernels/aligned.h"
+#include "kernels/vector/kernels.h"
+
+namespace hayate::native {
+
+// Packed weights and tree programs by name of their source: the programs of one executable share them.
+struct Packing {
+  std::map<std::string, std::shared_ptr<kernels::AlignedVector<float>>> weights;
+  std::map<std::string, std::shared_ptr<kernels::TreeProgram>> trees;
+};
+
+class Lowering {
+ public:
+  Lowering(const Graph& graph, const Facts& facts, const kernels::Set& set, Packing* packing);
+
+  Result<Program> lower();
+
+  // ---- for the operators' functions
+  const Graph& graph() const { return graph_; }
+  const kernels::Set& set() const { return set_; }
+  Packing& packing() { return *packing_; }
+  const TensorType& type(const std::string& name) const { return facts_.find(name)->second.type; }
+  const Tensor* constant(const std::string& name) const;  // null where not known before the run, or left out
+  View view(const std::string& name);                     // where the value lies; constants get a place when asked for
+  // A place for the node's output: the caller's buffer where it is an output of the graph, else the arena. Row-major.
+  View make(const std::string& name);
+  View scratch(Type type, const Shape& shape);
+  // A place for an image [N, C, spatial...], channels last; room for the zero border that its readers ask for is around
+  // it, and set to zero.
+  View make_image(const std::string& name);
+  void define(const std::string& name, View view);  // name is what lies there
+  // The same contents, moved if they do not lie as asked.
+  View dense(const View& view);         // row-major
+  View rows(const View& view);          // last axis of stride 1, the others merging into at most two
+  View image(const View& view, const Shape& begin, const Shape& end, bool stride_free);  // channels last, the given zero border around it
+  void copy(const View& from, const View& to);
+  void fill(const View& to, const void* value);
+  // Adds a step; args are kept by the program.
+  template <typename Args>
+  void emit(StepFunction run, const char* kernel, Args args, const std::vector<const View*>& operands) {
+    auto kept = std::make_shared<Args>(std::move(args));
+    emit_kept(run, kernel, kept.get(), operands);
+    keep(kept);
+  }
+  void keep(std::shared_ptr<void> what) { program_.kept.push_back(std::move(what)); }
+  // The packed form of w(k, n) = w[k * k_stride + n * n_stride]; `key` names it.
+  View packed(const std::string& key, const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride);
+  View floats(const std::string& key, const std::vector<float>& values);  // a constant made here
+  void plain(const Node& node);
+  // Fuses what follows: if the only reader of `name` is a unary function that kernels apply while they store, that node
+  // is skipped, its output takes the place of `name`, and the function is given back.
+  kernels::Activation take_activation(std::string* name);
+
+ private:
+  struct Buffer {
+    uint32_t base = 0;           // 0: arena
+    std::byte* memory = nullptr;  // base 1
+    int64_t bytes = 0, place = -1;
+    int64_t first = -1, last = -1;  // steps that touch it
+  };
+  struct Pending {
+    StepFunction run;
+    const void* args;
+    std::string name;
+    std::vector<View> operands;
+    PlainArgs* plain = nullptr;
+  };
+  void emit_kept(StepFunction run, const char* kernel, const void* args, const std::vector<const View*>& operands, PlainArgs* plain = nullptr);
+  int add_buffer(uint32_t base, std::byte* memory, int64_t bytes);
+  void collect_borders();
+  void place_buffers();
+  Ref ref_of(const View& view) const;
+
+  const Graph& graph_;
+  const Facts& facts_;
+  const kernels::Set& set_;
+  Packing* packing_;
+  Program program_;
+  std::vector<Buffer> buffers_;
+  std::vector<Pending> pending_;
+  std::map<std::string, View> views_;
+  std::map<std::string, std::pair<Shape, Shape>> borders_;  // of images: what their readers pad
+  std::map<std::string, int> uses_;
+  std::map<std::string, size_t> only_reader_;
+  std::vector<bool> skipped_;
+  const Node* node_ = nullptr;
+};
+
+// Lowers one node to steps and views. False: it has no fast form here, the reference kernel runs it.
+using Lower = bool (*)(Lowering& l, const Node& node);
+Lower find_lower(const Node& node);
+
+}  // namespace hayate::native

@@ -1,0 +1,46 @@
+#include "backends/native/native.h"
+
+#include <fmt/format.h>
+
+#include "backends/native/lowering.h"
+#include "rewrite/rewrite.h"
+
+namespace hayate::native {
+
+Result<std::shared_ptr<const NativeExecutable>> NativeExecutable::compile(const Graph& graph, const std::map<std::string, TensorType>& inputs, const NativeOptions& options) {
+  const Result<Graph> rewritten = rewrite(graph, inputs);
+  if (!rewritten.ok()) return rewritten.error();
+  const Result<Facts> facts = infer(rewritten.value(), inputs);
+  if (!facts.ok()) return facts.error();
+  Packing packing;
+  Result<Program> program = Lowering(rewritten.value(), facts.value(), kernels::set_for(options.isa), &packing).lower();
+  if (!program.ok()) return program.error();
+  auto made = std::make_shared<NativeExecutable>();
+  made->program_ = std::move(program).value();
+  made->isa_ = options.isa;
+  for (const ValueInfo& input : rewritten.value().inputs) made->inputs_.push_back({input.name, inputs.at(input.name)});
+  for (const ValueInfo& output : rewritten.value().outputs) made->outputs_.push_back({output.name, facts.value().find(output.name)->second.type});
+  return std::shared_ptr<const NativeExecutable>(made);
+}
+
+NativeState::NativeState(std::shared_ptr<const NativeExecutable> executable) : executable_(std::move(executable)), arena_(Type::kUInt8, {executable_->program().arena_bytes}) {
+  bases_ = {arena_.bytes(), nullptr};
+  for (const std::vector<Port>* ports : {&executable_->inputs(), &executable_->outputs()})
+    for (const Port& port : *ports) {
+      memory_.emplace_back(port.type.type, port.type.shape);
+      bases_.push_back(memory_.back().bytes());
+    }
+}
+
+RunStatus NativeState::run() noexcept {
+  const std::vector<Step>& steps = executable_->program().steps;
+  for (size_t i = 0; i < steps.size(); ++i)
+    if (!steps[i].run(steps[i], bases_.data())) return {static_cast<int32_t>(i)};
+  return {};
+}
+
+Error NativeState::error(RunStatus status) const {
+  return {Code::kOutOfRange, executable_->program().names[static_cast<size_t>(status.failed_step)], "a value is out of range"};
+}
+
+}  // namespace hayate::native

@@ -1,0 +1,70 @@
+// The engine of our own: a rewritten graph of fixed shapes becomes a flat program over packed weights and one memory map.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/native/program.h"
+#include "eval/evaluate.h"
+#include "graph/graph.h"
+#include "kernels/vector/kernels.h"
+
+namespace hayate::native {
+
+struct Port {
+  std::string name;
+  TensorType type;  // of the whole batch
+};
+
+struct NativeOptions {
+  kernels::Isa isa = kernels::supported_isas().front();
+};
+
+// Const and shared: any number of states, on any threads, run it.
+class NativeExecutable {
+ public:
+  // For inputs of exactly these types.
+  static Result<std::shared_ptr<const NativeExecutable>> compile(const Graph& graph, const std::map<std::string, TensorType>& inputs, const NativeOptions& options = {});
+
+  const std::vector<Port>& inputs() const { return inputs_; }
+  const std::vector<Port>& outputs() const { return outputs_; }
+  const Program& program() const { return program_; }
+  kernels::Isa isa() const { return isa_; }
+
+ private:
+  Program program_;
+  std::vector<Port> inputs_, outputs_;
+  kernels::Isa isa_ = kernels::Isa::kPlain;
+};
+
+// How a run went; trivially copyable, its text comes from the executable.
+struct RunStatus {
+  int32_t failed_step = -1;  // -1: good
+
+  bool ok() const { return failed_step < 0; }
+};
+
+// One caller's memory. One thread at a time.
+class NativeState {
+ public:
+  explicit NativeState(std::shared_ptr<const NativeExecutable> executable);
+
+  // Memory of the state's own, or the caller's where bound: row-major, 64-byte aligned.
+  std::byte* input(size_t i) { return bases_[2 + i]; }
+  std::byte* output(size_t i) { return bases_[2 + executable_->inputs().size() + i]; }
+  void bind_input(size_t i, std::byte* memory) { bases_[2 + i] = memory; }
+  void bind_output(size_t i, std::byte* memory) { bases_[2 + executable_->inputs().size() + i] = memory; }
+  // No allocation, lock or system call, but in plain steps.
+  RunStatus run() noexcept;
+  Error error(RunStatus status) const;
+
+ private:
+  std::shared_ptr<const NativeExecutable> executable_;
+  Tensor arena_;
+  std::vector<Tensor> memory_;
+  std::vector<std::byte*> bases_;
+};
+
+}  // namespace hayate::native

@@ -1,0 +1,276 @@
+#include "backends/native/steps.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace hayate::native {
+namespace {
+
+// Calls f(offset of the first view, second, third) for every index of the outer dimensions.
+template <typename F>
+void each(const Outer& outer, F&& f) {
+  if (outer.dims == 0) return f(int64_t{0}, int64_t{0}, int64_t{0});
+  if (std::find(outer.extents, outer.extents + outer.dims, 0) != outer.extents + outer.dims) return;
+  int64_t index[kDimsMax] = {}, at[3] = {};
+  for (;;) {
+    f(at[0], at[1], at[2]);
+    int axis = outer.dims - 1;
+    for (; axis >= 0; --axis) {
+      for (int v = 0; v < 3; ++v) at[v] += outer.strides[v][axis];
+      if (++index[axis] < outer.extents[axis]) break;
+      for (int v = 0; v < 3; ++v) at[v] -= outer.strides[v][axis] * outer.extents[axis];
+      index[axis] = 0;
+    }
+    if (axis < 0) return;
+  }
+}
+
+}  // namespace
+
+bool run_dense(const Step& step, Bases bases) {
+  const auto& args = step.as<DenseArgs>();
+  kernels::Dense dense = args.dense;
+  dense.x = step.at<const float>(bases, 0);
+  dense.y = step.at<float>(bases, 1);
+  dense.packed = step.at<const float>(bases, 2);
+  dense.bias = step.at<const float>(bases, 3);
+  dense.start = step.at<const float>(bases, 4);
+  for (int64_t i = 0; i < args.images; ++i) {
+    args.set->dense(dense);
+    dense.x += args.x_image;
+    dense.y += args.y_image;
+  }
+  return true;
+}
+
+bool run_matmul(const Step& step, Bases bases) {
+  const auto& args = step.as<MatMulArgs>();
+  float* y = step.at<float>(bases, 2);
+  const float *a = step.at<const float>(bases, 0), *b = step.at<const float>(bases, 1);
+  each(args.outer, [&](int64_t y_at, int64_t a_at, int64_t b_at) {
+    kernels::MatMul matmul = args.matmul;
+    matmul.a = a + a_at, matmul.b = b + b_at, matmul.y = y + y_at;
+    args.set->matmul(matmul);
+  });
+  return true;
+}
+
+bool run_unary(const Step& step, Bases bases) {
+  const auto& args = step.as<UnaryArgs>();
+  float* y = step.at<float>(bases, 0);
+  const float* x = step.at<const float>(bases, 1);
+  each(args.outer, [&](int64_t y_at, int64_t x_at, int64_t) { args.set->unary(args.op, x + x_at, y + y_at, args.n); });
+  return true;
+}
+
+bool run_binary(const Step& step, Bases bases) {
+  const auto& args = step.as<BinaryStepArgs>();
+  float* y = step.at<float>(bases, 0);
+  const float *a = step.at<const float>(bases, 1), *b = step.at<const float>(bases, 2);
+  each(args.outer, [&](int64_t y_at, int64_t a_at, int64_t b_at) {
+    kernels::BinaryArgs binary = args.binary;
+    binary.y = y + y_at, binary.a = a + a_at, binary.b = b + b_at;
+    args.set->binary(args.op, binary);
+  });
+  return true;
+}
+
+bool run_softmax(const Step& step, Bases bases) {
+  const auto& args = step.as<RowsArgs>();
+  args.set->softmax(step.at<const float>(bases, 1), step.at<float>(bases, 0), args.rows, args.n, args.log);
+  return true;
+}
+
+bool run_layer_norm(const Step& step, Bases bases) {
+  const auto& args = step.as<RowsArgs>();
+  args.set->layer_norm(step.at<const float>(bases, 1), step.at<const float>(bases, 2), step.at<const float>(bases, 3), args.epsilon, step.at<float>(bases, 0), args.rows, args.n);
+  return true;
+}
+
+bool run_reduce(const Step& step, Bases bases) {
+  const auto& args = step.as<RowsArgs>();
+  args.set->reduce(args.reduce, step.at<const float>(bases, 1), step.at<float>(bases, 0), args.rows, args.n, args.inner);
+  return true;
+}
+
+bool run_pool(const Step& step, Bases bases) {
+  const auto& args = step.as<PoolArgs>();
+  kernels::Pool pool = args.pool;
+  pool.y = step.at<float>(bases, 0), pool.x = step.at<const float>(bases, 1);
+  args.set->pool(pool);
+  return true;
+}
+
+bool run_depthwise(const Step& step, Bases bases) {
+  const auto& args = step.as<DepthwiseArgs>();
+  kernels::Depthwise depthwise = args.depthwise;
+  depthwise.y = step.at<float>(bases, 0), depthwise.x = step.at<const float>(bases, 1);
+  depthwise.w = step.at<const float>(bases, 2), depthwise.bias = step.at<const float>(bases, 3);
+  args.set->depthwise(depthwise);
+  return true;
+}
+
+bool run_copy(const Step& step, Bases bases) {
+  const auto& args = step.as<CopyArgs>();
+  std::byte* y = step.at<std::byte>(bases, 0);
+  const std::byte* x = step.at<const std::byte>(bases, 1);
+  const int64_t size = args.size;
+  const auto spread = [&]<typename T>(std::byte* to, const std::byte* from) {
+    T* t = reinterpret_cast<T*>(to);
+    const T* f = reinterpret_cast<const T*>(from);
+    for (int64_t i = 0; i < args.n; ++i) t[i * args.y_step] = f[i * args.x_step];
+  };
+  each(args.outer, [&](int64_t y_at, int64_t x_at, int64_t) {
+    std::byte* to = y + y_at * size;
+    const std::byte* from = x + x_at * size;
+    if (args.x_step == 1 && args.y_step == 1) std::memcpy(to, from, static_cast<size_t>(args.n * size));
+    else if (size == 4) spread.template operator()<uint32_t>(to, from);
+    else if (size == 8) spread.template operator()<uint64_t>(to, from);
+    else if (size == 2) spread.template operator()<uint16_t>(to, from);
+    else spread.template operator()<uint8_t>(to, from);
+  });
+  return true;
+}
+
+bool run_fill(const Step& step, Bases bases) {
+  const auto& args = step.as<FillArgs>();
+  std::byte* y = step.at<std::byte>(bases, 0);
+  each(args.outer, [&](int64_t y_at, int64_t, int64_t) {
+    for (int64_t i = 0; i < args.n; ++i) std::memcpy(y + (y_at + i) * args.size, args.value, static_cast<size_t>(args.size));
+  });
+  return true;
+}
+
+bool run_recurrent(const Step& step, Bases bases) {
+  const auto& a = step.as<RecurrentArgs>();
+  const int64_t gates = a.gru ? 3 : 4, width = gates * a.hidden;
+  float *y = step.at<float>(bases, 0), *sums = step.at<float>(bases, 4), *cell = step.at<float>(bases, 7);
+  const float *projections = step.at<const float>(bases, 3), *first_h = step.at<const float>(bases, 5), *first_c = step.at<const float>(bases, 6);
+  kernels::Dense dense;
+  dense.m = a.rows, dense.n = width, dense.k = a.hidden, dense.inner = 1, dense.segment_length = a.hidden;
+  dense.packed = step.at<const float>(bases, 1), dense.bias = step.at<const float>(bases, 2);
+  dense.y = sums, dense.y_outer = width;
+  if (cell != nullptr) {
+    if (first_c != nullptr) std::memcpy(cell, first_c, static_cast<size_t>(a.rows * a.hidden) * sizeof(float));
+    else std::memset(cell, 0, static_cast<size_t>(a.rows * a.hidden) * sizeof(float));
+  }
+  const float* before = first_h;
+  int64_t before_row = a.hidden;
+  for (int64_t t = 0; t < a.steps; ++t) {
+    const int64_t at = a.reverse ? a.steps - 1 - t : t;
+    const float* projected = projections + at * a.rows * width;
+    float* h = y + at * a.y_step;
+    dense.x = before, dense.x_outer = before_row;
+    if (a.gru) {
+      a.set->dense(dense);
+      kernels::GruCell args{.m = a.rows, .hidden = a.hidden, .x = projected, .r = sums, .x_row = width, .r_row = width, .h_before = before, .h_before_row = before_row, .h = h, .h_row = a.y_row};
+      a.set->gru_cell(args);
+    } else {
+      kernels::LstmCell args{.m = a.rows, .hidden = a.hidden, .gates = projected, .gates_row = width, .c = cell, .c_row = a.hidden, .h = h, .h_row = a.y_row};
+      if (before != nullptr) {
+        dense.start = projected, dense.start_stride = width;
+        a.set->dense(dense);
+        args.gates = sums;
+      }
+      a.set->lstm_cell(args);
+    }
+    before = h, before_row = a.y_row;
+  }
+  return true;
+}
+
+bool run_trees(const Step& step, Bases bases) {
+  const auto& a = step.as<TreeArgs>();
+  uint8_t* touched = step.at<uint8_t>(bases, 2);
+  const auto run = [&]<typename In, typename Sum>() {
+    Sum* out = step.at<Sum>(bases, 0);
+    a.trees->run(step.at<const In>(bases, 1), a.rows, out, touched);
+    if (a.clear_untouched)
+      for (int64_t i = 0; i < a.rows * a.trees->outputs(); ++i)
+        if (touched[i] == 0) out[i] = 0;
+  };
+  if (a.trees->float64_sum()) a.float64_input ? run.template operator()<double, double>() : run.template operator()<float, double>();
+  else a.float64_input ? run.template operator()<double, float>() : run.template operator()<float, float>();
+  return true;
+}
+
+bool run_classify(const Step& step, Bases bases) {
+  const auto& a = step.as<ClassifyArgs>();
+  int64_t* labels = step.at<int64_t>(bases, 0);
+  float* out = step.at<float>(bases, 1);
+  uint8_t* touched = step.at<uint8_t>(bases, 3);
+  const size_t n = static_cast<size_t>(a.n);
+  for (int64_t r = 0; r < a.rows; ++r) {
+    const int64_t at = r * a.n;
+    labels[r] = a.float64_sum ? kernels::classify<double>(a.classifier, {step.at<double>(bases, 2) + at, n}, {touched + at, n}, {out + at, n})
+                              : kernels::classify<float>(a.classifier, {step.at<float>(bases, 2) + at, n}, {touched + at, n}, {out + at, n});
+  }
+  return true;
+}
+
+bool run_objective(const Step& step, Bases bases) {
+  const auto& a = step.as<ObjectiveArgs>();
+  if (a.float64) kernels::apply_objective(a.objective, a.scale, step.at<const double>(bases, 1), a.rows, a.n, step.at<double>(bases, 0));
+  else kernels::apply_objective(a.objective, a.scale, step.at<const float>(bases, 1), a.rows, a.n, step.at<float>(bases, 0));
+  return true;
+}
+
+bool run_post_transform(const Step& step, Bases bases) {
+  const auto& a = step.as<PostTransformArgs>();
+  for (int64_t r = 0; r < a.rows; ++r) kernels::apply_post_transform(a.transform, {step.at<float>(bases, 0) + r * a.n, static_cast<size_t>(a.n)});
+  return true;
+}
+
+bool run_linear_tail(const Step& step, Bases bases) {
+  const auto& a = step.as<LinearTailArgs>();
+  using kernels::PostTransform;
+  int64_t* labels = step.at<int64_t>(bases, 0);
+  for (int64_t r = 0; r < a.rows; ++r) {
+    float* row = step.at<float>(bases, 2) + r * a.n;
+    float* z = step.at<float>(bases, 1) + r * a.width;
+    const int64_t best = a.n == 1 ? row[0] > 0 : std::max_element(row, row + a.n) - row;
+    if (labels != nullptr) labels[r] = a.n == 1 && a.labels.size() != 2 ? best : a.labels[static_cast<size_t>(best)];
+    if (a.n > 1 || a.transform == PostTransform::kProbit) kernels::apply_post_transform(a.transform, {row, static_cast<size_t>(a.n)});
+    std::copy(row, row + a.n, z);
+    if (a.n > 1 || a.labels.size() != 2) continue;
+    z[0] = a.transform == PostTransform::kLogistic ? -row[0] : 1 - row[0], z[1] = row[0];
+    if (a.transform == PostTransform::kLogistic) kernels::apply_post_transform(a.transform, {z, 2});
+  }
+  return true;
+}
+
+bool run_normalizer(const Step& step, Bases bases) {
+  const auto& a = step.as<NormalizerArgs>();
+  for (int64_t r = 0; r < a.rows; ++r) {
+    const float* x = step.at<const float>(bases, 1) + r * a.n;
+    float* y = step.at<float>(bases, 0) + r * a.n;
+    double divisor = a.norm == NormalizerArgs::kMax ? -std::numeric_limits<double>::infinity() : 0.0;
+    for (int64_t i = 0; i < a.n; ++i) {
+      const double v = static_cast<double>(x[i]);
+      divisor = a.norm == NormalizerArgs::kMax ? std::max(divisor, v) : divisor + (a.norm == NormalizerArgs::kL1 ? std::fabs(v) : v * v);
+    }
+    if (a.norm == NormalizerArgs::kL2) divisor = std::sqrt(divisor);
+    for (int64_t i = 0; i < a.n; ++i) y[i] = divisor == 0 ? x[i] : static_cast<float>(static_cast<double>(x[i]) / divisor);
+  }
+  return true;
+}
+
+bool run_plain(const Step& step, Bases bases) {
+  const auto& a = step.as<PlainArgs>();
+  const auto tensor = [&](const TensorType& type, const Ref& ref) { return Tensor(type.type, type.shape, bases[ref.base] + ref.offset); };
+  std::vector<Tensor> outputs, inputs;
+  for (size_t i = 0; i < a.outputs.size(); ++i) outputs.push_back(tensor(a.outputs[i], a.refs[i]));
+  for (size_t i = 0; i < a.inputs.size(); ++i) inputs.push_back(tensor(a.inputs[i], a.refs[a.outputs.size() + i]));
+  KernelContext context{a.node, a.opset, {}, {}};
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    // Kernels expect fresh zeros.
+    if (a.wanted[i]) std::memset(outputs[i].bytes(), 0, outputs[i].byte_count());
+    context.outputs.push_back(a.wanted[i] ? &outputs[i] : nullptr);
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) context.inputs.push_back(a.given[i] ? &inputs[i] : nullptr);
+  return a.kernel(context).ok();
+}
+
+}  // namespace hayate::native
