@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -28,7 +29,37 @@ int fail(const Error& error) {
   return 1;
 }
 
-Result<Graph> load(const ModelOptions& options) {
+// Applies NAME:D1,D2,... to the input of that name.
+Result<bool> fix_shape(Graph* graph, const std::string& given) {
+  const std::string where = "--shape " + given;
+  const size_t colon = given.rfind(':');
+  if (colon == std::string::npos) return Error{Code::kInvalidArgument, where, "must be NAME:D1,D2,..., as in --shape input:1,512"};
+  const std::string name = given.substr(0, colon);
+  const auto it = std::find_if(graph->inputs.begin(), graph->inputs.end(), [&](const ValueInfo& input) { return input.name == name; });
+  if (it == graph->inputs.end()) {
+    std::string known;
+    for (const ValueInfo& input : graph->inputs) known += (known.empty() ? "" : ", ") + input.text();
+    return Error{Code::kInvalidArgument, where, fmt::format("{} has no input '{}'; its inputs are: {}", graph->source, name, known)};
+  }
+  std::vector<Dim> dims;
+  for (size_t at = colon + 1; at <= given.size();) {
+    const size_t end = std::min(given.find(',', at), given.size());
+    int64_t extent = -1;
+    const auto parsed = std::from_chars(given.data() + at, given.data() + end, extent);
+    if (parsed.ec != std::errc{} || parsed.ptr != given.data() + end || extent < 0) return Error{Code::kInvalidArgument, where, fmt::format("'{}' is no extent; a whole number of 0 or more is", given.substr(at, end - at))};
+    dims.push_back({extent, ""});
+    at = end + 1;
+  }
+  bool fits = !it->has_shape || it->dims.size() == dims.size();
+  for (size_t i = 0; fits && it->has_shape && i < dims.size(); ++i) fits = !it->dims[i].fixed() || it->dims[i].value == dims[i].value;
+  if (!fits) return Error{Code::kInvalidArgument, where, fmt::format("does not fit input {}", it->text())};
+  it->has_shape = true, it->dims = std::move(dims);
+  return true;
+}
+
+}  // namespace
+
+Result<Graph> load_model(const ModelOptions& options) {
   Result<Graph> graph = import_model(options.model, ImportOptions{options.raw_score});
   if (!graph.ok()) return graph;
   for (const std::string& set : options.sets) {
@@ -37,17 +68,43 @@ Result<Graph> load(const ModelOptions& options) {
     const Result<bool> bound = bind_input(&graph.value(), set.substr(0, equals), set.substr(equals + 1));
     if (!bound.ok()) return bound.error();
   }
+  for (const std::string& given : options.shapes) {
+    const Result<bool> fixed = fix_shape(&graph.value(), given);
+    if (!fixed.ok()) return fixed.error();
+  }
   return graph;
 }
 
-// The reference answer: inputs checked, branches resolved for their shapes, every node by its plain kernel.
-Result<std::map<std::string, Tensor>> answer(const Graph& graph, const std::map<std::string, Tensor>& given) {
+Result<std::map<std::string, Tensor>> reference_answer(const Graph& graph, const std::map<std::string, Tensor>& given) {
   Result<std::map<std::string, Tensor>> inputs = checked_inputs(given, graph);
   if (!inputs.ok()) return inputs;
   const Result<Graph> resolved = resolve_branches(graph, types_of(inputs.value()));
   if (!resolved.ok()) return resolved.error();
   return evaluate(resolved.value(), inputs.value());
 }
+
+Result<kernels::Isa> wanted_isa(const ModelOptions& options) {
+  const std::vector<kernels::Isa> supported = kernels::supported_isas();
+  if (options.isa.empty()) return supported.front();
+  const auto isa = kernels::isa_from_name(options.isa);
+  if (isa && std::find(supported.begin(), supported.end(), *isa) != supported.end()) return *isa;
+  std::string known;
+  for (const kernels::Isa each : supported) known += (known.empty() ? "" : ", ") + std::string(kernels::isa_name(each));
+  return Error{Code::kUnsupported, "--isa " + options.isa, "is not what this processor runs; it runs " + known};
+}
+
+// A JSON string: what is not printable ASCII is escaped, bytes as they stand in the file.
+std::string json_string(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<int>(c));
+    else out += c;
+  }
+  return out + "\"";
+}
+
+namespace {
 
 // ONNX Runtime's answer, given the file as it is; inputs bound by --set are fed.
 Result<std::map<std::string, Tensor>> peer_answer(const ModelOptions& options, const Graph& graph, const std::map<std::string, Tensor>& given) {
@@ -70,18 +127,9 @@ Result<std::map<std::string, Tensor>> peer_answer(const ModelOptions& options, c
 Result<std::map<std::string, Tensor>> native_answer(const ModelOptions& options, const Graph& graph, const std::map<std::string, Tensor>& given) {
   Result<std::map<std::string, Tensor>> inputs = checked_inputs(given, graph);
   if (!inputs.ok()) return inputs;
-  native::NativeOptions native_options;
-  if (!options.isa.empty()) {
-    const auto isa = kernels::isa_from_name(options.isa);
-    const std::vector<kernels::Isa> supported = kernels::supported_isas();
-    if (!isa || std::find(supported.begin(), supported.end(), *isa) == supported.end()) {
-      std::string known;
-      for (const kernels::Isa each : supported) known += (known.empty() ? "" : ", ") + std::string(kernels::isa_name(each));
-      return Error{Code::kUnsupported, "--isa " + options.isa, "is not what this processor runs; it runs " + known};
-    }
-    native_options.isa = *isa;
-  }
-  const auto executable = native::NativeExecutable::compile(graph, types_of(inputs.value()), native_options);
+  const Result<kernels::Isa> isa = wanted_isa(options);
+  if (!isa.ok()) return isa.error();
+  const auto executable = native::NativeExecutable::compile(graph, types_of(inputs.value()), {isa.value()});
   if (!executable.ok()) return executable.error();
   native::NativeState state(executable.value());
   const auto& ports = executable.value()->inputs();
@@ -107,7 +155,7 @@ Result<std::map<std::string, Tensor>> native_answer(const ModelOptions& options,
 
 Result<std::map<std::string, Tensor>> backend_answer(const std::string& backend, const ModelOptions& options, const Graph& graph, const std::map<std::string, Tensor>& given) {
   if (backend == "onnxruntime") return peer_answer(options, graph, given);
-  return backend == "native" ? native_answer(options, graph, given) : answer(graph, given);
+  return backend == "native" ? native_answer(options, graph, given) : reference_answer(graph, given);
 }
 
 std::map<std::string, int> operator_counts(const Graph& graph) {
@@ -119,17 +167,6 @@ std::map<std::string, int> operator_counts(const Graph& graph) {
         for (const auto& [op, count] : operator_counts(**subgraph)) counts[op] += count;
   }
   return counts;
-}
-
-// A JSON string: what is not printable ASCII is escaped, bytes as they stand in the file.
-std::string json_string(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<int>(c));
-    else out += c;
-  }
-  return out + "\"";
 }
 
 std::string ports_json(const std::vector<ValueInfo>& ports) {
@@ -152,6 +189,13 @@ int64_t constant_bytes(const Graph& graph) {
   return bytes;
 }
 
+// This process's peak resident memory since it began this program (getrusage would count the parent's too).
+double peak_memory_mb() {
+  const Result<std::string> status = read_file("/proc/self/status");
+  const size_t at = status.ok() ? status.value().find("VmHWM:") : std::string::npos;
+  return at == std::string::npos ? 0 : std::strtod(status.value().c_str() + at + 6, nullptr) / 1024;
+}
+
 // The operators nothing here runs.
 std::vector<std::string> refused_operators(const Graph& graph) {
   std::vector<std::string> refused;
@@ -166,7 +210,7 @@ std::vector<std::string> refused_operators(const Graph& graph) {
 }  // namespace
 
 int info(const ModelOptions& options, bool json) {
-  const Result<Graph> loaded = load(options);
+  const Result<Graph> loaded = load_model(options);
   if (!loaded.ok()) return fail(loaded.error());
   const Graph& graph = loaded.value();
   const std::vector<std::string> refused = refused_operators(graph);
@@ -188,7 +232,7 @@ int info(const ModelOptions& options, bool json) {
 }
 
 int dump(const ModelOptions& options, const std::string& after, int64_t batch) {
-  Result<Graph> graph = load(options);
+  Result<Graph> graph = load_model(options);
   if (graph.ok() && !after.empty()) {
     std::map<std::string, TensorType> types;
     for (const ValueInfo& input : graph.value().inputs) {
@@ -203,14 +247,15 @@ int dump(const ModelOptions& options, const std::string& after, int64_t batch) {
   return 0;
 }
 
-int run(const ModelOptions& options, const std::string& inputs, const std::string& output) {
-  const Result<Graph> graph = load(options);
+int run(const ModelOptions& options, const std::string& inputs, const std::string& output, bool memory) {
+  const Result<Graph> graph = load_model(options);
   if (!graph.ok()) return fail(graph.error());
   const auto given = read_inputs(inputs, graph.value());
   if (!given.ok()) return fail(given.error());
   const auto answers = backend_answer(options.backend, options, graph.value(), given.value());
   if (!answers.ok()) return fail(answers.error());
   for (const auto& [name, tensor] : answers.value()) fmt::print("{} {} {}\n", name, type_name(tensor.type()), shape_text(tensor.shape()));
+  if (memory) fmt::print("peak memory {:.2f} MB\n", peak_memory_mb());
   if (output.empty()) return 0;
   const Result<bool> written = write_npz(output, answers.value());
   return written.ok() ? 0 : fail(written.error());
@@ -236,12 +281,11 @@ Result<std::map<std::string, Tensor>> recorded(const fs::path& folder, const std
 }  // namespace
 
 int verify_model(const ModelOptions& options, const std::string& inputs, double relative, double absolute) {
-  const Result<Graph> graph = load(options);
+  const Result<Graph> graph = load_model(options);
   if (!graph.ok()) return fail(graph.error());
-  if (inputs.empty()) return fail({Code::kInvalidArgument, options.model, "needs --inputs FILE with the arrays to compare on"});
-  const auto given = read_inputs(inputs, graph.value());
+  const auto given = inputs.empty() ? made_inputs(graph.value(), 7, 1) : read_inputs(inputs, graph.value());
   if (!given.ok()) return fail(given.error());
-  const auto wanted = answer(graph.value(), given.value()), peer = peer_answer(options, graph.value(), given.value()), own = native_answer(options, graph.value(), given.value());
+  const auto wanted = reference_answer(graph.value(), given.value()), peer = peer_answer(options, graph.value(), given.value()), own = native_answer(options, graph.value(), given.value());
   if (!wanted.ok()) return fail(wanted.error());
   bool good = true;
   // Past the tolerance an error still passes where it is at most twice ONNX Runtime's own: every float32 engine rounds.
@@ -272,7 +316,7 @@ int verify_folder(const std::string& path, const std::vector<std::string>& sets,
   ModelOptions options;
   options.model = path + "/model.onnx";
   options.sets = sets;
-  const Result<Graph> graph = load(options);
+  const Result<Graph> graph = load_model(options);
   if (!graph.ok()) return fail(graph.error());
   std::set<fs::path> cases;
   std::error_code ignored;
@@ -284,7 +328,7 @@ int verify_folder(const std::string& path, const std::vector<std::string>& sets,
     const auto inputs = recorded(folder, "input", graph.value().inputs), wanted = recorded(folder, "output", graph.value().outputs);
     if (!inputs.ok()) return fail(inputs.error());
     if (!wanted.ok()) return fail(wanted.error());
-    const auto answers = answer(graph.value(), inputs.value());
+    const auto answers = reference_answer(graph.value(), inputs.value());
     if (!answers.ok()) return fail(answers.error());
     for (const auto& [name, tensor] : wanted.value()) {
       const Difference d = difference(answers.value().at(name), tensor, {relative, absolute});

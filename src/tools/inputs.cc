@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <random>
+
 #include "import/onnx/onnx.h"
 #include "tensor/npy.h"
 
@@ -63,6 +65,41 @@ std::map<std::string, TensorType> types_of(const std::map<std::string, Tensor>& 
   std::map<std::string, TensorType> types;
   for (const auto& [name, tensor] : tensors) types.emplace(name, TensorType{tensor.type(), tensor.shape()});
   return types;
+}
+
+Tensor random_tensor(Type type, const Shape& shape, uint64_t seed) {
+  Tensor tensor(type, shape);
+  std::mt19937_64 random(seed);
+  std::normal_distribution<double> normal;
+  visit_type(type, [&]<typename T>() {
+    for (int64_t i = 0; i < tensor.count(); ++i) {
+      if constexpr (std::is_floating_point_v<T>) tensor.data<T>()[i] = static_cast<T>(normal(random));
+      else if constexpr (std::is_same_v<T, bool>) tensor.data<T>()[i] = (random() & 1) != 0;
+      else tensor.data<T>()[i] = static_cast<T>(random() % (std::is_same_v<T, int8_t> ? 128 : 256));
+    }
+  });
+  return tensor;
+}
+
+Result<std::map<std::string, Tensor>> made_inputs(const Graph& graph, int64_t batch, uint64_t seed) {
+  std::string batch_symbol;
+  for (const ValueInfo& input : graph.inputs)
+    if (input.has_shape && !input.dims.empty() && !input.dims[0].fixed()) batch_symbol = input.dims[0].symbol;
+  std::map<std::string, Tensor> made;
+  for (const ValueInfo& input : graph.inputs) {
+    Shape shape;
+    for (size_t i = 0; i < input.dims.size(); ++i) {
+      const Dim& dim = input.dims[i];
+      if (!dim.fixed() && i != 0 && (batch_symbol.empty() || dim.symbol != batch_symbol))
+        return Error{Code::kInvalidArgument, graph.source, fmt::format("axis {} of input {} is open; give its shape with --shape {}:D1,D2,...", i, input.text(), input.name)};
+      shape.push_back(dim.fixed() ? dim.value : batch);
+    }
+    if (!input.has_shape) return Error{Code::kInvalidArgument, graph.source, fmt::format("input {} has no shape; give it with --shape {}:D1,D2,...", input.text(), input.name)};
+    const Result<int64_t> count = checked_count(shape);
+    if (!count.ok()) return count.error();
+    made.emplace(input.name, random_tensor(input.type, shape, seed++));
+  }
+  return made;
 }
 
 }  // namespace hayate

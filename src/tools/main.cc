@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "hardware/machine.h"
+#include "tools/bench.h"
 #include "tools/commands.h"
 
 int main(int argc, char** argv) {
@@ -18,6 +19,7 @@ int main(int argc, char** argv) {
   const auto add_model_options = [&](CLI::App* command) {
     command->add_option("model", options.model, "ONNX, LightGBM text, XGBoost JSON or UBJ")->required();
     command->add_option("--set", options.sets, "Bind an input to a constant: NAME=VALUE")->allow_extra_args(false);
+    command->add_option("--shape", options.shapes, "Fix an input's shape: NAME:D1,D2,...")->allow_extra_args(false);
     command->add_flag("--raw-score", options.raw_score, "LightGBM and XGBoost: the sum, before the objective's transform");
   };
 
@@ -55,15 +57,17 @@ int main(int argc, char** argv) {
   run->add_option("--inputs", inputs, ".npz with arrays named as the model's inputs; .npy or .pb for a single input")->required();
   run->add_option("--output", output, ".npz to write, arrays named as the model's outputs");
   run->add_option("--backend", options.backend, "Who runs it")->check(CLI::IsMember({"native", "reference", "onnxruntime"}))->capture_default_str();
+  bool memory = false;
+  run->add_flag("--memory", memory, "Print the process's peak memory");
   add_peer_options(run);
   run->footer("Example: hayate run model.onnx --inputs in.npz --output out.npz");
-  run->callback([&] { status = hayate::run(options, inputs, output); });
+  run->callback([&] { status = hayate::run(options, inputs, output, memory); });
 
   double relative = 1e-5, absolute = 1e-6;
-  CLI::App* verify = app.add_subcommand("verify", "Compare ONNX Runtime with the reference, or the reference with recorded outputs; exit 1 past tolerance");
+  CLI::App* verify = app.add_subcommand("verify", "Compare native and ONNX Runtime with the reference, or the reference with recorded outputs; exit 1 past tolerance");
   add_model_options(verify);
   verify->get_option("model")->description("A model, or a folder with model.onnx and test_data_set_*/input_N.pb, output_N.pb")->check(CLI::ExistingPath);
-  verify->add_option("--inputs", inputs, "Of a model: arrays to compare on, as for run");
+  verify->add_option("--inputs", inputs, "Of a model: arrays to compare on, as for run; made up where left out");
   verify->add_option("--rtol", relative, "Relative tolerance")->capture_default_str();
   verify->add_option("--atol", absolute, "Absolute tolerance")->capture_default_str();
   add_peer_options(verify);
@@ -71,6 +75,22 @@ int main(int argc, char** argv) {
   verify->callback([&] {
     status = std::filesystem::is_directory(options.model) ? hayate::verify_folder(options.model, options.sets, relative, absolute)
                                                           : hayate::verify_model(options, inputs, relative, absolute);
+  });
+
+  hayate::BenchOptions timing;
+  CLI::App* bench = app.add_subcommand("bench", "Time backends beside each other");
+  bench->add_option("models", timing.models, "ONNX, LightGBM text, XGBoost JSON or UBJ; beside text ONNX Runtime runs the .onnx of the same name")->required()->check(CLI::ExistingFile);
+  bench->add_option("--backend", timing.backends, "native,onnxruntime")->delimiter(',')->check(CLI::IsMember({"native", "onnxruntime"}));
+  bench->add_option("--batch", timing.batches, "Rows per call: 1,32")->delimiter(',')->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
+  bench->add_option("--seconds", timing.seconds, "Per model and batch")->check(CLI::Range(0.01, 3600.0))->capture_default_str();
+  bench->add_option("--json", timing.json, "File to write the results to");
+  bench->add_option("--set", options.sets, "Bind an input to a constant: NAME=VALUE")->allow_extra_args(false);
+  bench->add_option("--shape", options.shapes, "Fix an input's shape: NAME:D1,D2,...")->allow_extra_args(false);
+  add_peer_options(bench);
+  bench->footer("Example: hayate bench models/*.onnx --batch 1,32 --json out.json");
+  bench->callback([&] {
+    timing.program = std::filesystem::read_symlink("/proc/self/exe");
+    status = hayate::bench(options, timing);
   });
 
   CLI11_PARSE(app, argc, argv);

@@ -82,8 +82,14 @@ struct OrtSession::State {
   abi::SessionOptions* options = nullptr;
   abi::MemoryInfo* memory = nullptr;
   std::vector<std::string> inputs, outputs;
+  // Of bind(): values of the inputs, then of the outputs; which outputs are the caller's; the names as the ABI takes them.
+  std::vector<abi::Value*> bound;
+  std::vector<bool> own_output;
+  std::vector<const char*> input_names, output_names;
+  std::vector<Tensor> kept;
 
   ~State() {
+    for (abi::Value* value : bound) release(abi::kReleaseValue, value);
     release(abi::kReleaseSession, session);
     release(abi::kReleaseSessionOptions, options);
     release(abi::kReleaseMemoryInfo, memory);
@@ -192,6 +198,58 @@ Result<std::map<std::string, Tensor>> OrtSession::run(const std::map<std::string
     Result<Tensor> tensor = s.tensor_of(values[s.inputs.size() + i], s.outputs[i]);
     if (!tensor.ok()) return tensor.error();
     outputs.emplace(s.outputs[i], std::move(tensor).value());
+  }
+  return outputs;
+}
+
+Result<bool> OrtSession::bind(const std::map<std::string, Tensor>& inputs, const std::map<std::string, Tensor>& outputs) {
+  State& s = *state_;
+  Error error;
+  for (abi::Value* value : s.bound) s.release(abi::kReleaseValue, value);
+  s.bound.assign(s.inputs.size() + s.outputs.size(), nullptr);
+  s.own_output.assign(s.outputs.size(), false);
+  s.input_names.clear(), s.output_names.clear(), s.kept.clear();
+  const auto take = [&](const Tensor& tensor, size_t at) {
+    s.kept.push_back(tensor);
+    return s.value_of(tensor, &s.bound[at], &error);
+  };
+  for (size_t i = 0; i < s.inputs.size(); ++i) {
+    const auto it = inputs.find(s.inputs[i]);
+    if (it == inputs.end()) return Error{Code::kInvalidArgument, s.source, fmt::format("input '{}' is not given", s.inputs[i])};
+    if (!take(it->second, i)) return error;
+    s.input_names.push_back(s.inputs[i].c_str());
+  }
+  for (size_t i = 0; i < s.outputs.size(); ++i) {
+    s.output_names.push_back(s.outputs[i].c_str());
+    const auto it = outputs.find(s.outputs[i]);
+    if (it == outputs.end()) continue;
+    s.own_output[i] = true;
+    if (!take(Tensor(it->second.type(), it->second.shape()), s.inputs.size() + i)) return error;
+  }
+  return true;
+}
+
+Result<bool> OrtSession::run_bound() {
+  State& s = *state_;
+  Error error;
+  for (size_t i = 0; i < s.outputs.size(); ++i) {
+    abi::Value*& value = s.bound[s.inputs.size() + i];
+    if (s.own_output[i] || value == nullptr) continue;
+    s.release(abi::kReleaseValue, value);
+    value = nullptr;
+  }
+  if (!s.call<abi::Session*, const void*, const char* const*, const abi::Value* const*, size_t, const char* const*, size_t, abi::Value**>(
+          abi::kRun, &error, s.session, nullptr, s.input_names.data(), s.bound.data(), s.inputs.size(), s.output_names.data(), s.outputs.size(), s.bound.data() + s.inputs.size()))
+    return error;
+  return true;
+}
+
+Result<std::map<std::string, Tensor>> OrtSession::bound_outputs() const {
+  std::map<std::string, Tensor> outputs;
+  for (size_t i = 0; i < state_->outputs.size(); ++i) {
+    Result<Tensor> tensor = state_->tensor_of(state_->bound[state_->inputs.size() + i], state_->outputs[i]);
+    if (!tensor.ok()) return tensor.error();
+    outputs.emplace(state_->outputs[i], std::move(tensor).value());
   }
   return outputs;
 }

@@ -47,6 +47,12 @@ class OrtSession {
   // The inputs' bytes are read in place.
   Result<std::map<std::string, Tensor>> run(const std::map<std::string, Tensor>& inputs);
 
+  // Values made once over the tensors' memory, which the caller keeps and may overwrite between runs. Outputs not given
+  // are made anew in each run.
+  Result<bool> bind(const std::map<std::string, Tensor>& inputs, const std::map<std::string, Tensor>& outputs);
+  Result<bool> run_bound();
+  Result<std::map<std::string, Tensor>> bound_outputs() const;  // copies
+
  private:
   struct State;
   explicit OrtSession(std::unique_ptr<State> state);

@@ -9,7 +9,9 @@
 #include <hwy/contrib/math/math-inl.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "kernels/vector/plain.h"
 
@@ -39,19 +41,30 @@ constexpr Isa kIsa = Isa::kNeon;
 #endif
 constexpr int kVectors = 4;  // of a full panel
 
-// Loads and stores the first `count` lanes, touching nothing behind them.
+// Loads and stores the first `count` lanes, touching nothing behind them; lanes not loaded are 0.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+HWY_INLINE V load_some(const float* p, int64_t count) {
+  if (HWY_LIKELY(count >= kLanes)) return hn::LoadU(d, p);
+  return count <= 0 ? hn::Zero(d) : hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(count)), d, p);
+}
+HWY_INLINE void store_some(V v, float* p, int64_t count) {
+  if (HWY_LIKELY(count >= kLanes)) return hn::StoreU(v, d, p);
+  if (count > 0) hn::BlendedStore(v, hn::FirstN(d, static_cast<size_t>(count)), d, p);
+}
+#else  // a masked load there reads whole vectors
 HWY_INLINE V load_some(const float* p, int64_t count) {
   if (count >= kLanes) return hn::LoadU(d, p);
   HWY_ALIGN float lanes[kLanes] = {};
-  std::memcpy(lanes, p, static_cast<size_t>(count) * sizeof(float));
+  if (count > 0) std::memcpy(lanes, p, static_cast<size_t>(count) * sizeof(float));
   return hn::Load(d, lanes);
 }
 HWY_INLINE void store_some(V v, float* p, int64_t count) {
   if (count >= kLanes) return hn::StoreU(v, d, p);
   HWY_ALIGN float lanes[kLanes];
   hn::Store(v, d, lanes);
-  std::memcpy(p, lanes, static_cast<size_t>(count) * sizeof(float));
+  if (count > 0) std::memcpy(p, lanes, static_cast<size_t>(count) * sizeof(float));
 }
+#endif
 
 // exp(-|x|) stays within the polynomial's range, and both forms are free of cancellation.
 HWY_INLINE V sigmoid(V x) {
@@ -59,11 +72,34 @@ HWY_INLINE V sigmoid(V x) {
   const V y = hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
   return hn::IfThenElse(hn::IsNaN(x), x, y);
 }
-HWY_INLINE V tanh_of(V x) { return hn::IfThenElse(hn::IsNaN(x), x, hn::Tanh(d, x)); }
+
+// x p(x^2) / q(x^2), the widely used minimax fit; beyond 7.9 a float32 tanh is 1.
+HWY_INLINE V tanh_of(V x) {
+  const V bound = hn::Set(d, 7.90531110763549805f), v = hn::Max(hn::Min(x, bound), hn::Neg(bound)), s = hn::Mul(v, v);
+  V p = hn::Set(d, -2.76076847742355e-16f), q = hn::Set(d, 1.19825839466702e-06f);
+  for (const float c : {2.00018790482477e-13f, -8.60467152213735e-11f, 5.12229709037114e-08f, 1.48572235717979e-05f, 6.37261928875436e-04f, 4.89352455891786e-03f}) p = hn::MulAdd(p, s, hn::Set(d, c));
+  for (const float c : {1.18534705686654e-04f, 2.26843463243900e-03f, 4.89352518554385e-03f}) q = hn::MulAdd(q, s, hn::Set(d, c));
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::Div(hn::Mul(v, p), q));
+}
+HWY_INLINE V exp_of(V x) { return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x)); }
+// 1 - t (a1 + a2 t + ...) exp(-x^2) with t = 1 / (1 + p |x|), Abramowitz and Stegun 7.1.26: within 1.5e-7. Near 0, where
+// that cancels, the series.
+HWY_INLINE V erf_of(V x) {
+  const V one = hn::Set(d, 1.0f), size = hn::Abs(x), t = hn::Div(one, hn::MulAdd(hn::Set(d, 0.3275911f), size, one));
+  V p = hn::Set(d, 1.061405429f);
+  for (const float c : {-1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f}) p = hn::MulAdd(p, t, hn::Set(d, c));
+  const V far = hn::CopySign(hn::Sub(one, hn::Mul(hn::Mul(p, t), hn::Exp(d, hn::Neg(hn::Mul(x, x))))), x);
+  const V s = hn::Mul(x, x);
+  V near = hn::Set(d, 1.0f / 216);
+  for (const float c : {-1.0f / 42, 0.1f, -1.0f / 3, 1.0f}) near = hn::MulAdd(near, s, hn::Set(d, c));
+  near = hn::Mul(near, hn::Mul(x, hn::Set(d, 1.12837916709551257f)));
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::IfThenElse(hn::Lt(size, hn::Set(d, 0.4f)), near, far));
+}
 
 constexpr bool is_vector(Unary op) {
   return op == Unary::kNone || op == Unary::kRelu || op == Unary::kLeakyRelu || op == Unary::kSigmoid || op == Unary::kTanh || op == Unary::kSilu ||
-         op == Unary::kSquare || op == Unary::kAbs || op == Unary::kNeg || op == Unary::kSqrt;
+         op == Unary::kSquare || op == Unary::kAbs || op == Unary::kNeg || op == Unary::kSqrt || op == Unary::kExp || op == Unary::kErf || op == Unary::kGelu || op == Unary::kGeluTanh || op == Unary::kClip ||
+         op == Unary::kReciprocal;
 }
 
 // Requires: is_vector(a.op). A comparison with NaN is false, so NaN passes through.
@@ -78,6 +114,18 @@ HWY_INLINE V apply(Activation a, V x) {
     case Unary::kAbs: return hn::Abs(x);
     case Unary::kNeg: return hn::Neg(x);
     case Unary::kSqrt: return hn::Sqrt(x);
+    case Unary::kExp: return exp_of(x);
+    case Unary::kErf: return erf_of(x);
+    case Unary::kGelu: return hn::Mul(hn::Mul(hn::Set(d, 0.5f), x), hn::Add(hn::Set(d, 1.0f), erf_of(hn::Mul(x, hn::Set(d, 0.70710678118654752f)))));
+    case Unary::kGeluTanh: {
+      const V cube = hn::Mul(hn::Mul(x, x), x), inner = hn::Mul(hn::Set(d, 0.79788456080286536f), hn::MulAdd(hn::Set(d, 0.044715f), cube, x));
+      return hn::Mul(hn::Mul(hn::Set(d, 0.5f), x), hn::Add(hn::Set(d, 1.0f), tanh_of(inner)));
+    }
+    case Unary::kClip: {
+      const V low = hn::Set(d, a.alpha), high = hn::Set(d, a.beta);
+      return hn::IfThenElse(hn::Lt(x, low), low, hn::IfThenElse(hn::Gt(x, high), high, x));
+    }
+    case Unary::kReciprocal: return hn::Div(hn::Set(d, 1.0f), x);
     default: return x;
   }
 }
@@ -186,6 +234,186 @@ void gru_cell(const GruCell& a) {
     }
 }
 
+template <Binary kOp>
+HWY_INLINE V combine(V a, V b) {
+  if constexpr (kOp == Binary::kAdd) return hn::Add(a, b);
+  if constexpr (kOp == Binary::kSub) return hn::Sub(a, b);
+  if constexpr (kOp == Binary::kMul) return hn::Mul(a, b);
+  if constexpr (kOp == Binary::kDiv) return hn::Div(a, b);
+  // NaN on either side wins.
+  if constexpr (kOp == Binary::kMin) return hn::IfThenElse(hn::IsNaN(a), a, hn::IfThenElse(hn::IsNaN(b), b, hn::Min(a, b)));
+  return hn::IfThenElse(hn::IsNaN(a), a, hn::IfThenElse(hn::IsNaN(b), b, hn::Max(a, b)));
+}
+
+template <Binary kOp>
+void binary_of(const BinaryArgs& args) {
+  const bool vector = is_vector(args.activation.op);
+  for (int64_t r = 0; r < args.rows; ++r) {
+    const float *a = args.a + r * args.a_row, *b = args.b + r * args.b_row;
+    float* y = args.y + r * args.y_row;
+    const V all_a = hn::Set(d, *a), all_b = hn::Set(d, *b);
+    for (int64_t i = 0; i < args.n; i += kLanes) {
+      const int64_t left = args.n - i;
+      const V v = combine<kOp>(args.a_step == 0 ? all_a : load_some(a + i, left), args.b_step == 0 ? all_b : load_some(b + i, left));
+      store_some(vector ? apply(args.activation, v) : v, y + i, left);
+    }
+    if (!vector) plain::set().unary(args.activation, y, y, args.n);
+  }
+}
+
+void binary(Binary op, const BinaryArgs& args) {
+  if (args.n == 0) return;
+  switch (op) {
+    case Binary::kAdd: return binary_of<Binary::kAdd>(args);
+    case Binary::kSub: return binary_of<Binary::kSub>(args);
+    case Binary::kMul: return binary_of<Binary::kMul>(args);
+    case Binary::kDiv: return binary_of<Binary::kDiv>(args);
+    case Binary::kMin: return binary_of<Binary::kMin>(args);
+    case Binary::kMax: return binary_of<Binary::kMax>(args);
+    default: return plain::set().binary(op, args);
+  }
+}
+
+void softmax(const float* x, float* y, int64_t rows, int64_t n, bool log) {
+  if (log) return plain::set().softmax(x, y, rows, n, log);
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    V highest = hn::Set(d, *x);
+    for (int64_t i = 0; i < n; i += kLanes) {
+      const V v = load_some(x + i, n - i);
+      highest = hn::Max(highest, n - i >= kLanes ? v : hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n - i)), v, highest));
+    }
+    highest = hn::MaxOfLanes(d, highest);
+    V sum = hn::Zero(d);
+    for (int64_t i = 0; i < n; i += kLanes) {
+      V e = exp_of(hn::Sub(load_some(x + i, n - i), highest));
+      if (n - i < kLanes) e = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(n - i)), e);
+      sum = hn::Add(sum, e);
+      store_some(e, y + i, n - i);
+    }
+    const V inverse = hn::Div(hn::Set(d, 1.0f), hn::SumOfLanes(d, sum));
+    for (int64_t i = 0; i < n; i += kLanes) store_some(hn::Mul(load_some(y + i, n - i), inverse), y + i, n - i);
+  }
+}
+
+void layer_norm(const float* x, const float* scale, const float* bias, float epsilon, float* y, int64_t rows, int64_t n) {
+  const float count = static_cast<float>(n);
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    V sum = hn::Zero(d), squares = hn::Zero(d);
+    for (int64_t i = 0; i < n; i += kLanes) sum = hn::Add(sum, load_some(x + i, n - i));
+    const V mean = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, sum)) / count);
+    for (int64_t i = 0; i < n; i += kLanes) {
+      V v = hn::Sub(load_some(x + i, n - i), mean);
+      if (n - i < kLanes) v = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(n - i)), v);
+      squares = hn::MulAdd(v, v, squares);
+    }
+    const V inverse = hn::Set(d, 1.0f / std::sqrt(hn::GetLane(hn::SumOfLanes(d, squares)) / count + epsilon));
+    for (int64_t i = 0; i < n; i += kLanes) {
+      V v = hn::Mul(hn::Sub(load_some(x + i, n - i), mean), inverse);
+      if (scale != nullptr) v = hn::Mul(v, load_some(scale + i, n - i));
+      if (bias != nullptr) v = hn::Add(v, load_some(bias + i, n - i));
+      store_some(v, y + i, n - i);
+    }
+  }
+}
+
+// Over consecutive elements only sums that vectors keep in lanes pay; over the middle axis all columns go side by side.
+void reduce(Reduce op, const float* x, float* y, int64_t outer, int64_t middle, int64_t inner) {
+  const bool sums = op == Reduce::kSum || op == Reduce::kMean || op == Reduce::kSumSquare || op == Reduce::kL2, squares = op == Reduce::kSumSquare || op == Reduce::kL2;
+  if (op == Reduce::kProd || middle == 0 || (inner == 1 && !sums)) return plain::set().reduce(op, x, y, outer, middle, inner);
+  const V count = hn::Set(d, static_cast<float>(middle));
+  const auto finish = [&](V v) HWY_ATTR { return op == Reduce::kMean ? hn::Div(v, count) : op == Reduce::kL2 ? hn::Sqrt(v) : v; };
+  for (int64_t o = 0; o < outer; ++o) {
+    const float* from = x + o * middle * inner;
+    if (inner == 1) {
+      V sum = hn::Zero(d);
+      for (int64_t i = 0; i < middle; i += kLanes) {
+        const V v = load_some(from + i, middle - i);
+        sum = squares ? hn::MulAdd(v, v, sum) : hn::Add(sum, v);
+      }
+      y[o] = hn::GetLane(finish(hn::SumOfLanes(d, sum)));
+      continue;
+    }
+    for (int64_t i = 0; i < inner; i += kLanes) {
+      V sum = load_some(from + i, inner - i);
+      if (squares) sum = hn::Mul(sum, sum);
+      for (int64_t k = 1; k < middle; ++k) {
+        const V v = load_some(from + k * inner + i, inner - i);
+        sum = squares ? hn::MulAdd(v, v, sum) : sums ? hn::Add(sum, v) : op == Reduce::kMax ? combine<Binary::kMax>(sum, v) : combine<Binary::kMin>(sum, v);
+      }
+      store_some(finish(sum), y + o * inner + i, inner - i);
+    }
+  }
+}
+
+void pool(const Pool& a) {
+  for (int64_t image = 0; image < a.images; ++image)
+    for (int64_t p = 0; p < a.out_height; ++p)
+      for (int64_t q = 0; q < a.out_width; ++q) {
+        const int64_t top = p * a.stride_h - a.pad_top, left = q * a.stride_w - a.pad_left;
+        float* y = a.y + ((image * a.out_height + p) * a.out_width + q) * a.channels;
+        for (int64_t c = 0; c < a.channels; c += kLanes) {
+          V sum = a.average ? hn::Zero(d) : hn::Set(d, -std::numeric_limits<float>::infinity());
+          int64_t seen = 0;
+          for (int64_t i = 0; i < a.kernel_h; ++i)
+            for (int64_t j = 0; j < a.kernel_w; ++j) {
+              const int64_t h = top + i * a.dilation_h, w = left + j * a.dilation_w;
+              if (h < 0 || h >= a.height || w < 0 || w >= a.width) continue;
+              const V v = load_some(a.x + ((image * a.height + h) * a.width + w) * a.channels + c, a.channels - c);
+              sum = a.average ? hn::Add(sum, v) : combine<Binary::kMax>(sum, v);
+              ++seen;
+            }
+          if (a.average) sum = hn::Div(sum, hn::Set(d, static_cast<float>(a.count_include_pad ? a.kernel_h * a.kernel_w : seen)));
+          store_some(sum, y + c, a.channels - c);
+        }
+      }
+}
+
+// kR rows times kV vectors of columns; b is read as it lies.
+template <int kR, int kV>
+HWY_INLINE void matmul_tile(const MatMul& m, const float* a, const float* b, float* y, int64_t columns) {
+  V sums[kR][kV];
+  for (int r = 0; r < kR; ++r)
+    for (int v = 0; v < kV; ++v) sums[r][v] = hn::Zero(d);
+  for (int64_t p = 0; p < m.k; ++p) {
+    V w[kV];
+    for (int v = 0; v < kV; ++v) w[v] = load_some(b + p * m.b_row + v * kLanes, columns - v * kLanes);
+    for (int r = 0; r < kR; ++r) {
+      const V value = hn::Set(d, a[r * m.a_row + p]);
+      for (int v = 0; v < kV; ++v) sums[r][v] = hn::MulAdd(value, w[v], sums[r][v]);
+    }
+  }
+  const V alpha = hn::Set(d, m.alpha);
+  const bool vector = is_vector(m.activation.op);
+  for (int r = 0; r < kR; ++r) {
+    for (int v = 0; v < kV; ++v) {
+      const V sum = hn::Mul(alpha, sums[r][v]);
+      store_some(vector ? apply(m.activation, sum) : sum, y + r * m.y_row + v * kLanes, columns - v * kLanes);
+    }
+    if (!vector) plain::set().unary(m.activation, y + r * m.y_row, y + r * m.y_row, std::min<int64_t>(columns, kV * kLanes));
+  }
+}
+
+template <int kV>
+void matmul_panel(const MatMul& m, const float* a, const float* b, float* y, int64_t columns) {
+  int64_t row = 0;
+  for (; row + kRows <= m.m; row += kRows) matmul_tile<kRows, kV>(m, a + row * m.a_row, b, y + row * m.y_row, columns);
+  for (; row < m.m; ++row) matmul_tile<1, kV>(m, a + row * m.a_row, b, y + row * m.y_row, columns);
+}
+
+void matmul(const MatMul& m) {
+  for (int64_t i = 0; i < m.batch; ++i) {
+    const float *a = m.a + i * m.a_batch, *b = m.b + i * m.b_batch;
+    float* y = m.y + i * m.y_batch;
+    for (int64_t column = 0; column < m.n; column += kVectors * kLanes) {
+      const int64_t left = m.n - column, vectors = std::min<int64_t>(kVectors, (left + kLanes - 1) / kLanes);
+      if (vectors == 1) matmul_panel<1>(m, a, b + column, y + column, left);
+      else if (vectors == 2) matmul_panel<2>(m, a, b + column, y + column, left);
+      else if (vectors == 3) matmul_panel<3>(m, a, b + column, y + column, left);
+      else matmul_panel<4>(m, a, b + column, y + column, left);
+    }
+  }
+}
+
 Set set() {
   Set made = plain::set();
   made.isa = kIsa;
@@ -193,6 +421,12 @@ Set set() {
   made.dense_pack = dense_pack;
   made.dense = dense;
   made.unary = unary;
+  made.binary = binary;
+  made.softmax = softmax;
+  made.layer_norm = layer_norm;
+  made.reduce = reduce;
+  made.pool = pool;
+  made.matmul = matmul;
   made.lstm_cell = lstm_cell;
   made.gru_cell = gru_cell;
   return made;
