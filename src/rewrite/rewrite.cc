@@ -15,6 +15,7 @@ const std::vector<Pass>& passes() {
                                             {"drop_identities", drop_identities},
                                             {"share_equal_nodes", share_equal_nodes},
                                             {"merge_transposes", merge_transposes},
+                                            {"fold_padding", fold_padding},
                                             {"drop_dead", drop_dead}};
   return kPasses;
 }

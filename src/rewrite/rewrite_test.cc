@@ -82,6 +82,16 @@ TEST(Rewrite, DeadNodesAndConstantsGo) {
   EXPECT_TRUE(left.constants.empty());
 }
 
+TEST(Rewrite, ZerosAroundAConvFoldIntoIt) {
+  const Graph graph = graph_of({{"u", "", "Unsqueeze", {"x", "axis"}, {"image"}, {}},
+                                {"p", "", "Pad", {"image", "pads"}, {"padded"}, {}},
+                                {"c", "", "Conv", {"padded", "w"}, {"y"}, {{"pads", std::vector<int64_t>{0, 1}}}}},
+                               {{"axis", Tensor::of<int64_t>({1}, {0})}, {"pads", Tensor::of<int64_t>({6}, {0, 0, 2, 0, 0, 0})}, {"w", Tensor::of<float>({1, 2, 2}, {1, 2, 3, 4})}});
+  const Graph folded = after_rule(after_rule(graph, fold_padding), drop_dead);
+  EXPECT_EQ(ops(folded), "Unsqueeze Conv ");
+  EXPECT_EQ(folded.nodes[1].get<std::vector<int64_t>>("pads", {}), (std::vector<int64_t>{2, 1}));
+}
+
 TEST(Rewrite, TheDoorNamesItsPasses) {
   std::vector<PassReport> reports;
   const Graph graph = graph_of({{"b", "", "Relu", {"x"}, {"y"}, {}}});

@@ -47,7 +47,7 @@ struct Row {
   double p50 = 0, p99 = 0, p999 = 0, max = 0, rows_per_s = 0, max_abs = 0, max_rel = 0, rss = 0, ratio = 0;
 };
 
-Result<Contestant> native_contestant(const ModelOptions& options, const Graph& graph, const std::map<std::string, Tensor>& inputs) {
+Result<Contestant> native_contestant(const ModelOptions& options, const Graph& graph, const std::map<std::string, Tensor>& inputs, bool steps) {
   const Result<kernels::Isa> isa = wanted_isa(options);
   if (!isa.ok()) return isa.error();
   const auto executable = native::NativeExecutable::compile(graph, types_of(inputs), {isa.value()});
@@ -70,6 +70,15 @@ Result<Contestant> native_contestant(const ModelOptions& options, const Graph& g
     }
     return out;
   };
+  if (steps) {
+    constexpr int kRuns = 200;
+    std::vector<uint64_t> ticks;
+    for (size_t i = 0; i < executable.value()->inputs().size(); ++i) std::memcpy(state->input(i), inputs.at(executable.value()->inputs()[i].name).bytes(), inputs.at(executable.value()->inputs()[i].name).byte_count());
+    (void)state->run();
+    for (int i = 0; i < kRuns; ++i) (void)state->run_timed(&ticks);
+    const double per_us = ticks_per_microsecond();
+    for (size_t i = 0; i < ticks.size(); ++i) fmt::print("  {:9.3f} us  {}\n", static_cast<double>(ticks[i]) / kRuns / per_us, executable.value()->program().names[i]);
+  }
   made.kept = state;
   return made;
 }
@@ -200,7 +209,7 @@ Result<std::vector<Row>> bench_one(const ModelOptions& given, const BenchOptions
   if (is_text(model)) peer_file = fs::path(model).replace_extension(".onnx");
   std::vector<Contestant> all;
   for (const std::string& backend : bench.backends) {
-    Result<Contestant> made = backend == "native" ? native_contestant(options, graph.value(), inputs.value()) : peer_contestant(options, peer_file, graph.value(), inputs.value(), wanted.value());
+    Result<Contestant> made = backend == "native" ? native_contestant(options, graph.value(), inputs.value(), bench.steps) : peer_contestant(options, peer_file, graph.value(), inputs.value(), wanted.value());
     if (!made.ok()) return made.error();
     all.push_back(std::move(made).value());
   }
@@ -231,7 +240,16 @@ Result<std::vector<Row>> bench_one(const ModelOptions& given, const BenchOptions
   }
   alternate(&all, pools, sizes, bench.seconds);
   const std::string feed = fmt::format("/tmp/hayate-bench-{}.npz", getpid());
-  const Result<bool> written = write_npz(feed, inputs.value());
+  Result<bool> written = write_npz(feed, inputs.value());
+  const std::string peer_feed = fmt::format("/tmp/hayate-bench-{}-peer.npz", getpid());
+  std::map<std::string, Tensor> narrow = inputs.value();
+  for (auto& [name, tensor] : narrow) {
+    if (peer_file == model || tensor.type() != Type::kFloat64) continue;
+    Tensor floats(Type::kFloat32, tensor.shape());
+    std::transform(tensor.data<double>(), tensor.data<double>() + tensor.count(), floats.data<float>(), [](double v) { return static_cast<float>(v); });
+    tensor = floats;
+  }
+  if (written.ok()) written = write_npz(peer_feed, narrow);
   double peer_p50 = 0;
   for (size_t c = 0; c < all.size(); ++c) {
     std::vector<uint64_t>& t = all[c].ticks;
@@ -242,11 +260,12 @@ Result<std::vector<Row>> bench_one(const ModelOptions& given, const BenchOptions
     double sum = 0;
     for (const uint64_t each : t) sum += static_cast<double>(each);
     row.rows_per_s = sum == 0 ? 0 : static_cast<double>(row.count * batch) / (sum / ticks_per_us) * 1e6;
-    if (written.ok()) row.rss = peak_memory(bench, options, row.backend == "onnxruntime" ? peer_file : model, row.backend, feed);
+    if (written.ok()) row.rss = peak_memory(bench, options, row.backend == "onnxruntime" ? peer_file : model, row.backend, row.backend == "onnxruntime" ? peer_feed : feed);
     if (row.backend == "onnxruntime") peer_p50 = row.p50;
   }
   std::error_code ignored;
   fs::remove(feed, ignored);
+  fs::remove(peer_feed, ignored);
   for (Row& row : rows) row.ratio = row.p50 == 0 ? 0 : peer_p50 / row.p50;
   return rows;
 }

@@ -58,11 +58,11 @@ def cases():
     yield "silero/silero_vad_16k_op15.onnx", {"input": floats(2, 576), "state": floats(2, 2, 128)}, {"sr": 16000}
 
 
-def run_hayate(program, folder, path, feeds, bound):
+def run_hayate(program, folder, path, feeds, bound, backend):
     given, made = os.path.join(folder, "in.npz"), os.path.join(folder, "out.npz")
     np.savez(given, **feeds)
     sets = [word for name, value in bound.items() for word in ("--set", f"{name}={value}")]
-    done = subprocess.run([program, "run", path, "--inputs", given, "--output", made] + sets, capture_output=True, text=True)
+    done = subprocess.run([program, "run", path, "--inputs", given, "--output", made, "--backend", backend] + sets, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(done.stderr.strip()[:300])
     with np.load(made) as arrays:
@@ -75,6 +75,28 @@ def run_peer(path, feeds, bound):
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     everything = feeds | {name: np.array(value, np.int64) for name, value in bound.items()}
     return dict(zip([output.name for output in session.get_outputs()], session.run(None, everything)))
+
+
+def compare(arguments, folder, name, path, feeds, bound, backend, wanted):
+    """The number of outputs compared, and of those past the bound."""
+    try:
+        got = run_hayate(arguments.program, folder, path, feeds, bound, backend)
+    except RuntimeError as error:
+        print(f"REFUSED  {backend} {name} {error}")
+        return 1, 1
+    failed = 0
+    for output, want in wanted.items():
+        have = got[output]
+        if have.shape != want.shape:
+            failed += 1
+            print(f"DIFFERS  {backend} {name} {output}: {have.shape} instead of {want.shape}")
+            continue
+        error = np.abs(have.astype(np.float64) - want.astype(np.float64))
+        ratio = float((error / (1e-5 * np.abs(want.astype(np.float64)) + 1e-6)).max(initial=0))
+        failed += ratio > arguments.slack
+        print(f"{'equal  ' if ratio <= arguments.slack else 'DIFFERS'}  {backend} {name} {output}: max error "
+              f"{error.max(initial=0):.2g}, {ratio:.2f} of the bound, std {want.astype(np.float64).std():.2g}")
+    return len(wanted), failed
 
 
 def main():
@@ -91,24 +113,9 @@ def main():
                 print(f"skipped  {name}: not there")
                 continue
             wanted = run_peer(path, feeds, bound)
-            try:
-                got = run_hayate(arguments.program, folder, path, feeds, bound)
-            except RuntimeError as error:
-                compared, failed = compared + 1, failed + 1
-                print(f"REFUSED  {name} {error}")
-                continue
-            for output, want in wanted.items():
-                have = got[output]
-                compared += 1
-                if have.shape != want.shape:
-                    failed += 1
-                    print(f"DIFFERS  {name} {output}: {have.shape} instead of {want.shape}")
-                    continue
-                error = np.abs(have.astype(np.float64) - want.astype(np.float64))
-                ratio = float((error / (1e-5 * np.abs(want.astype(np.float64)) + 1e-6)).max(initial=0))
-                failed += ratio > arguments.slack
-                print(f"{'equal  ' if ratio <= arguments.slack else 'DIFFERS'}  {name} {output}: max error {error.max(initial=0):.2g}, "
-                      f"{ratio:.2f} of the bound, std {want.astype(np.float64).std():.2g}")
+            for backend in ("reference", "native"):
+                made, differ = compare(arguments, folder, name, path, feeds, bound, backend, wanted)
+                compared, failed = compared + made, failed + differ
     print(f"{compared} outputs compared, {failed} differ")
     return 2 if compared == 0 else int(failed > 0)
 

@@ -215,6 +215,7 @@ void Lowering::fill(const View& to, const void* value) {
   FillArgs args;
   args.size = static_cast<int64_t>(type_size(to.type));
   std::memcpy(args.value, value, static_cast<size_t>(args.size));
+  args.zero = std::all_of(args.value, args.value + 8, [](std::byte b) { return b == std::byte{0}; });
   args.n = take_inner(loop, 1, &args.outer);
   emit(run_fill, "fill", args, {&to});
 }

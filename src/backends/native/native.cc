@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "backends/native/lowering.h"
+#include "base/tsc.h"
 #include "rewrite/rewrite.h"
 
 namespace hayate::native {
@@ -36,6 +37,17 @@ RunStatus NativeState::run() noexcept {
   const std::vector<Step>& steps = executable_->program().steps;
   for (size_t i = 0; i < steps.size(); ++i)
     if (!steps[i].run(steps[i], bases_.data())) return {static_cast<int32_t>(i)};
+  return {};
+}
+
+RunStatus NativeState::run_timed(std::vector<uint64_t>* ticks) {
+  const std::vector<Step>& steps = executable_->program().steps;
+  ticks->resize(steps.size());
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const uint64_t start = ticks_now();
+    if (!steps[i].run(steps[i], bases_.data())) return {static_cast<int32_t>(i)};
+    (*ticks)[i] += ticks_now() - start;
+  }
   return {};
 }
 

@@ -138,7 +138,9 @@ bool run_fill(const Step& step, Bases bases) {
   const auto& args = step.as<FillArgs>();
   std::byte* y = step.at<std::byte>(bases, 0);
   each(args.outer, [&](int64_t y_at, int64_t, int64_t) {
-    for (int64_t i = 0; i < args.n; ++i) std::memcpy(y + (y_at + i) * args.size, args.value, static_cast<size_t>(args.size));
+    if (args.zero) std::memset(y + y_at * args.size, 0, static_cast<size_t>(args.n * args.size));
+    else
+      for (int64_t i = 0; i < args.n; ++i) std::memcpy(y + (y_at + i) * args.size, args.value, static_cast<size_t>(args.size));
   });
   return true;
 }

@@ -83,9 +83,10 @@ struct CopyArgs {
 };
 bool run_copy(const Step& step, Bases bases);
 
-struct FillArgs {  // y: `n` bytes repeating a value of `size` bytes, over outer (in elements)
+struct FillArgs {  // y: n times a value of `size` bytes, over outer (in elements)
   int64_t size = 4, n = 0;
   std::byte value[8] = {};
+  bool zero = false;
   Outer outer;
 };
 bool run_fill(const Step& step, Bases bases);

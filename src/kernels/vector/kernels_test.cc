@@ -137,6 +137,130 @@ TEST(Kernels, UnaryFunctionsAreAccurateAndKeepNan) {
     }
 }
 
+TEST(Kernels, ErfIsAccurate) {
+  std::vector<float> x;
+  for (int i = -4000; i <= 4000; ++i) x.push_back(static_cast<float>(i) * 0.0025f);
+  for (const float edge : {3e38f, -3e38f, INFINITY, -INFINITY}) x.push_back(edge);
+  for (const Isa isa : vector_isas()) {
+    std::vector<float> got(x.size()), wanted(x.size());
+    set_for(isa).unary({Unary::kErf}, x.data(), got.data(), static_cast<int64_t>(x.size()));
+    set_for(Isa::kPlain).unary({Unary::kErf}, x.data(), wanted.data(), static_cast<int64_t>(x.size()));
+    for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-6 * std::fabs(wanted[i]) + 1e-37) << isa_name(isa) << " at " << x[i];
+  }
+}
+
+TEST(Kernels, BinaryFunctionsEqualTheirPlainTwins) {
+  for (const Isa isa : vector_isas())
+    for (const Binary op : {Binary::kAdd, Binary::kSub, Binary::kMul, Binary::kDiv, Binary::kMin, Binary::kMax, Binary::kPow})
+      for (const int64_t n : {1, 3, 16, 37})
+        for (const int steps : {0, 1, 2, 3}) {
+          auto a = noise(3 * n, 1), b = noise(3 * n, 2);
+          a[0] = NAN, b[static_cast<size_t>(n) - 1] = NAN;
+          std::vector<float> y[2] = {std::vector<float>(static_cast<size_t>(3 * n)), std::vector<float>(static_cast<size_t>(3 * n))};
+          for (const int which : {0, 1}) {
+            BinaryArgs args;
+            args.rows = 3, args.n = n, args.a = a.data(), args.b = b.data(), args.y = y[which].data();
+            args.a_row = n, args.b_row = (steps & 2) != 0 ? 0 : n, args.y_row = n;
+            args.a_step = steps & 1, args.activation = {Unary::kRelu};
+            set_for(which == 0 ? Isa::kPlain : isa).binary(op, args);
+          }
+          for (size_t i = 0; i < y[0].size(); ++i) {
+            ASSERT_EQ(std::isnan(y[1][i]), std::isnan(y[0][i])) << isa_name(isa) << " op " << static_cast<int>(op);
+            if (!std::isnan(y[0][i])) {
+              ASSERT_NEAR(y[1][i], y[0][i], 1e-6 * std::fabs(y[0][i])) << isa_name(isa) << " op " << static_cast<int>(op) << " n " << n;
+            }
+          }
+        }
+}
+
+TEST(Kernels, SoftmaxAndLayerNormEqualTheirPlainTwins) {
+  for (const Isa isa : vector_isas())
+    for (const int64_t n : {1, 3, 15, 16, 17, 50, 64, 131}) {
+      const auto x = noise(4 * n, 1), scale = noise(n, 2), bias = noise(n, 3);
+      std::vector<float> soft[2], norm[2], whole[2];
+      for (const int which : {0, 1}) {
+        const Set& set = set_for(which == 0 ? Isa::kPlain : isa);
+        soft[which].resize(x.size()), norm[which].resize(x.size()), whole[which].resize(x.size());
+        set.softmax(x.data(), soft[which].data(), 4, n, false);
+        set.softmax(x.data(), whole[which].data(), 4, n, true);
+        set.layer_norm(x.data(), scale.data(), bias.data(), 1e-5f, norm[which].data(), 4, n);
+      }
+      for (size_t i = 0; i < x.size(); ++i) {
+        ASSERT_NEAR(soft[1][i], soft[0][i], 1e-6 * std::fabs(soft[0][i]) + 1e-7) << isa_name(isa) << " n " << n;
+        ASSERT_NEAR(whole[1][i], whole[0][i], 1e-6 * std::fabs(whole[0][i]) + 1e-6) << isa_name(isa) << " n " << n;
+        ASSERT_NEAR(norm[1][i], norm[0][i], 1e-5 * std::fabs(norm[0][i]) + 1e-5) << isa_name(isa) << " n " << n;
+      }
+    }
+}
+
+TEST(Kernels, SoftmaxOfNanAndInfinityIsAsItsPlainTwin) {
+  for (const Isa isa : vector_isas())
+    for (const int64_t n : {3, 40})
+      for (const float odd : {NAN, INFINITY, -INFINITY}) {
+        auto x = noise(n, 1);
+        x[1] = odd;
+        std::vector<float> got(x.size()), wanted(x.size());
+        set_for(isa).softmax(x.data(), got.data(), 1, n, false);
+        set_for(Isa::kPlain).softmax(x.data(), wanted.data(), 1, n, false);
+        for (size_t i = 0; i < x.size(); ++i) {
+          ASSERT_EQ(std::isnan(got[i]), std::isnan(wanted[i])) << isa_name(isa) << " " << odd << " n " << n << " at " << i;
+          if (!std::isnan(wanted[i])) {
+            ASSERT_NEAR(got[i], wanted[i], 1e-6);
+          }
+        }
+      }
+}
+
+TEST(Kernels, ReductionsEqualTheirPlainTwins) {
+  for (const Isa isa : vector_isas())
+    for (const Reduce op : {Reduce::kSum, Reduce::kMean, Reduce::kMax, Reduce::kMin, Reduce::kProd, Reduce::kSumSquare, Reduce::kL2})
+      for (const int64_t middle : {1, 5, 33})
+        for (const int64_t inner : {1, 7, 16, 35}) {
+          const auto x = noise(2 * middle * inner, 1);
+          std::vector<float> got(static_cast<size_t>(2 * inner)), wanted(got);
+          set_for(isa).reduce(op, x.data(), got.data(), 2, middle, inner);
+          set_for(Isa::kPlain).reduce(op, x.data(), wanted.data(), 2, middle, inner);
+          for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-5 * std::fabs(wanted[i]) + 1e-5) << isa_name(isa) << " op " << static_cast<int>(op);
+        }
+}
+
+TEST(Kernels, PoolsEqualTheirPlainTwins) {
+  for (const Isa isa : vector_isas())
+    for (const bool average : {false, true})
+      for (const int64_t channels : {1, 16, 21}) {
+        const auto x = noise(2 * 6 * 5 * channels, 1);
+        std::vector<float> y[2];
+        for (const int which : {0, 1}) {
+          y[which].resize(static_cast<size_t>(2 * 6 * 3 * channels));
+          Pool pool;
+          pool.images = 2, pool.height = 6, pool.width = 5, pool.channels = channels, pool.out_height = 6, pool.out_width = 3;
+          pool.kernel_h = 3, pool.kernel_w = 2, pool.stride_w = 2, pool.pad_top = 1, pool.pad_left = 1;
+          pool.average = average, pool.x = x.data(), pool.y = y[which].data();
+          set_for(which == 0 ? Isa::kPlain : isa).pool(pool);
+        }
+        for (size_t i = 0; i < y[0].size(); ++i) ASSERT_NEAR(y[1][i], y[0][i], 1e-6) << isa_name(isa);
+      }
+}
+
+TEST(Kernels, MatMulEqualsItsPlainTwin) {
+  for (const Isa isa : vector_isas())
+    for (const int64_t m : {1, 5, 6, 13})
+      for (const int64_t n : {1, 16, 50, 70}) {
+        constexpr int64_t k = 19;
+        const auto a = noise(2 * m * k, 1), b = noise(2 * k * n, 2);
+        std::vector<float> y[2];
+        for (const int which : {0, 1}) {
+          y[which].resize(static_cast<size_t>(2 * m * n));
+          MatMul args;
+          args.batch = 2, args.m = m, args.n = n, args.k = k, args.alpha = 0.5f;
+          args.a = a.data(), args.b = b.data(), args.y = y[which].data();
+          args.a_row = k, args.b_row = n, args.y_row = n, args.a_batch = m * k, args.b_batch = k * n, args.y_batch = m * n;
+          set_for(which == 0 ? Isa::kPlain : isa).matmul(args);
+        }
+        for (size_t i = 0; i < y[0].size(); ++i) ASSERT_NEAR(y[1][i], y[0][i], 1e-5) << isa_name(isa) << " m " << m << " n " << n;
+      }
+}
+
 TEST(Kernels, RecurrentCellsEqualTheirPlainTwins) {
   for (const Isa isa : vector_isas())
     for (const int64_t hidden : {1, 7, 16, 33, 100}) {

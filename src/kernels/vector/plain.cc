@@ -19,7 +19,7 @@ double apply(Activation a, double x) {
     case Unary::kLeakyRelu: return x < 0 ? alpha * x : x;
     case Unary::kSigmoid: return sigmoid(x);
     case Unary::kTanh: return std::tanh(x);
-    case Unary::kGelu: return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case Unary::kGelu: return 0.5 * x * std::erfc(-x / std::sqrt(2.0));  // 1 + erf cancels
     case Unary::kGeluTanh: return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
     case Unary::kSilu: return x * sigmoid(x);
     case Unary::kElu: return x < 0 ? alpha * std::expm1(x) : x;

@@ -82,23 +82,47 @@ HWY_INLINE V tanh_of(V x) {
   return hn::IfThenElse(hn::IsNaN(x), x, hn::Div(hn::Mul(v, p), q));
 }
 HWY_INLINE V exp_of(V x) { return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x)); }
-// 1 - t (a1 + a2 t + ...) exp(-x^2) with t = 1 / (1 + p |x|), Abramowitz and Stegun 7.1.26: within 1.5e-7. Near 0, where
-// that cancels, the series.
+// What rounding lost of x^2 = s; without a fused multiply-add by halves of 12 bits, whose products are exact.
+HWY_INLINE V lost_of_square(V x, V s) {
+#if HWY_TARGET == HWY_SSE4
+  const V high = hn::And(x, hn::BitCast(d, hn::Set(hn::RebindToUnsigned<D>(), 0xFFFFF000u))), low = hn::Sub(x, high);
+  const V cross = hn::Mul(high, low);
+  return hn::Add(hn::Add(hn::Sub(hn::Mul(high, high), s), hn::Add(cross, cross)), hn::Mul(low, low));
+#else
+  return hn::MulSub(x, x, s);
+#endif
+}
+
+// erfc(z) for z >= 0 as t exp(polynomial in t) exp(-z^2), t = 1 / (1 + z / 2), relative error 1.2e-7 (Chebyshev fit of
+// Numerical Recipes). z^2 comes as `square` and what its rounding lost as `lost`: at z = 6 that is worth six digits.
+HWY_INLINE V erfc_of(V z, V square, V lost) {
+  const V one = hn::Set(d, 1.0f), t = hn::Div(one, hn::MulAdd(hn::Set(d, 0.5f), z, one));
+  V p = hn::Set(d, 0.17087277f);
+  for (const float c : {-0.82215223f, 1.48851587f, -1.13520398f, 0.27886807f, -0.18628806f, 0.09678418f, 0.37409196f, 1.00002368f, -1.26551223f}) p = hn::MulAdd(p, t, hn::Set(d, c));
+  const V tail = hn::Exp(d, hn::Neg(square));
+  lost = hn::IfThenElseZero(hn::Lt(square, hn::Set(d, 100.0f)), lost);  // beyond, all is 0 and inf - inf would speak
+  return hn::Mul(hn::Mul(t, hn::Exp(d, p)), hn::NegMulAdd(tail, lost, tail));
+}
+// Near 0, where 1 - erfc cancels, the series.
 HWY_INLINE V erf_of(V x) {
-  const V one = hn::Set(d, 1.0f), size = hn::Abs(x), t = hn::Div(one, hn::MulAdd(hn::Set(d, 0.3275911f), size, one));
-  V p = hn::Set(d, 1.061405429f);
-  for (const float c : {-1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f}) p = hn::MulAdd(p, t, hn::Set(d, c));
-  const V far = hn::CopySign(hn::Sub(one, hn::Mul(hn::Mul(p, t), hn::Exp(d, hn::Neg(hn::Mul(x, x))))), x);
-  const V s = hn::Mul(x, x);
-  V near = hn::Set(d, 1.0f / 216);
-  for (const float c : {-1.0f / 42, 0.1f, -1.0f / 3, 1.0f}) near = hn::MulAdd(near, s, hn::Set(d, c));
+  const V one = hn::Set(d, 1.0f), size = hn::Abs(x), s = hn::Mul(x, x);
+  const V far = hn::CopySign(hn::Sub(one, erfc_of(size, s, lost_of_square(x, s))), x);
+  V near = hn::Set(d, -1.0f / 1320);
+  for (const float c : {1.0f / 216, -1.0f / 42, 0.1f, -1.0f / 3, 1.0f}) near = hn::MulAdd(near, s, hn::Set(d, c));
   near = hn::Mul(near, hn::Mul(x, hn::Set(d, 1.12837916709551257f)));
-  return hn::IfThenElse(hn::IsNaN(x), x, hn::IfThenElse(hn::Lt(size, hn::Set(d, 0.4f)), near, far));
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::IfThenElse(hn::Lt(size, hn::Set(d, 0.5f)), near, far));
+}
+// x Phi(x): of negative x from erfc itself, so that nothing cancels.
+HWY_INLINE V gelu_of(V x) {
+  const V half = hn::Set(d, 0.5f), s = hn::Mul(x, x), square = hn::Mul(half, s), lost = hn::Mul(half, lost_of_square(x, s));
+  const V tail = hn::Mul(half, erfc_of(hn::Mul(hn::Abs(x), hn::Set(d, 0.70710678118654752f)), square, lost));
+  const V y = hn::Mul(x, hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 1.0f), tail)));
+  return hn::IfThenElse(hn::IsNaN(x), x, y);
 }
 
 constexpr bool is_vector(Unary op) {
   return op == Unary::kNone || op == Unary::kRelu || op == Unary::kLeakyRelu || op == Unary::kSigmoid || op == Unary::kTanh || op == Unary::kSilu ||
-         op == Unary::kSquare || op == Unary::kAbs || op == Unary::kNeg || op == Unary::kSqrt || op == Unary::kExp || op == Unary::kErf || op == Unary::kGelu || op == Unary::kGeluTanh || op == Unary::kClip ||
+         op == Unary::kSquare || op == Unary::kAbs || op == Unary::kNeg || op == Unary::kSqrt || op == Unary::kExp || op == Unary::kErf || op == Unary::kGelu || op == Unary::kClip ||
          op == Unary::kReciprocal;
 }
 
@@ -116,11 +140,7 @@ HWY_INLINE V apply(Activation a, V x) {
     case Unary::kSqrt: return hn::Sqrt(x);
     case Unary::kExp: return exp_of(x);
     case Unary::kErf: return erf_of(x);
-    case Unary::kGelu: return hn::Mul(hn::Mul(hn::Set(d, 0.5f), x), hn::Add(hn::Set(d, 1.0f), erf_of(hn::Mul(x, hn::Set(d, 0.70710678118654752f)))));
-    case Unary::kGeluTanh: {
-      const V cube = hn::Mul(hn::Mul(x, x), x), inner = hn::Mul(hn::Set(d, 0.79788456080286536f), hn::MulAdd(hn::Set(d, 0.044715f), cube, x));
-      return hn::Mul(hn::Mul(hn::Set(d, 0.5f), x), hn::Add(hn::Set(d, 1.0f), tanh_of(inner)));
-    }
+    case Unary::kGelu: return gelu_of(x);
     case Unary::kClip: {
       const V low = hn::Set(d, a.alpha), high = hn::Set(d, a.beta);
       return hn::IfThenElse(hn::Lt(x, low), low, hn::IfThenElse(hn::Gt(x, high), high, x));
@@ -146,17 +166,24 @@ void dense_pack(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t 
   }
 }
 
+// A row's (i, j), counted along: divisions would cost more than a short row.
+struct Place {
+  int64_t outer = 0, inner = 0;
+};
+
 // kR rows of one panel. Narrow panels keep kC chains of sums, so that a fused multiply-add's latency of four cycles is
 // covered by independent ones even for a single row; the number of chains follows from the panel's width alone.
 template <int kR, int kV, int kC>
-HWY_INLINE void dense_tile(const Dense& a, const float* panel, int64_t row, int64_t column) {
+HWY_INLINE void dense_tile(const Dense& a, const float* panel, int64_t row, Place* place, int64_t column) {
   const int64_t count = a.n - column;
   const float* x[kR];
+  float* ys[kR];
   V sums[kR][kV][kC];
   for (int r = 0; r < kR; ++r) {
-    const int64_t i = row + r;
-    x[r] = a.x + i / a.inner * a.x_outer + i % a.inner * a.x_inner;
-    const float* start = a.start != nullptr ? a.start + i * a.start_stride : a.bias;
+    x[r] = a.x + place->outer * a.x_outer + place->inner * a.x_inner;
+    ys[r] = a.y + place->outer * a.y_outer + place->inner * a.y_inner + column;
+    if (++place->inner == a.inner) place->inner = 0, ++place->outer;
+    const float* start = a.start != nullptr ? a.start + (row + r) * a.start_stride : a.bias;
     for (int v = 0; v < kV; ++v) {
       sums[r][v][0] = start == nullptr ? hn::Zero(d) : load_some(start + column + v * kLanes, count - v * kLanes);
       for (int c = 1; c < kC; ++c) sums[r][v][c] = hn::Zero(d);
@@ -179,8 +206,7 @@ HWY_INLINE void dense_tile(const Dense& a, const float* panel, int64_t row, int6
     for (; i < a.segment_length; ++i) step(0, offset + i);
   }
   for (int r = 0; r < kR; ++r) {
-    const int64_t i = row + r;
-    float* y = a.y + i / a.inner * a.y_outer + i % a.inner * a.y_inner + column;
+    float* y = ys[r];
     for (int v = 0; v < kV; ++v) {
       V sum = sums[r][v][0];
       if constexpr (kC == 2) sum = hn::Add(sum, sums[r][v][1]);
@@ -194,8 +220,9 @@ HWY_INLINE void dense_tile(const Dense& a, const float* panel, int64_t row, int6
 template <int kV, int kC>
 void dense_panel(const Dense& a, const float* panel, int64_t column) {
   int64_t row = 0;
-  for (; row + kRows <= a.m; row += kRows) dense_tile<kRows, kV, kC>(a, panel, row, column);
-  for (; row < a.m; ++row) dense_tile<1, kV, kC>(a, panel, row, column);
+  Place place;
+  for (; row + kRows <= a.m; row += kRows) dense_tile<kRows, kV, kC>(a, panel, row, &place, column);
+  for (; row < a.m; ++row) dense_tile<1, kV, kC>(a, panel, row, &place, column);
 }
 
 void dense(const Dense& a) {
@@ -276,6 +303,15 @@ void binary(Binary op, const BinaryArgs& args) {
 
 void softmax(const float* x, float* y, int64_t rows, int64_t n, bool log) {
   if (log) return plain::set().softmax(x, y, rows, n, log);
+  if (n <= kLanes) {  // a few classes: one vector is the whole row
+    const auto mask = hn::FirstN(d, static_cast<size_t>(n));
+    for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+      const V v = load_some(x, n), highest = hn::MaxOfLanes(d, hn::IfThenElse(mask, v, hn::Set(d, *x)));
+      const V e = hn::IfThenElseZero(mask, exp_of(hn::Sub(v, highest)));
+      store_some(hn::Mul(e, hn::Div(hn::Set(d, 1.0f), hn::SumOfLanes(d, e))), y, n);
+    }
+    return;
+  }
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     V highest = hn::Set(d, *x);
     for (int64_t i = 0; i < n; i += kLanes) {
