@@ -32,6 +32,39 @@ Result<bool> bind_input(Graph* graph, const std::string& name, const std::string
   return true;
 }
 
+Result<bool> bind_text(Graph* graph, const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos) return Error{Code::kInvalidArgument, "--set " + text, "must be NAME=VALUE, as in --set sr=16000"};
+  return bind_input(graph, text.substr(0, equals), text.substr(equals + 1));
+}
+
+Result<bool> fix_shape(Graph* graph, const std::string& given) {
+  const std::string where = "--shape " + given;
+  const size_t colon = given.rfind(':');
+  if (colon == std::string::npos) return Error{Code::kInvalidArgument, where, "must be NAME:D1,D2,..., as in --shape input:1,512"};
+  const std::string name = given.substr(0, colon);
+  const auto it = std::find_if(graph->inputs.begin(), graph->inputs.end(), [&](const ValueInfo& input) { return input.name == name; });
+  if (it == graph->inputs.end()) {
+    std::string known;
+    for (const ValueInfo& input : graph->inputs) known += (known.empty() ? "" : ", ") + input.text();
+    return Error{Code::kInvalidArgument, where, fmt::format("{} has no input '{}'; its inputs are: {}", graph->source, name, known)};
+  }
+  std::vector<Dim> dims;
+  for (size_t at = colon + 1; at <= given.size();) {
+    const size_t end = std::min(given.find(',', at), given.size());
+    int64_t extent = -1;
+    const auto parsed = std::from_chars(given.data() + at, given.data() + end, extent);
+    if (parsed.ec != std::errc{} || parsed.ptr != given.data() + end || extent < 0) return Error{Code::kInvalidArgument, where, fmt::format("'{}' is no extent; a whole number of 0 or more is", given.substr(at, end - at))};
+    dims.push_back({extent, ""});
+    at = end + 1;
+  }
+  bool fits = !it->has_shape || it->dims.size() == dims.size();
+  for (size_t i = 0; fits && it->has_shape && i < dims.size(); ++i) fits = !it->dims[i].fixed() || it->dims[i].value == dims[i].value;
+  if (!fits) return Error{Code::kInvalidArgument, where, fmt::format("does not fit input {}", it->text())};
+  it->has_shape = true, it->dims = std::move(dims);
+  return true;
+}
+
 namespace {
 
 constexpr size_t kBranchesMax = 10'000;      // replaced in one graph: a file must not grow without end

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -29,43 +28,13 @@ int fail(const Error& error) {
   return 1;
 }
 
-// Applies NAME:D1,D2,... to the input of that name.
-Result<bool> fix_shape(Graph* graph, const std::string& given) {
-  const std::string where = "--shape " + given;
-  const size_t colon = given.rfind(':');
-  if (colon == std::string::npos) return Error{Code::kInvalidArgument, where, "must be NAME:D1,D2,..., as in --shape input:1,512"};
-  const std::string name = given.substr(0, colon);
-  const auto it = std::find_if(graph->inputs.begin(), graph->inputs.end(), [&](const ValueInfo& input) { return input.name == name; });
-  if (it == graph->inputs.end()) {
-    std::string known;
-    for (const ValueInfo& input : graph->inputs) known += (known.empty() ? "" : ", ") + input.text();
-    return Error{Code::kInvalidArgument, where, fmt::format("{} has no input '{}'; its inputs are: {}", graph->source, name, known)};
-  }
-  std::vector<Dim> dims;
-  for (size_t at = colon + 1; at <= given.size();) {
-    const size_t end = std::min(given.find(',', at), given.size());
-    int64_t extent = -1;
-    const auto parsed = std::from_chars(given.data() + at, given.data() + end, extent);
-    if (parsed.ec != std::errc{} || parsed.ptr != given.data() + end || extent < 0) return Error{Code::kInvalidArgument, where, fmt::format("'{}' is no extent; a whole number of 0 or more is", given.substr(at, end - at))};
-    dims.push_back({extent, ""});
-    at = end + 1;
-  }
-  bool fits = !it->has_shape || it->dims.size() == dims.size();
-  for (size_t i = 0; fits && it->has_shape && i < dims.size(); ++i) fits = !it->dims[i].fixed() || it->dims[i].value == dims[i].value;
-  if (!fits) return Error{Code::kInvalidArgument, where, fmt::format("does not fit input {}", it->text())};
-  it->has_shape = true, it->dims = std::move(dims);
-  return true;
-}
-
 }  // namespace
 
 Result<Graph> load_model(const ModelOptions& options) {
   Result<Graph> graph = import_model(options.model, ImportOptions{options.raw_score});
   if (!graph.ok()) return graph;
   for (const std::string& set : options.sets) {
-    const size_t equals = set.find('=');
-    if (equals == std::string::npos) return Error{Code::kInvalidArgument, "--set " + set, "must be NAME=VALUE, as in --set sr=16000"};
-    const Result<bool> bound = bind_input(&graph.value(), set.substr(0, equals), set.substr(equals + 1));
+    const Result<bool> bound = bind_text(&graph.value(), set);
     if (!bound.ok()) return bound.error();
   }
   for (const std::string& given : options.shapes) {

@@ -1,0 +1,42 @@
+// A model compiled for this machine.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hayate/model.h"
+#include "hayate/plan.h"
+#include "hayate/result.h"
+#include "hayate/session.h"
+
+namespace hayate {
+
+struct Port {
+  std::string name, type;
+  std::vector<int64_t> shape;  // of one run at batch_max; the first extent is the batch unless fixed_batch()
+  int64_t row_bytes = 0;       // of one row; of everything where the batch is fixed
+};
+
+// A shared handle. Const: any thread; sessions of one executable run side by side.
+class Executable {
+ public:
+  const std::vector<Port>& inputs() const;
+  const std::vector<Port>& outputs() const;
+  // Not empty: why rows cannot be run apart. Then run(n) takes batch_max or 0 rows only.
+  const std::string& fixed_batch() const;
+  std::string text() const;  // one line per step
+  Session session() const;
+
+  struct Data;
+
+ private:
+  friend Result<Executable> compile(const Model& model, const Plan& plan);
+  friend class Session;
+  std::shared_ptr<const Data> data_;
+};
+
+Result<Executable> compile(const Model& model, const Plan& plan);
+
+}  // namespace hayate

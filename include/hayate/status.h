@@ -1,0 +1,18 @@
+// How a run went.
+#pragma once
+
+#include <cstdint>
+
+namespace hayate {
+
+// Trivially copyable and made without allocation; Session::text() says it in words.
+struct Status {
+  enum Code : int32_t { kOk = 0, kBatch = 1, kValue = 2 };
+  int32_t code = kOk;
+  int32_t step = -1;  // kValue: the step that met a value it cannot take, an index out of range say
+  int64_t value = 0;  // kBatch: the number of rows that was asked for
+
+  bool ok() const { return code == kOk; }
+};
+
+}  // namespace hayate

@@ -1,0 +1,239 @@
+#include "eval/rows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "eval/trees.h"
+
+namespace hayate {
+namespace {
+
+constexpr int64_t kFirst = 3, kSecond = 5;  // the two batch sizes
+
+const std::set<std::string_view> kElementwise = {
+    "Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Mean", "Sum", "Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "Elu", "Selu", "Celu", "Gelu", "HardSigmoid", "HardSwish", "Softplus", "Softsign", "Mish",
+    "Neg", "Abs", "Sqrt", "Reciprocal", "Exp", "Log", "Erf", "Floor", "Ceil", "Round", "Sign", "Sin", "Cos", "Clip", "Cast", "Not", "And", "Or", "Xor", "Equal", "Less", "LessOrEqual", "Greater",
+    "GreaterOrEqual", "Where", "IsNaN", "IsInf", "Mod", "QuantizeLinear", "DequantizeLinear", "Expand"};
+const std::set<std::string_view> kSameOrder = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout"};
+const std::set<std::string_view> kFirstAxis = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization", "QLinearConv"};
+const std::set<std::string_view> kFirstAxisMl = {"LinearClassifier", "LinearRegressor", "Normalizer", "Scaler", "ZipMap", "Objective"};
+
+struct Track {
+  bool depends = false;  // on what the model is fed
+  int64_t axis = -1;     // the one that the batch lies in; -1: none
+  int64_t prefix = 1;    // how often the batch repeats inside that axis: [T, N] reshaped to [T * N] has T
+  bool uniform = false;  // all elements equal, so that every row is
+};
+
+bool equal_elements(const Tensor& tensor) {
+  const size_t size = type_size(tensor.type());
+  for (int64_t i = 1; i < tensor.count(); ++i)
+    if (std::memcmp(tensor.bytes(), tensor.bytes() + static_cast<size_t>(i) * size, size) != 0) return false;
+  return true;
+}
+
+int64_t product(const Shape& shape, int64_t end) {
+  int64_t made = 1;
+  for (int64_t i = 0; i < end; ++i) made *= shape[static_cast<size_t>(i)];
+  return made;
+}
+
+class Tracker {
+ public:
+  Tracker(const Graph& graph, const Facts& first, const Facts& second) : graph_(graph), first_(first), second_(second) {}
+
+  std::string run() {
+    for (const auto& [name, tensor] : graph_.constants) tracks_[name] = {};
+    for (const ValueInfo& input : graph_.inputs) {
+      const std::optional<Track> track = seen(input.name);
+      if (!track || track->axis != 0 || shape(input.name)[0] != kFirst) return fmt::format("input {} has no open first axis", input.text());
+      tracks_[input.name] = Track{.depends = true, .axis = 0};
+    }
+    for (const Node& node : graph_.nodes) {
+      bool depends = false, varies = false;
+      for (const std::string& name : node.inputs)
+        if (!name.empty()) depends = depends || tracks_[name].depends;
+      for (const std::string& name : node.outputs) {
+        if (name.empty()) continue;
+        const std::optional<Track> track = seen(name);
+        if (!track) return node.where() + " mixes rows";
+        const auto& value = first_.find(name)->second.value;
+        Track made = *track;
+        made.depends = depends && !value;
+        made.uniform = value ? equal_elements(*value) : node.is("ConstantOfShape") || (!depends && carries_uniform(node));
+        if (made.depends && made.axis < 0) return node.where() + " mixes rows";
+        varies = varies || made.depends;
+        tracks_[name] = made;
+      }
+      if (!varies) continue;
+      for (const std::string& name : node.inputs) {
+        if (name.empty()) continue;
+        const Track& in = tracks_[name];
+        // Contents that differ from row to row without coming from the rows: positions in the batch.
+        if (!in.depends && in.axis >= 0 && !in.uniform && !shapes_only(node, name)) return fmt::format("{} reads '{}', which counts rows", node.where(), name);
+      }
+      int64_t prefix = 0;
+      for (const std::string& name : node.inputs) {
+        if (name.empty() || !tracks_[name].depends) continue;
+        if (prefix != 0 && prefix != tracks_[name].prefix) return node.where() + " mixes rows";
+        prefix = tracks_[name].prefix;
+      }
+      for (const std::string& name : node.outputs)
+        if (!name.empty()) tracks_[name].prefix = prefix;
+      if (!keeps_rows(node)) return node.where() + " mixes rows";
+    }
+    for (const ValueInfo& output : graph_.outputs) {
+      const Track& track = tracks_[output.name];
+      if (!track.depends || track.axis != 0 || track.prefix != 1 || shape(output.name)[0] != kFirst) return fmt::format("output '{}' has no row for each row", output.name);
+    }
+    return "";
+  }
+
+ private:
+  const Shape& shape(const std::string& name) const { return first_.find(name)->second.type.shape; }
+  int64_t axis(const std::string& name) { return tracks_[name].axis; }
+
+  // The axis that grows with the batch; nothing where that is not one axis in proportion.
+  std::optional<Track> seen(const std::string& name) const {
+    const Shape &a = shape(name), &b = second_.find(name)->second.type.shape;
+    Track track;
+    if (a.size() != b.size()) return std::nullopt;
+    for (size_t i = 0; i < a.size(); ++i) {
+      if (a[i] == b[i]) continue;
+      if (track.axis >= 0 || a[i] * kSecond != b[i] * kFirst) return std::nullopt;
+      track.axis = static_cast<int64_t>(i);
+    }
+    return track;
+  }
+
+  bool carries_uniform(const Node& node) {
+    static const std::set<std::string_view> kCarriers = {"Expand", "Slice", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Cast", "Identity", "Gather", "Split"};
+    return node.domain.empty() && kCarriers.contains(node.op) && (tracks_[node.inputs[0]].uniform || (first_.find(node.inputs[0])->second.value && equal_elements(*first_.find(node.inputs[0])->second.value)));
+  }
+
+  // Inputs that only say a shape: their contents name the batch, they do not enter the values.
+  static bool shapes_only(const Node& node, const std::string& name) { return (node.is("Reshape") || node.is("Expand")) && node.inputs.size() > 1 && name == node.inputs[1]; }
+
+  std::optional<std::vector<int64_t>> integers(const Node& node, size_t i, const char* attribute) const {
+    if (node.attributes.contains(attribute)) return node.get<std::vector<int64_t>>(attribute, {});
+    if (node.input(i).empty()) return std::nullopt;
+    const auto& value = first_.find(node.input(i))->second.value;
+    return value ? std::optional(to_int64s(*value)) : std::nullopt;
+  }
+
+  bool keeps_rows(const Node& node) {
+    const std::string& in = node.inputs[0];
+    std::string out;
+    for (const std::string& name : node.outputs)
+      if (out.empty()) out = name;
+    const int64_t from = axis(in), to = axis(out), rank = static_cast<int64_t>(shape(in).size());
+    const auto only_first_depends = [&] {
+      for (size_t i = 1; i < node.inputs.size(); ++i)
+        if (!node.inputs[i].empty() && tracks_[node.inputs[i]].depends) return false;
+      return tracks_[in].depends;
+    };
+    const auto attribute_axis = [&](const char* key, int64_t fallback) {
+      const int64_t at = node.get<int64_t>(key, fallback);
+      return at < 0 ? at + rank : at;
+    };
+    if (is_tree_ensemble(node) || (!node.domain.empty() && kFirstAxisMl.contains(node.op))) {
+      for (const std::string& name : node.outputs)
+        if (!name.empty() && axis(name) != 0) return false;
+      return from == 0 && only_first_depends();
+    }
+    if (!node.domain.empty()) return false;
+    if (kElementwise.contains(node.op)) {
+      const int64_t right = static_cast<int64_t>(shape(out).size()) - to;
+      for (const std::string& name : node.inputs)
+        if (!name.empty() && tracks_[name].depends && static_cast<int64_t>(shape(name).size()) - axis(name) != right) return false;
+      if (node.is("QuantizeLinear") || node.is("DequantizeLinear") || node.is("Expand")) return only_first_depends() && (!node.is("Expand") || shape(in)[static_cast<size_t>(from)] == shape(out)[static_cast<size_t>(to)]);
+      for (const std::string& name : node.inputs)  // the same number of elements per row on every operand
+        if (!name.empty() && tracks_[name].depends && shape(name)[static_cast<size_t>(axis(name))] != shape(out)[static_cast<size_t>(to)]) return false;
+      return true;
+    }
+    if (kSameOrder.contains(node.op)) {
+      const int64_t before = product(shape(in), from) * tracks_[in].prefix, kept = product(shape(out), to);
+      if (!only_first_depends() || kept == 0 || before % kept != 0) return false;
+      tracks_[out].prefix = before / kept;
+      return true;
+    }
+    if (kFirstAxis.contains(node.op)) return only_first_depends() && from == 0 && to == 0 && node.get<int64_t>("training_mode", 0) == 0;
+    if (node.is("Gemm")) return only_first_depends() && from == 0 && to == 0 && node.get<int64_t>("transA", 0) == 0;
+    if (node.is("MatMul")) {
+      const std::string& b = node.inputs[1];
+      if (!tracks_[b].depends) return tracks_[in].depends && (from < rank - 1 || rank == 1) && rank >= 2 && to + static_cast<int64_t>(shape(in).size()) == from + static_cast<int64_t>(shape(out).size());
+      const int64_t b_right = static_cast<int64_t>(shape(b).size()) - axis(b), out_right = static_cast<int64_t>(shape(out).size()) - to;
+      return b_right > 2 && b_right == out_right && (!tracks_[in].depends || rank - from == out_right);
+    }
+    if (node.is("LSTM") || node.is("GRU") || node.is("RNN")) {
+      for (const size_t i : {size_t{0}, size_t{5}, size_t{6}})
+        if (!node.input(i).empty() && tracks_[node.input(i)].depends && axis(node.input(i)) != 1) return false;
+      for (const size_t i : {size_t{1}, size_t{2}, size_t{3}, size_t{4}, size_t{7}})
+        if (!node.input(i).empty() && tracks_[node.input(i)].depends) return false;
+      for (size_t i = 0; i < node.outputs.size(); ++i)
+        if (!node.outputs[i].empty() && axis(node.outputs[i]) != (i == 0 ? 2 : 1)) return false;
+      return true;
+    }
+    if (node.is("Transpose")) {
+      const auto perm = node.get<std::vector<int64_t>>("perm", {});
+      return perm.empty() ? to == rank - 1 - from : perm[static_cast<size_t>(to)] == from;
+    }
+    if (node.is("Softmax") || node.is("LogSoftmax")) {
+      if (from != to) return false;
+      return graph_.opset < 13 ? attribute_axis("axis", 1) > from : attribute_axis("axis", -1) != from;
+    }
+    if (node.is("LayerNormalization")) return only_first_depends() && attribute_axis("axis", -1) > from && from == to;
+    if (node.op.starts_with("Reduce")) {
+      const std::optional<std::vector<int64_t>> axes = integers(node, 1, "axes");
+      if (!axes || axes->empty()) return false;
+      return std::none_of(axes->begin(), axes->end(), [&](int64_t at) { return (at < 0 ? at + rank : at) == from; });
+    }
+    if (node.is("ArgMax") || node.is("ArgMin")) return attribute_axis("axis", 0) != from;
+    if (node.is("Concat")) {
+      for (const std::string& name : node.inputs)
+        if (axis(name) != to) return false;
+      return attribute_axis("axis", 0) != to;
+    }
+    if (node.is("Split")) {
+      for (const std::string& name : node.outputs)
+        if (!name.empty() && axis(name) != from) return false;
+      return attribute_axis("axis", 0) != from;
+    }
+    if (node.is("Gather")) {
+      const int64_t at = attribute_axis("axis", 0);
+      return only_first_depends() && at != from && axis(node.inputs[1]) < 0;
+    }
+    if (node.is("Slice")) {
+      if (!only_first_depends() || from != to || shape(in)[static_cast<size_t>(from)] != shape(out)[static_cast<size_t>(to)]) return false;
+      const auto steps = integers(node, 4, "steps"), axes = integers(node, 3, "axes");
+      for (size_t i = 0; steps && i < steps->size(); ++i) {
+        const int64_t at = axes ? (*axes)[i] : static_cast<int64_t>(i);
+        if ((at < 0 ? at + rank : at) == from && (*steps)[i] != 1) return false;
+      }
+      return true;
+    }
+    if (node.is("Pad")) {
+      const auto pads = integers(node, 1, "pads");
+      return only_first_depends() && pads && static_cast<int64_t>(pads->size()) == 2 * rank && from == to && (*pads)[static_cast<size_t>(from)] == 0 && (*pads)[static_cast<size_t>(from + rank)] == 0;
+    }
+    return false;
+  }
+
+  const Graph& graph_;
+  const Facts &first_, &second_;
+  std::map<std::string, Track> tracks_;
+};
+
+}  // namespace
+
+std::string rows_depend(const Graph& graph, const std::map<std::string, TensorType>& at_3, const std::map<std::string, TensorType>& at_5) {
+  const Result<Facts> first = infer(graph, at_3), second = infer(graph, at_5);
+  if (!first.ok()) return first.error().text();
+  if (!second.ok()) return second.error().text();
+  return Tracker(graph, first.value(), second.value()).run();
+}
+
+}  // namespace hayate

@@ -1,0 +1,160 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <random>
+#include <thread>
+
+#include "hayate/executable.h"
+#include "hayate/hayate.h"
+
+namespace hayate {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string sample(const std::string& name) { return fs::path(HAYATE_SOURCE_DIR) / "models" / name; }
+
+std::vector<std::string> samples() {
+  std::vector<std::string> paths;
+  for (const auto& entry : fs::directory_iterator(fs::path(HAYATE_SOURCE_DIR) / "models"))
+    if (entry.path().extension() == ".onnx") paths.push_back(entry.path());
+  return paths;
+}
+
+Session ready(const Executable& executable, int64_t rows, uint64_t seed) {
+  Session session = executable.session();
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal;
+  float* x = static_cast<float*>(session.input(0));
+  for (int64_t i = 0; i < rows * executable.inputs()[0].row_bytes / 4; ++i) x[i] = normal(random);
+  return session;
+}
+
+TEST(Runtime, RowsOfEverySampleHaveTheSameBitsInEveryBatch) {
+  for (const std::string& path : samples()) {
+    const Result<Model> model = Model::load(path);
+    ASSERT_TRUE(model.ok()) << model.error().text();
+    Plan plan = Plan::defaults(model.value());
+    plan.batch_max = 32;
+    const Result<Executable> executable = compile(model.value(), plan);
+    ASSERT_TRUE(executable.ok()) << executable.error().text();
+    ASSERT_EQ(executable.value().fixed_batch(), "") << path;
+    Session all = ready(executable.value(), 32, 3), part = ready(executable.value(), 32, 3);
+    ASSERT_TRUE(all.run(32).ok());
+    for (const int64_t n : {int64_t{1}, int64_t{7}}) {
+      ASSERT_TRUE(part.run(n).ok());
+      for (size_t i = 0; i < executable.value().outputs().size(); ++i)
+        EXPECT_EQ(std::memcmp(part.output(i), all.output(i), static_cast<size_t>(n * executable.value().outputs()[i].row_bytes)), 0) << path << " at " << n;
+    }
+  }
+}
+
+TEST(Runtime, SixteenThreadsWithASessionEachGiveTheSameBits) {
+  const Result<Model> model = Model::load(sample("lstm_a.onnx"));
+  ASSERT_TRUE(model.ok());
+  Plan plan;
+  plan.batch_max = 5;
+  const Result<Executable> executable = compile(model.value(), plan);
+  ASSERT_TRUE(executable.ok());
+  Session wanted = ready(executable.value(), 5, 1);
+  ASSERT_TRUE(wanted.run(5).ok());
+  std::vector<std::thread> threads;
+  std::vector<int> equal(16, 0);
+  for (size_t t = 0; t < 16; ++t)
+    threads.emplace_back([&, t] {
+      Session session = ready(executable.value(), 5, 1);
+      bool same = true;
+      for (int i = 0; i < 20; ++i) same = same && session.run(5).ok() && std::memcmp(session.output(0), wanted.output(0), static_cast<size_t>(5 * executable.value().outputs()[0].row_bytes)) == 0;
+      equal[t] = same;
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(std::count(equal.begin(), equal.end(), 1), 16);
+}
+
+TEST(Runtime, RowsOutsideTheBatchAreAStatus) {
+  const Result<Model> model = Model::load(sample("mlp_small.onnx"));
+  ASSERT_TRUE(model.ok());
+  const Result<Executable> executable = compile(model.value(), {});
+  ASSERT_TRUE(executable.ok());
+  Session session = executable.value().session();
+  EXPECT_TRUE(session.run(0).ok());
+  EXPECT_TRUE(session.run(1).ok());
+  for (const int64_t n : {int64_t{2}, int64_t{-1}}) {
+    const Status status = session.run(n);
+    EXPECT_FALSE(status.ok());
+    EXPECT_NE(session.text(status).find("0 to 1 are accepted"), std::string::npos) << session.text(status);
+  }
+}
+
+TEST(Runtime, BoundMemoryIsReadAndWritten) {
+  const Result<Model> model = Model::load(sample("mlp_small.onnx"));
+  ASSERT_TRUE(model.ok());
+  const Result<Executable> executable = compile(model.value(), {});
+  ASSERT_TRUE(executable.ok());
+  Session own = ready(executable.value(), 1, 9), bound = executable.value().session();
+  alignas(64) float x[40], y[16] = {};
+  std::memcpy(x, own.input(0), sizeof x);
+  bound.bind_input(0, x);
+  bound.bind_output(0, y);
+  ASSERT_TRUE(own.run(1).ok() && bound.run(1).ok());
+  EXPECT_EQ(std::memcmp(y, own.output(0), 12), 0);
+}
+
+TEST(Runtime, PlansTravelAsJson) {
+  Plan plan;
+  plan.isa = "avx2", plan.batch_max = 7;
+  const Result<Plan> read = Plan::from_json(plan.to_json());
+  ASSERT_TRUE(read.ok()) << read.error().text();
+  EXPECT_EQ(read.value(), plan);
+  for (const char* bad : {"", "[]", "{\"version\": 2}", "{\"version\": 1, \"colour\": 3}", "{\"version\": 1, \"batch_max\": \"x\"}"}) EXPECT_FALSE(Plan::from_json(bad).ok()) << bad;
+}
+
+TEST(Runtime, WrongPlansAreNamed) {
+  const Result<Model> model = Model::load(sample("mlp_small.onnx"));
+  ASSERT_TRUE(model.ok());
+  const std::vector<std::pair<Plan, std::string>> wrong = {{{"native", "mmx", 1}, "isa 'mmx'"}, {{"native", "", 0}, "batch_max is 0"}, {{"abacus", "", 1}, "backend 'abacus'"}};
+  for (const auto& [plan, said] : wrong) {
+    const Result<Executable> executable = compile(model.value(), plan);
+    ASSERT_FALSE(executable.ok());
+    EXPECT_NE(executable.error().text().find(said), std::string::npos) << executable.error().text();
+  }
+}
+
+TEST(Runtime, TheCInterfaceGivesTheSameBits) {
+  const std::string path = sample("mlp_small.onnx");
+  char* error = nullptr;
+  EXPECT_EQ(hayate_model_load("/nowhere/model.onnx", &error), nullptr);
+  ASSERT_NE(error, nullptr);
+  EXPECT_NE(std::string(error).find("/nowhere/model.onnx"), std::string::npos);
+  hayate_free_text(error);
+  hayate_model* model = hayate_model_load(path.c_str(), &error);
+  ASSERT_NE(model, nullptr);
+  hayate_options options{sizeof(hayate_options), 4, nullptr};
+  hayate_executable* executable = hayate_compile(model, &options, &error);
+  ASSERT_NE(executable, nullptr);
+  hayate_port port{sizeof(hayate_port), nullptr, nullptr, 0};
+  ASSERT_EQ(hayate_input(executable, 0, &port), 0);
+  EXPECT_EQ(port.row_bytes, 160);
+  EXPECT_EQ(hayate_output(executable, 1, &port), 1);
+  hayate_session* session = hayate_session_new(executable, &error);
+  ASSERT_NE(session, nullptr);
+  const Result<Executable> own = compile(Model::load(path).value(), {});
+  Session wanted = ready(own.value(), 1, 4);
+  std::memcpy(hayate_session_input(session, 0), wanted.input(0), 160);
+  ASSERT_TRUE(wanted.run(1).ok());
+  EXPECT_EQ(hayate_run(session, 1).code, 0);
+  EXPECT_EQ(std::memcmp(hayate_session_output(session, 0), wanted.output(0), 12), 0);
+  const hayate_status status = hayate_run(session, 5);
+  EXPECT_EQ(status.code, 1);
+  char* text = hayate_status_text(session, status);
+  EXPECT_NE(std::string(text).find("0 to 4"), std::string::npos);
+  hayate_free_text(text);
+  hayate_session_free(session);
+  hayate_executable_free(executable);
+  hayate_model_free(model);
+}
+
+}  // namespace
+}  // namespace hayate
