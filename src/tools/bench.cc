@@ -272,13 +272,39 @@ Result<std::vector<Row>> bench_one(const ModelOptions& given, const BenchOptions
 
 }  // namespace
 
+namespace {
+
+void print_header(bool summary) {
+  if (summary) fmt::print("{:<24} {:>5}  {:>12} {:>14} {:>8}   {}\n", "model", "batch", "native p50", "onnxruntime", "ratio", "memory, native : onnxruntime");
+  else fmt::print("{:<24} {:<12} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9} {:>12} {:>9} {:>7} {:>5} {:>7}\n", "model", "backend", "batch", "count", "p50 us", "p99 us", "p99.9 us", "max us", "rows/s", "max err", "MB", "plain", "ratio");
+}
+
+void print_rows(const std::vector<Row>& rows, bool summary) {
+  if (!summary) {
+    for (const Row& row : rows)
+      fmt::print("{:<24} {:<12} {:>5} {:>9} {:>9.2f} {:>9.2f} {:>9.2f} {:>9.1f} {:>12.0f} {:>9.2g} {:>7.1f} {:>5} {:>7}\n", row.model, row.backend, row.batch, row.count, row.p50, row.p99, row.p999, row.max,
+                 row.rows_per_s, row.max_abs, row.rss, row.plain_steps, row.ratio == 0 ? "" : fmt::format("{:.2f}x", row.ratio));
+    return;
+  }
+  const auto of = [&](const char* backend) {
+    const auto it = std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return row.backend == backend; });
+    return it == rows.end() ? Row() : *it;
+  };
+  const Row own = of("native"), peer = of("onnxruntime");
+  std::string bar;
+  for (int i = 0; i < static_cast<int>(std::min(own.ratio, 20.0) * 2); ++i) bar += "▪";
+  fmt::print("{:<24} {:>5}  {:>9.2f} us {:>11.2f} us {:>7.2f}x   {:4.0f} : {:4.0f} MB  {}\n", rows[0].model, rows[0].batch, own.p50, peer.p50, own.ratio, own.rss, peer.rss, bar);
+}
+
+}  // namespace
+
 int bench(const ModelOptions& options, const BenchOptions& bench) {
   std::signal(SIGINT, [](int) { interrupted = 1; });
   const double ticks_per_us = ticks_per_microsecond();
   const uint64_t first = ticks_now();
   for (int i = 0; i < 1000; ++i) (void)ticks_now();
   const double overhead = static_cast<double>(ticks_now() - first) / 1001 / ticks_per_us;
-  fmt::print("{:<24} {:<12} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9} {:>12} {:>9} {:>7} {:>5} {:>7}\n", "model", "backend", "batch", "count", "p50 us", "p99 us", "p99.9 us", "max us", "rows/s", "max err", "MB", "plain", "ratio");
+  print_header(bench.summary);
   std::vector<Row> all;
   int status = 0;
   for (const std::string& model : bench.models)
@@ -293,11 +319,8 @@ int bench(const ModelOptions& options, const BenchOptions& bench) {
         status = 1;
         continue;
       }
-      for (const Row& row : rows.value()) {
-        fmt::print("{:<24} {:<12} {:>5} {:>9} {:>9.2f} {:>9.2f} {:>9.2f} {:>9.1f} {:>12.0f} {:>9.2g} {:>7.1f} {:>5} {:>6}\n", row.model, row.backend, row.batch, row.count, row.p50, row.p99, row.p999, row.max,
-                   row.rows_per_s, row.max_abs, row.rss, row.plain_steps, row.ratio == 0 ? "" : fmt::format("{:.2f}x", row.ratio));
-        all.push_back(row);
-      }
+      print_rows(rows.value(), bench.summary);
+      all.insert(all.end(), rows.value().begin(), rows.value().end());
       std::fflush(stdout);
     }
   fmt::print("One thread of calls, backends alternating, inputs varying over a pool; the clock's own {:.0f} ns are in every figure. Ratio: onnxruntime's p50 / this p50.\n", overhead * 1000);

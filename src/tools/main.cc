@@ -83,6 +83,7 @@ int main(int argc, char** argv) {
   bench->add_option("--backend", timing.backends, "native,onnxruntime")->delimiter(',')->check(CLI::IsMember({"native", "onnxruntime"}));
   bench->add_option("--batch", timing.batches, "Rows per call: 1,32")->delimiter(',')->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
   bench->add_option("--seconds", timing.seconds, "Per model and batch")->check(CLI::Range(0.01, 3600.0))->capture_default_str();
+  bench->add_flag("--summary", timing.summary, "One line per model, with a bar for the ratio");
   bench->add_flag("--steps", timing.steps, "Print what each step of native takes");
   bench->add_option("--json", timing.json, "File to write the results to");
   bench->add_option("--set", options.sets, "Bind an input to a constant: NAME=VALUE")->allow_extra_args(false);
