@@ -15,6 +15,11 @@ const std::vector<Pass>& passes() {
                                             {"drop_identities", drop_identities},
                                             {"share_equal_nodes", share_equal_nodes},
                                             {"merge_transposes", merge_transposes},
+                                            {"recognise_layer_norm", recognise_layer_norm},
+                                            {"recognise_gelu", recognise_gelu},
+                                            {"drop_unread", drop_dead},
+                                            {"fold_batch_norm", fold_batch_norm},
+                                            {"matmul_to_gemm", matmul_to_gemm},
                                             {"fold_padding", fold_padding},
                                             {"drop_dead", drop_dead}};
   return kPasses;

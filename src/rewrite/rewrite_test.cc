@@ -82,6 +82,77 @@ TEST(Rewrite, DeadNodesAndConstantsGo) {
   EXPECT_TRUE(left.constants.empty());
 }
 
+// As after_rule, for rules that round differently.
+Graph after_rounding_rule(const Graph& graph, Rule rule) {
+  const Tensor x = Tensor::of<float>({2, 3}, {1, -2, 3, -4, 5, 0.5f});
+  const Result<Graph> changed = apply_rule(graph, kFed, rule);
+  EXPECT_TRUE(changed.ok()) << changed.error().text();
+  const auto before = evaluate(graph, {{"x", x}}), after = evaluate(changed.value(), {{"x", x}});
+  EXPECT_TRUE(before.ok() && after.ok());
+  EXPECT_EQ(before.value().at("y").shape(), after.value().at("y").shape());
+  const std::vector<double> a = to_doubles(before.value().at("y")), b = to_doubles(after.value().at("y"));
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5) << i;
+  const Result<Graph> left = apply_rule(changed.value(), kFed, drop_dead);
+  EXPECT_TRUE(left.ok()) << left.error().text();
+  return left.value();
+}
+
+Tensor number(float value) { return Tensor::of<float>({}, {value}); }
+
+TEST(Rewrite, LayerNormIsRecognised) {
+  for (const bool affine : {false, true}) {
+    std::vector<Node> nodes = {{"m", "", "ReduceMean", {"x"}, {"mean"}, {{"axes", std::vector<int64_t>{-1}}}}, {"s", "", "Sub", {"x", "mean"}, {"d"}, {}},
+                               {"p", "", "Pow", {"d", "two"}, {"square"}, {}}, {"v", "", "ReduceMean", {"square"}, {"variance"}, {{"axes", std::vector<int64_t>{1}}}},
+                               {"a", "", "Add", {"variance", "epsilon"}, {"sum"}, {}}, {"r", "", "Sqrt", {"sum"}, {"root"}, {}}, {"q", "", "Div", {"d", "root"}, {affine ? "n" : "y"}, {}}};
+    if (affine) nodes.push_back({"w", "", "Mul", {"n", "scale"}, {"nw"}, {}}), nodes.push_back({"b", "", "Add", {"nw", "bias"}, {"y"}, {}});
+    const Graph graph = graph_of(nodes, {{"two", number(2)}, {"epsilon", number(1e-5f)}, {"scale", Tensor::of<float>({3}, {1, 2, 3})}, {"bias", Tensor::of<float>({3}, {4, 5, 6})}});
+    EXPECT_EQ(ops(after_rounding_rule(graph, recognise_layer_norm)), "LayerNormalization ");
+  }
+}
+
+TEST(Rewrite, ANormOverAnotherAxisIsLeft) {
+  const Graph graph = graph_of({{"m", "", "ReduceMean", {"x"}, {"mean"}, {{"axes", std::vector<int64_t>{0}}}}, {"s", "", "Sub", {"x", "mean"}, {"d"}, {}},
+                                {"p", "", "Mul", {"d", "d"}, {"square"}, {}}, {"v", "", "ReduceMean", {"square"}, {"variance"}, {{"axes", std::vector<int64_t>{0}}}},
+                                {"a", "", "Add", {"variance", "epsilon"}, {"sum"}, {}}, {"r", "", "Sqrt", {"sum"}, {"root"}, {}}, {"q", "", "Div", {"d", "root"}, {"y"}, {}}},
+                               {{"epsilon", number(1e-5f)}});
+  EXPECT_EQ(ops(after_rounding_rule(graph, recognise_layer_norm)).find("LayerNormalization"), std::string::npos);
+}
+
+TEST(Rewrite, GeluIsRecognisedInTheOrdersThatExportersWrite) {
+  const std::map<std::string, Tensor> constants = {{"root", number(1.41421354f)}, {"inverse", number(0.70710678f)}, {"one", number(1)}, {"half", number(0.5f)}};
+  const std::vector<Node> erf = {{"d", "", "Div", {"x", "root"}, {"z"}, {}}, {"e", "", "Erf", {"z"}, {"e"}, {}}, {"a", "", "Add", {"e", "one"}, {"a"}, {}}};
+  std::vector<Node> torch = erf, halved = erf, inner = erf;
+  torch.push_back({"m", "", "Mul", {"x", "a"}, {"m"}, {}}), torch.push_back({"h", "", "Mul", {"m", "half"}, {"y"}, {}});
+  halved.push_back({"h", "", "Mul", {"x", "half"}, {"h"}, {}}), halved.push_back({"m", "", "Mul", {"h", "a"}, {"y"}, {}});
+  inner.push_back({"h", "", "Mul", {"half", "a"}, {"h"}, {}}), inner.push_back({"m", "", "Mul", {"x", "h"}, {"y"}, {}});
+  for (const auto& nodes : {torch, halved, inner}) EXPECT_EQ(ops(after_rounding_rule(graph_of(nodes, constants), recognise_gelu)), "Gelu ");
+}
+
+TEST(Rewrite, BatchNormFoldsIntoGemm) {
+  for (const int64_t transposed : {0, 1}) {
+    const Graph graph = graph_of({{"g", "", "Gemm", {"x", "w", "b"}, {"g"}, {{"transB", transposed}}}, {"n", "", "BatchNormalization", {"g", "scale", "shift", "mean", "variance"}, {"y"}, {}}},
+                                 {{"w", transposed != 0 ? Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6}) : Tensor::of<float>({3, 2}, {1, 2, 3, 4, 5, 6})}, {"b", Tensor::of<float>({2}, {0.5f, -1})},
+                                  {"scale", Tensor::of<float>({2}, {2, 3})}, {"shift", Tensor::of<float>({2}, {1, 2})}, {"mean", Tensor::of<float>({2}, {3, -3})}, {"variance", Tensor::of<float>({2}, {4, 9})}});
+    EXPECT_EQ(ops(after_rounding_rule(graph, fold_batch_norm)), "Gemm ");
+  }
+}
+
+TEST(Rewrite, BatchNormFoldsIntoConv) {
+  const Graph graph = graph_of({{"u", "", "Unsqueeze", {"x", "axis"}, {"image"}, {}},
+                                {"c", "", "Conv", {"image", "w"}, {"c"}, {}},
+                                {"n", "", "BatchNormalization", {"c", "scale", "shift", "mean", "variance"}, {"y"}, {}}},
+                               {{"axis", Tensor::of<int64_t>({1}, {0})}, {"w", Tensor::of<float>({2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8})}, {"scale", Tensor::of<float>({2}, {2, 3})},
+                                {"shift", Tensor::of<float>({2}, {1, 2})}, {"mean", Tensor::of<float>({2}, {3, -3})}, {"variance", Tensor::of<float>({2}, {4, 9})}});
+  EXPECT_EQ(ops(after_rounding_rule(graph, fold_batch_norm)), "Unsqueeze Conv ");
+}
+
+TEST(Rewrite, MatMulAndAddBecomeGemm) {
+  const std::map<std::string, Tensor> constants = {{"w", Tensor::of<float>({3, 2}, {1, 2, 3, 4, 5, 6})}, {"b", Tensor::of<float>({2}, {0.5f, -1})}, {"axis", Tensor::of<int64_t>({1}, {0})}};
+  EXPECT_EQ(ops(after_rounding_rule(graph_of({{"m", "", "MatMul", {"x", "w"}, {"m"}, {}}, {"a", "", "Add", {"b", "m"}, {"y"}, {}}}, constants), matmul_to_gemm)), "Gemm ");
+  const Graph deep = graph_of({{"u", "", "Unsqueeze", {"x", "axis"}, {"u"}, {}}, {"m", "", "MatMul", {"u", "w"}, {"m"}, {}}, {"a", "", "Add", {"m", "b"}, {"y"}, {}}}, constants);
+  EXPECT_EQ(ops(after_rounding_rule(deep, matmul_to_gemm)), "Unsqueeze Reshape Gemm Reshape ");
+}
+
 TEST(Rewrite, ZerosAroundAConvFoldIntoIt) {
   const Graph graph = graph_of({{"u", "", "Unsqueeze", {"x", "axis"}, {"image"}, {}},
                                 {"p", "", "Pad", {"image", "pads"}, {"padded"}, {}},
