@@ -29,7 +29,8 @@ std::string sample(const std::string& name) { return std::string(HAYATE_SOURCE_D
 
 TEST(Engine, BenchWritesOneResultPerModelBackendAndBatch) {
   const std::string json = fs::temp_directory_path() / ("hayate-bench-test-" + std::to_string(getpid()) + ".json");
-  const Said said = hayate("bench " + sample("mlp_small.onnx") + " " + sample("logistic.onnx") + " --backend native --batch 1,7 --seconds 0.02 --json " + json);
+  const Said said = hayate("bench " + sample("mlp_small.onnx") + " " + sample("logistic.onnx") +
+                           " --backend native --batch 1,7 --seconds 0.02 --json " + json);
   ASSERT_EQ(said.status, 0) << said.text;
   simdjson::dom::parser parser;
   simdjson::dom::element read;
@@ -39,7 +40,9 @@ TEST(Engine, BenchWritesOneResultPerModelBackendAndBatch) {
   EXPECT_EQ(results.size(), 4u);
   for (const simdjson::dom::element each : results) {
     for (const char* key : {"model", "backend", "precision"}) EXPECT_TRUE(each[key].is_string()) << key;
-    for (const char* key : {"batch", "threads", "count", "p50_us", "p99_us", "p999_us", "max_us", "rows_per_s", "max_abs_error", "max_rel_error", "peak_rss_mb"}) EXPECT_TRUE(each[key].is_number()) << key;
+    for (const char* key : {"batch", "threads", "count", "p50_us", "p99_us", "p999_us", "max_us", "rows_per_s",
+                            "max_abs_error", "max_rel_error", "peak_rss_mb"})
+      EXPECT_TRUE(each[key].is_number()) << key;
     double p50 = 0, p99 = 0, max = 0, error = 1, memory = 0;
     ASSERT_EQ(each["p50_us"].get(p50), simdjson::SUCCESS);
     ASSERT_EQ(each["p99_us"].get(p99), simdjson::SUCCESS);
@@ -57,13 +60,16 @@ TEST(Engine, BenchWritesOneResultPerModelBackendAndBatch) {
 }
 
 TEST(Engine, BenchSaysWhenItsFileCannotBeWritten) {
-  const Said said = hayate("bench " + sample("logistic.onnx") + " --backend native --seconds 0.01 --json /nowhere/out.json");
+  const Said said =
+      hayate("bench " + sample("logistic.onnx") + " --backend native --seconds 0.01 --json /nowhere/out.json");
   EXPECT_EQ(said.status, 1);
   EXPECT_NE(said.text.find("/nowhere/out.json"), std::string::npos) << said.text;
 }
 
 TEST(Engine, DumpShowsTheGraphAfterAPass) {
-  const Said before = hayate("dump " + sample("lstm_a.onnx")), after = hayate("dump " + sample("lstm_a.onnx") + " --after all"), unknown = hayate("dump " + sample("lstm_a.onnx") + " --after nothing");
+  const Said before = hayate("dump " + sample("lstm_a.onnx")),
+             after = hayate("dump " + sample("lstm_a.onnx") + " --after all"),
+             unknown = hayate("dump " + sample("lstm_a.onnx") + " --after nothing");
   EXPECT_NE(before.text.find("Shape("), std::string::npos);
   EXPECT_EQ(after.status, 0);
   EXPECT_EQ(after.text.find("Shape("), std::string::npos) << after.text;
@@ -75,9 +81,11 @@ TEST(Engine, DumpShowsTheGraphAfterAPass) {
 TEST(Engine, WrongShapesAndInstructionSetsAreNamed) {
   for (const auto& [arguments, wanted] : std::initializer_list<std::pair<std::string, std::string>>{
            {"dump " + sample("gru.onnx") + " --shape input", "NAME:D1,D2"},
-           {"dump " + sample("gru.onnx") + " --shape inptu:1,50,40", "no input 'inptu'; its inputs are: input float32 [batch, 50, 40]"},
+           {"dump " + sample("gru.onnx") + " --shape inptu:1,50,40",
+            "no input 'inptu'; its inputs are: input float32 [batch, 50, 40]"},
            {"dump " + sample("gru.onnx") + " --shape input:1,x,40", "'x' is no extent"},
-           {"dump " + sample("gru.onnx") + " --shape input:1,51,40", "does not fit input input float32 [batch, 50, 40]"},
+           {"dump " + sample("gru.onnx") + " --shape input:1,51,40",
+            "does not fit input input float32 [batch, 50, 40]"},
            {"bench " + sample("gru.onnx") + " --isa mmx --backend native", "--isa mmx"}}) {
     const Said said = hayate(arguments);
     EXPECT_EQ(said.status, 1) << arguments;

@@ -34,7 +34,8 @@ TEST(Install, AProjectOutsideTheTreeFindsAndRunsIt) {
   };
   must("cmake --install " + std::string(HAYATE_BINARY_DIR) + " --prefix " + folder + "/prefix");
   must("cp -r " + std::string(HAYATE_SOURCE_DIR) + "/examples/embed " + folder + "/embed");
-  must("cmake -S " + folder + "/embed -B " + folder + "/build -DCMAKE_PREFIX_PATH=" + folder + "/prefix && cmake --build " + folder + "/build");
+  must("cmake -S " + folder + "/embed -B " + folder + "/build -DCMAKE_PREFIX_PATH=" + folder +
+       "/prefix && cmake --build " + folder + "/build");
   const std::string model = std::string(HAYATE_SOURCE_DIR) + "/models/mlp_small.onnx";
   const std::string from_cc = must(folder + "/build/score " + model), from_c = must(folder + "/build/score_c " + model);
   EXPECT_EQ(from_cc.rfind("output: ", 0), 0u) << from_cc;

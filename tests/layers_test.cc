@@ -20,8 +20,7 @@ Layers read_layers() {
   for (std::string line; std::getline(in, line);) {
     if (line.empty() || line[0] == '#') continue;
     std::istringstream words(line);
-    for (std::string word; words >> word;)
-      layers[word.starts_with("include/") ? word.substr(8) : word] = number;
+    for (std::string word; words >> word;) layers[word.starts_with("include/") ? word.substr(8) : word] = number;
     ++number;
   }
   return layers;

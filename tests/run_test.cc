@@ -1,7 +1,6 @@
 // `hayate run`, `info`, `dump` and `verify` as a user calls them, on models and arrays made here.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,7 +47,8 @@ std::string one_node_model(const std::string& op) {
   const std::string dims = field(2, field(1, field(2, std::string("n"))) + field(1, field(1, 2)));
   const std::string type = field(2, field(1, field(1, 1) + dims));
   const std::string node = field(1, std::string("x")) + field(2, std::string("y")) + field(4, op);
-  const std::string graph = field(1, node) + field(11, field(1, std::string("x")) + type) + field(12, field(1, std::string("y")) + type);
+  const std::string graph =
+      field(1, node) + field(11, field(1, std::string("x")) + type) + field(12, field(1, std::string("y")) + type);
   return field(1, 8) + field(7, graph) + field(8, field(2, 17));
 }
 
@@ -64,13 +64,15 @@ class RunProgram : public testing::Test {
 
   void feed(const NamedTensors& tensors) { ASSERT_TRUE(write_npz(folder_ / "in.npz", tensors).ok()); }
   Ran run(const std::string& model = "relu.onnx") {
-    return call("run " + (folder_ / model).string() + " --inputs " + (folder_ / "in.npz").string() + " --output " + (folder_ / "out.npz").string());
+    return call("run " + (folder_ / model).string() + " --inputs " + (folder_ / "in.npz").string() + " --output " +
+                (folder_ / "out.npz").string());
   }
   // The command fails with one line on stderr that holds every one of the words; no output file appears.
   void expect_error(const Ran& ran, std::initializer_list<const char*> words) {
     EXPECT_EQ(ran.exit_code, 1) << ran.output;
     EXPECT_EQ(std::count(ran.output.begin(), ran.output.end(), '\n'), 1) << ran.output;
-    for (const char* word : words) EXPECT_NE(ran.output.find(word), std::string::npos) << word << " is not in: " << ran.output;
+    for (const char* word : words)
+      EXPECT_NE(ran.output.find(word), std::string::npos) << word << " is not in: " << ran.output;
     EXPECT_FALSE(fs::exists(folder_ / "out.npz"));
   }
 

@@ -79,7 +79,8 @@ TEST(Samples, TextTreesAgreeWithTheirOnnxForm) {
   ASSERT_TRUE(onnx.ok()) << onnx.error().text();
   const std::vector<double> a = to_doubles(text.value().at("output")), b = to_doubles(onnx.value().at("output"));
   ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5 * std::fabs(a[i]) + 1e-5);  // the ONNX form sums in float32
+  for (size_t i = 0; i < a.size(); ++i)
+    EXPECT_NEAR(a[i], b[i], 1e-5 * std::fabs(a[i]) + 1e-5);  // the ONNX form sums in float32
 }
 
 }  // namespace

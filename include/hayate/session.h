@@ -25,8 +25,8 @@ class Session {
   void bind_input(size_t i, void* memory);
   void bind_output(size_t i, void* memory);
 
-  // Rows 0 to n - 1, n from 0 to the plan's batch_max; zero rows give zero rows. Nothing is allocated, locked or thrown but
-  // by steps that Executable::text() calls plain.
+  // Rows 0 to n - 1, n from 0 to the plan's batch_max; zero rows give zero rows. Nothing is allocated, locked or thrown
+  // but by steps that Executable::text() calls plain.
   Status run(int64_t n) noexcept;
   std::string text(Status status) const;
 

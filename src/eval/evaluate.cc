@@ -29,7 +29,8 @@ const std::vector<KernelEntry>& kernel_table() {
 }
 
 // The node's kernel on inputs whose types the rule has seen.
-Result<std::vector<Tensor>> run_typed(const Node& node, int64_t opset, const std::vector<const Tensor*>& inputs, const Types& types) {
+Result<std::vector<Tensor>> run_typed(const Node& node, int64_t opset, const std::vector<const Tensor*>& inputs,
+                                      const Types& types) {
   const Kernel kernel = find_kernel(node.domain, node.op);
   if (kernel == nullptr) return Error{Code::kUnsupported, node.where(), "has no reference kernel"};
   std::vector<Tensor> outputs(node.outputs.size());
@@ -48,9 +49,9 @@ Result<std::vector<Tensor>> run_typed(const Node& node, int64_t opset, const std
 
 Kernel find_kernel(std::string_view domain, std::string_view op) {
   const auto& table = kernel_table();
-  const auto it = std::lower_bound(table.begin(), table.end(), std::pair(domain, op), [](const KernelEntry& entry, const auto& key) {
-    return std::pair(entry.domain, entry.op) < key;
-  });
+  const auto it = std::lower_bound(
+      table.begin(), table.end(), std::pair(domain, op),
+      [](const KernelEntry& entry, const auto& key) { return std::pair(entry.domain, entry.op) < key; });
   return it != table.end() && it->domain == domain && it->op == op ? it->kernel : nullptr;
 }
 
@@ -71,7 +72,8 @@ Result<std::map<std::string, Tensor>> evaluate(const Graph& graph, const std::ma
   std::map<std::string, Tensor> values(graph.constants.begin(), graph.constants.end());
   for (const ValueInfo& input : graph.inputs) {
     const auto it = inputs.find(input.name);
-    if (it == inputs.end()) return Error{Code::kInvalidArgument, graph.source, fmt::format("input {} is not given", input.text())};
+    if (it == inputs.end())
+      return Error{Code::kInvalidArgument, graph.source, fmt::format("input {} is not given", input.text())};
     values.insert_or_assign(input.name, it->second);
   }
   // The last reader of a value frees it: big models do not keep every intermediate.
@@ -104,7 +106,8 @@ Result<Facts> infer(const Graph& graph, const std::map<std::string, TensorType>&
   for (const auto& [name, tensor] : graph.constants) facts.emplace(name, Fact{{tensor.type(), tensor.shape()}, tensor});
   for (const ValueInfo& input : graph.inputs) {
     const auto it = inputs.find(input.name);
-    if (it == inputs.end()) return Error{Code::kInvalidArgument, graph.source, fmt::format("input {} has no bound shape", input.text())};
+    if (it == inputs.end())
+      return Error{Code::kInvalidArgument, graph.source, fmt::format("input {} has no bound shape", input.text())};
     facts.emplace(input.name, Fact{it->second, std::nullopt});
   }
   for (const Node& node : graph.nodes) {
@@ -135,7 +138,8 @@ Result<Facts> infer(const Graph& graph, const std::map<std::string, TensorType>&
       } else {
         const int64_t rank = static_cast<int64_t>(shape.size());
         const auto clamp = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
-        const int64_t start = clamp(node.get<int64_t>("start", 0)), end = std::max(start, clamp(node.get<int64_t>("end", rank)));
+        const int64_t start = clamp(node.get<int64_t>("start", 0)),
+                      end = std::max(start, clamp(node.get<int64_t>("end", rank)));
         contents.push_back(Tensor::of<int64_t>({end - start}, Shape(shape.begin() + start, shape.begin() + end)));
       }
     } else if (small && known && node.op.find("Random") == std::string::npos) {
@@ -149,7 +153,8 @@ Result<Facts> infer(const Graph& graph, const std::map<std::string, TensorType>&
     }
     for (size_t k = 0; k < node.outputs.size(); ++k)
       if (!node.outputs[k].empty())
-        facts.emplace(node.outputs[k], Fact{out.value()[k], contents.empty() ? std::nullopt : std::optional<Tensor>(contents[k])});
+        facts.emplace(node.outputs[k],
+                      Fact{out.value()[k], contents.empty() ? std::nullopt : std::optional<Tensor>(contents[k])});
   }
   return facts;
 }

@@ -15,10 +15,12 @@ namespace hayate {
 // Runs one node on known inputs: shape rule, then kernel. One tensor per output (empty ones where unasked for).
 Result<std::vector<Tensor>> run_node(const Node& node, int64_t opset, const std::vector<const Tensor*>& inputs);
 
-// The graph's outputs for its inputs, by name. Control flow must have been resolved (rewrite/); shapes follow the inputs.
+// The graph's outputs for its inputs, by name. Control flow must have been resolved (rewrite/); shapes follow the
+// inputs.
 Result<std::map<std::string, Tensor>> evaluate(const Graph& graph, const std::map<std::string, Tensor>& inputs);
 
-// What is known of a value before the run: its type, and its contents where they follow from constants and shapes alone.
+// What is known of a value before the run: its type, and its contents where they follow from constants and shapes
+// alone.
 struct Fact {
   TensorType type;
   std::optional<Tensor> value;

@@ -20,7 +20,9 @@ struct KernelContext {
 
   const Tensor* input(size_t i) const { return i < inputs.size() ? inputs[i] : nullptr; }
   Tensor* output(size_t i) const { return i < outputs.size() ? outputs[i] : nullptr; }
-  Error error(std::string what, Code code = Code::kOutOfRange) const { return Error{code, node.where(), std::move(what)}; }
+  Error error(std::string what, Code code = Code::kOutOfRange) const {
+    return Error{code, node.where(), std::move(what)};
+  }
 };
 
 using Kernel = Result<bool> (*)(const KernelContext&);

@@ -12,8 +12,10 @@ namespace ref = kernels::reference;
 // Calls f.operator()<T>() for float32 or float64 (the rules let nothing else through).
 template <typename F>
 Result<bool> on_floats(Type type, F&& f) {
-  if (type == Type::kFloat32) f.template operator()<float>();
-  else f.template operator()<double>();
+  if (type == Type::kFloat32)
+    f.template operator()<float>();
+  else
+    f.template operator()<double>();
   return true;
 }
 
@@ -25,8 +27,9 @@ Result<bool> gemm(const KernelContext& c) {
   const Tensor* bias = c.input(2);
   const ref::Extents strides = bias == nullptr ? ref::Extents{0, 0} : ref::broadcast_strides(bias->shape(), y.shape());
   return on_floats(y.type(), [&]<typename T>() {
-    ref::gemm<T>(m, n, k, static_cast<double>(c.node.get<float>("alpha", 1)), a.data<T>(), ta ? 1 : k, ta ? m : 1, b.data<T>(), tb ? 1 : n, tb ? k : 1,
-                 static_cast<double>(c.node.get<float>("beta", 1)), bias == nullptr ? nullptr : bias->data<T>(), strides[0], strides[1], y.data<T>());
+    ref::gemm<T>(m, n, k, static_cast<double>(c.node.get<float>("alpha", 1)), a.data<T>(), ta ? 1 : k, ta ? m : 1,
+                 b.data<T>(), tb ? 1 : n, tb ? k : 1, static_cast<double>(c.node.get<float>("beta", 1)),
+                 bias == nullptr ? nullptr : bias->data<T>(), strides[0], strides[1], y.data<T>());
   });
 }
 
@@ -39,8 +42,8 @@ Result<bool> matmul(const KernelContext& c) {
   const ref::Extents strides[2] = {ref::broadcast_strides(a_batch, batch), ref::broadcast_strides(b_batch, batch)};
   return on_floats(c.outputs[0]->type(), [&]<typename T>() {
     ref::for_each_element(batch, strides, [&](int64_t i, const int64_t* at) {
-      ref::gemm<T>(m, n, k, 1, c.inputs[0]->data<T>() + at[0] * m * k, k, 1, c.inputs[1]->data<T>() + at[1] * k * n, n, 1, 0, nullptr, 0, 0,
-                   c.outputs[0]->data<T>() + i * m * n);
+      ref::gemm<T>(m, n, k, 1, c.inputs[0]->data<T>() + at[0] * m * k, k, 1, c.inputs[1]->data<T>() + at[1] * k * n, n,
+                   1, 0, nullptr, 0, 0, c.outputs[0]->data<T>() + i * m * n);
     });
   });
 }
@@ -60,9 +63,11 @@ void softmax_row(const T* x, T* y, int64_t n, int64_t step, bool log) {
 Result<bool> softmax(const KernelContext& c, bool log) {
   const Tensor& x = *c.inputs[0];
   if (x.count() == 0) return true;
-  const int64_t rank = std::max(1, x.rank()), axis = *normal_axis(c.node.get<int64_t>("axis", c.opset < 13 ? 1 : -1), rank);
+  const int64_t rank = std::max(1, x.rank()),
+                axis = *normal_axis(c.node.get<int64_t>("axis", c.opset < 13 ? 1 : -1), rank);
   int64_t middle = x.rank() == 0 ? 1 : x.shape()[axis], inner = 1;
-  for (int64_t i = axis + 1; i < x.rank(); ++i) (c.opset < 13 ? middle : inner) *= x.shape()[i];  // before 13 all axes behind are one
+  for (int64_t i = axis + 1; i < x.rank(); ++i)
+    (c.opset < 13 ? middle : inner) *= x.shape()[i];  // before 13 all axes behind are one
   return on_floats(x.type(), [&]<typename T>() {
     for (int64_t i = 0; i < x.count() / middle; ++i) {
       const int64_t start = i / inner * middle * inner + i % inner;
@@ -91,7 +96,8 @@ Result<bool> layer_norm(const KernelContext& c) {
   const int64_t n = ref::product(normalized);
   const double epsilon = static_cast<double>(c.node.get<float>("epsilon", 1e-5f));
   const Tensor *scale = c.inputs[1], *bias = c.input(2);
-  const ref::Extents strides[2] = {ref::broadcast_strides(scale->shape(), normalized), ref::broadcast_strides(bias == nullptr ? Shape{} : bias->shape(), normalized)};
+  const ref::Extents strides[2] = {ref::broadcast_strides(scale->shape(), normalized),
+                                   ref::broadcast_strides(bias == nullptr ? Shape{} : bias->shape(), normalized)};
   return on_floats(x.type(), [&]<typename T>() {
     for (int64_t row = 0; row < x.count() / n; ++row) {
       const T* from = x.data<T>() + row * n;
@@ -102,7 +108,8 @@ Result<bool> layer_norm(const KernelContext& c) {
       if (c.output(0) == nullptr) continue;
       ref::for_each_element(normalized, strides, [&](int64_t i, const int64_t* at) {
         const double shift = bias == nullptr ? 0.0 : static_cast<double>(bias->data<T>()[at[1]]);
-        c.output(0)->data<T>()[row * n + i] = static_cast<T>((static_cast<double>(from[i]) - m.mean) * inverse * static_cast<double>(scale->data<T>()[at[0]]) + shift);
+        c.output(0)->data<T>()[row * n + i] = static_cast<T>(
+            (static_cast<double>(from[i]) - m.mean) * inverse * static_cast<double>(scale->data<T>()[at[0]]) + shift);
       });
     }
   });
@@ -119,9 +126,11 @@ Result<bool> channel_norm(const KernelContext& c, MeanOf&& moments_of) {
     for (int64_t i = 0; i < x.shape()[0] * channels; ++i) {
       const int64_t ch = i % channels;
       const Moments m = moments_of.template operator()<T>(x.data<T>() + i * plane, plane, ch);
-      const double scale = static_cast<double>(c.inputs[1]->data<T>()[ch]) / std::sqrt(m.variance + epsilon), bias = static_cast<double>(c.inputs[2]->data<T>()[ch]);
+      const double scale = static_cast<double>(c.inputs[1]->data<T>()[ch]) / std::sqrt(m.variance + epsilon),
+                   bias = static_cast<double>(c.inputs[2]->data<T>()[ch]);
       for (int64_t k = 0; k < plane; ++k)
-        c.outputs[0]->data<T>()[i * plane + k] = static_cast<T>((static_cast<double>(x.data<T>()[i * plane + k]) - m.mean) * scale + bias);
+        c.outputs[0]->data<T>()[i * plane + k] =
+            static_cast<T>((static_cast<double>(x.data<T>()[i * plane + k]) - m.mean) * scale + bias);
     }
   });
 }

@@ -40,7 +40,9 @@ double mish(double x) { return x * std::tanh(softplus(x)); }
 double clamp01(double x) { return std::isnan(x) ? x : std::fmin(std::fmax(x, 0.0), 1.0); }
 double hard_swish(double x) { return x * clamp01(x / 6 + 0.5); }
 
-double alpha(const KernelContext& c, float fallback) { return static_cast<double>(c.node.get<float>("alpha", fallback)); }
+double alpha(const KernelContext& c, float fallback) {
+  return static_cast<double>(c.node.get<float>("alpha", fallback));
+}
 
 Result<bool> leaky_relu(const KernelContext& c) {
   return map_float(c, [a = alpha(c, 0.01f)](double x) { return x < 0 ? a * x : x; });
@@ -52,18 +54,22 @@ Result<bool> celu(const KernelContext& c) {
   return map_float(c, [a = alpha(c, 1.0f)](double x) { return x < 0 ? a * std::expm1(x / a) : x; });
 }
 Result<bool> selu(const KernelContext& c) {
-  const double a = alpha(c, 1.67326319217681884765625f), g = static_cast<double>(c.node.get<float>("gamma", 1.05070102214813232421875f));
+  const double a = alpha(c, 1.67326319217681884765625f),
+               g = static_cast<double>(c.node.get<float>("gamma", 1.05070102214813232421875f));
   return map_float(c, [=](double x) { return g * (x > 0 ? x : a * std::expm1(x)); });
 }
 Result<bool> thresholded_relu(const KernelContext& c) {
   return map_float(c, [a = alpha(c, 1.0f)](double x) { return x > a || std::isnan(x) ? x : 0.0; });
 }
 Result<bool> hard_sigmoid(const KernelContext& c) {
-  return map_float(c, [a = alpha(c, 0.2f), b = static_cast<double>(c.node.get<float>("beta", 0.5f))](double x) { return clamp01(a * x + b); });
+  return map_float(c, [a = alpha(c, 0.2f), b = static_cast<double>(c.node.get<float>("beta", 0.5f))](double x) {
+    return clamp01(a * x + b);
+  });
 }
 Result<bool> gelu(const KernelContext& c) {
   if (c.node.get<std::string>("approximate", "none") == "tanh")
-    return map_float(c, [](double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); });
+    return map_float(
+        c, [](double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); });
   return map_float(c, [](double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); });
 }
 
@@ -85,7 +91,12 @@ Result<bool> neg(const KernelContext& c) {
   return map_own(c, []<typename T>(T x) { return static_cast<T>(kIsFloat<T> ? -x : T{} - x); });
 }
 Result<bool> abs_of(const KernelContext& c) {
-  return map_own(c, []<typename T>(T x) -> T { if constexpr (kIsFloat<T>) return std::fabs(x); else return static_cast<T>(x < T{} ? T{} - x : x); });
+  return map_own(c, []<typename T>(T x) -> T {
+    if constexpr (kIsFloat<T>)
+      return std::fabs(x);
+    else
+      return static_cast<T>(x < T{} ? T{} - x : x);
+  });
 }
 Result<bool> sign(const KernelContext& c) {
   return map_own(c, []<typename T>(T x) { return x != x ? x : static_cast<T>((T{} < x) - (x < T{})); });
@@ -113,8 +124,11 @@ Result<bool> is_inf(const KernelContext& c) {
 // y = f(a, b) with broadcasting; In is the inputs' type, Out the output's.
 template <typename In, typename Out, typename F>
 void zip(const Tensor& a, const Tensor& b, Tensor* y, F&& f) {
-  const ref::Extents strides[2] = {ref::broadcast_strides(a.shape(), y->shape()), ref::broadcast_strides(b.shape(), y->shape())};
-  ref::for_each_element(y->shape(), strides, [&](int64_t i, const int64_t* at) { y->data<Out>()[i] = f(a.data<In>()[at[0]], b.data<In>()[at[1]]); });
+  const ref::Extents strides[2] = {ref::broadcast_strides(a.shape(), y->shape()),
+                                   ref::broadcast_strides(b.shape(), y->shape())};
+  ref::for_each_element(y->shape(), strides, [&](int64_t i, const int64_t* at) {
+    y->data<Out>()[i] = f(a.data<In>()[at[0]], b.data<In>()[at[1]]);
+  });
 }
 
 template <typename F>
@@ -123,24 +137,58 @@ Result<bool> compare(const KernelContext& c, F&& f) {
   return true;
 }
 
-struct AddOf { template <typename T> T operator()(T a, T b) const { return static_cast<T>(a + b); } };
-struct SubOf { template <typename T> T operator()(T a, T b) const { return static_cast<T>(a - b); } };
-struct MulOf { template <typename T> T operator()(T a, T b) const { return static_cast<T>(a * b); } };
-struct DivOf { template <typename T> T operator()(T a, T b) const { return static_cast<T>(a / b); } };
+struct AddOf {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return static_cast<T>(a + b);
+  }
+};
+struct SubOf {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return static_cast<T>(a - b);
+  }
+};
+struct MulOf {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return static_cast<T>(a * b);
+  }
+};
+struct DivOf {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return static_cast<T>(a / b);
+  }
+};
 // NaN wins, as in NumPy and in the peer.
-struct MinOf { template <typename T> T operator()(T a, T b) const { return a != a ? a : b != b ? b : b < a ? b : a; } };
-struct MaxOf { template <typename T> T operator()(T a, T b) const { return a != a ? a : b != b ? b : a < b ? b : a; } };
+struct MinOf {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return a != a ? a : b != b ? b : b < a ? b : a;
+  }
+};
+struct MaxOf {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return a != a ? a : b != b ? b : a < b ? b : a;
+  }
+};
 
 // Wraps signed integers as the hardware does instead of overflowing.
 template <typename F, typename T>
 T wrapped(T a, T b) {
-  if constexpr (std::is_same_v<T, bool> || kIsFloat<T>) return static_cast<T>(F{}(a, b));
-  else return static_cast<T>(F{}(static_cast<uint64_t>(a), static_cast<uint64_t>(b)));
+  if constexpr (std::is_same_v<T, bool> || kIsFloat<T>)
+    return static_cast<T>(F{}(a, b));
+  else
+    return static_cast<T>(F{}(static_cast<uint64_t>(a), static_cast<uint64_t>(b)));
 }
 
 template <typename F>
 Result<bool> arithmetic(const KernelContext& c) {
-  visit_type(c.inputs[0]->type(), [&]<typename T>() { zip<T, T>(*c.inputs[0], *c.inputs[1], c.outputs[0], [](T a, T b) { return wrapped<F, T>(a, b); }); });
+  visit_type(c.inputs[0]->type(), [&]<typename T>() {
+    zip<T, T>(*c.inputs[0], *c.inputs[1], c.outputs[0], [](T a, T b) { return wrapped<F, T>(a, b); });
+  });
   return true;
 }
 
@@ -148,8 +196,10 @@ Result<bool> arithmetic(const KernelContext& c) {
 template <typename T>
 bool divides(const Tensor& a, const Tensor& b) {
   bool lowest = false;
-  if constexpr (std::is_signed_v<T>) lowest = std::find(a.data<T>(), a.data<T>() + a.count(), std::numeric_limits<T>::min()) != a.data<T>() + a.count();
-  return std::none_of(b.data<T>(), b.data<T>() + b.count(), [&](T v) { return v == T{} || (lowest && v == static_cast<T>(-1)); });
+  if constexpr (std::is_signed_v<T>)
+    lowest = std::find(a.data<T>(), a.data<T>() + a.count(), std::numeric_limits<T>::min()) != a.data<T>() + a.count();
+  return std::none_of(b.data<T>(), b.data<T>() + b.count(),
+                      [&](T v) { return v == T{} || (lowest && v == static_cast<T>(-1)); });
 }
 
 template <typename F>
@@ -166,8 +216,10 @@ Result<bool> divide(const KernelContext& c, F&& f) {
 Result<bool> modulo(const KernelContext& c) {
   const bool c_style = c.node.get<int64_t>("fmod", 0) != 0;
   return divide(c, [c_style]<typename T>(T a, T b) -> T {
-    if constexpr (kIsFloat<T>) return c_style ? std::fmod(a, b) : a - b * std::floor(a / b);
-    else if constexpr (std::is_same_v<T, bool>) return a;
+    if constexpr (kIsFloat<T>)
+      return c_style ? std::fmod(a, b) : a - b * std::floor(a / b);
+    else if constexpr (std::is_same_v<T, bool>)
+      return a;
     else {
       const T rest = static_cast<T>(a % b);
       return !c_style && rest != T{} && (rest < T{}) != (b < T{}) ? static_cast<T>(rest + b) : rest;
@@ -178,13 +230,16 @@ Result<bool> modulo(const KernelContext& c) {
 Result<bool> power(const KernelContext& c) {
   const Tensor &a = *c.inputs[0], &b = *c.inputs[1];
   Tensor& y = *c.outputs[0];
-  const ref::Extents strides[2] = {ref::broadcast_strides(a.shape(), y.shape()), ref::broadcast_strides(b.shape(), y.shape())};
+  const ref::Extents strides[2] = {ref::broadcast_strides(a.shape(), y.shape()),
+                                   ref::broadcast_strides(b.shape(), y.shape())};
   visit_type(a.type(), [&]<typename T>() {
     visit_type(b.type(), [&]<typename E>() {
       ref::for_each_element(y.shape(), strides, [&](int64_t i, const int64_t* at) {
         const double value = std::pow(static_cast<double>(a.data<T>()[at[0]]), static_cast<double>(b.data<E>()[at[1]]));
-        if constexpr (kIsFloat<T>) y.data<T>()[i] = static_cast<T>(value);
-        else y.data<T>()[i] = std::fabs(value) < 9e18 ? static_cast<T>(static_cast<int64_t>(value)) : T{};
+        if constexpr (kIsFloat<T>)
+          y.data<T>()[i] = static_cast<T>(value);
+        else
+          y.data<T>()[i] = std::fabs(value) < 9e18 ? static_cast<T>(static_cast<int64_t>(value)) : T{};
       });
     });
   });
@@ -197,9 +252,11 @@ Result<bool> fold(const KernelContext& c, double divisor = 1) {
   Tensor& y = *c.outputs[0];
   visit_type(y.type(), [&]<typename T>() {
     zip<T, T>(*c.inputs[0], *c.inputs[0], &y, [](T a, T) { return a; });
-    for (size_t i = 1; i < c.inputs.size(); ++i) zip<T, T>(y, *c.inputs[i], &y, [](T a, T b) { return wrapped<F, T>(a, b); });
+    for (size_t i = 1; i < c.inputs.size(); ++i)
+      zip<T, T>(y, *c.inputs[i], &y, [](T a, T b) { return wrapped<F, T>(a, b); });
     if (divisor != 1)
-      for (int64_t i = 0; i < y.count(); ++i) y.data<T>()[i] = static_cast<T>(static_cast<double>(y.data<T>()[i]) / divisor);
+      for (int64_t i = 0; i < y.count(); ++i)
+        y.data<T>()[i] = static_cast<T>(static_cast<double>(y.data<T>()[i]) / divisor);
   });
   return true;
 }
@@ -215,7 +272,8 @@ Result<bool> fold_extreme(const KernelContext& c) {
 
 Result<bool> where(const KernelContext& c) {
   Tensor& y = *c.outputs[0];
-  const ref::Extents strides[3] = {ref::broadcast_strides(c.inputs[0]->shape(), y.shape()), ref::broadcast_strides(c.inputs[1]->shape(), y.shape()),
+  const ref::Extents strides[3] = {ref::broadcast_strides(c.inputs[0]->shape(), y.shape()),
+                                   ref::broadcast_strides(c.inputs[1]->shape(), y.shape()),
                                    ref::broadcast_strides(c.inputs[2]->shape(), y.shape())};
   visit_type(y.type(), [&]<typename T>() {
     ref::for_each_element(y.shape(), strides, [&](int64_t i, const int64_t* at) {
@@ -234,10 +292,14 @@ Result<bool> identity(const KernelContext& c) {
 // Numbers outside the target's range give its lowest value, as x86's conversion of 64-bit integers does, then wrap.
 template <typename Out, typename In>
 Out cast_value(In x) {
-  if constexpr (std::is_same_v<Out, bool>) return x != In{};
-  else if constexpr (kIsFloat<Out> || !kIsFloat<In>) return static_cast<Out>(x);
-  else if (!(std::fabs(static_cast<double>(x)) < 9.2e18)) return static_cast<Out>(std::numeric_limits<int64_t>::min());
-  else return static_cast<Out>(static_cast<int64_t>(x));
+  if constexpr (std::is_same_v<Out, bool>)
+    return x != In{};
+  else if constexpr (kIsFloat<Out> || !kIsFloat<In>)
+    return static_cast<Out>(x);
+  else if (!(std::fabs(static_cast<double>(x)) < 9.2e18))
+    return static_cast<Out>(std::numeric_limits<int64_t>::min());
+  else
+    return static_cast<Out>(static_cast<int64_t>(x));
 }
 
 Result<bool> cast(const KernelContext& c) {
@@ -249,15 +311,19 @@ Result<bool> cast(const KernelContext& c) {
   const auto write = [&]<typename In>(const In* from) {
     if (half(y.type())) {
       auto* bits = reinterpret_cast<uint16_t*>(y.bytes());
-      for (int64_t i = 0; i < x.count(); ++i) bits[i] = y.type() == Type::kFloat16 ? half_from_float(static_cast<float>(from[i])) : bfloat_from_float(static_cast<float>(from[i]));
+      for (int64_t i = 0; i < x.count(); ++i)
+        bits[i] = y.type() == Type::kFloat16 ? half_from_float(static_cast<float>(from[i]))
+                                             : bfloat_from_float(static_cast<float>(from[i]));
       return;
     }
     visit_type(y.type(), [&]<typename Out>() {
       for (int64_t i = 0; i < x.count(); ++i) y.data<Out>()[i] = cast_value<Out, In>(from[i]);
     });
   };
-  if (half(x.type())) write(wide.data());
-  else visit_type(x.type(), [&]<typename In>() { write(x.data<In>()); });
+  if (half(x.type()))
+    write(wide.data());
+  else
+    visit_type(x.type(), [&]<typename In>() { write(x.data<In>()); });
   return true;
 }
 
@@ -281,7 +347,8 @@ Result<bool> clip(const KernelContext& c) {
 
 Result<bool> prelu(const KernelContext& c) {
   visit_type(c.inputs[0]->type(), [&]<typename T>() {
-    zip<T, T>(*c.inputs[0], *c.inputs[1], c.outputs[0], [](T x, T slope) { return x < T{} ? static_cast<T>(x * slope) : x; });
+    zip<T, T>(*c.inputs[0], *c.inputs[1], c.outputs[0],
+              [](T x, T slope) { return x < T{} ? static_cast<T>(x * slope) : x; });
   });
   return true;
 }
@@ -295,16 +362,24 @@ Result<bool> logical_not(const KernelContext& c) {
 
 void add_elementwise_kernels(std::vector<KernelEntry>* table) {
   const auto add = [&](std::string_view op, Kernel kernel) { table->push_back({"", op, kernel}); };
-  add("Sigmoid", unary<sigmoid>), add("Tanh", unary<std::tanh>), add("Exp", unary<std::exp>), add("Log", unary<std::log>);
-  add("Sqrt", unary<std::sqrt>), add("Reciprocal", unary<reciprocal>), add("Floor", unary<std::floor>), add("Ceil", unary<std::ceil>);
-  add("Round", unary<std::nearbyint>), add("Erf", unary<std::erf>), add("Softplus", unary<softplus>), add("Softsign", unary<softsign>);
+  add("Sigmoid", unary<sigmoid>), add("Tanh", unary<std::tanh>), add("Exp", unary<std::exp>),
+      add("Log", unary<std::log>);
+  add("Sqrt", unary<std::sqrt>), add("Reciprocal", unary<reciprocal>), add("Floor", unary<std::floor>),
+      add("Ceil", unary<std::ceil>);
+  add("Round", unary<std::nearbyint>), add("Erf", unary<std::erf>), add("Softplus", unary<softplus>),
+      add("Softsign", unary<softsign>);
   add("Sin", unary<std::sin>), add("Cos", unary<std::cos>), add("Tan", unary<std::tan>), add("Asin", unary<std::asin>);
-  add("Acos", unary<std::acos>), add("Atan", unary<std::atan>), add("Sinh", unary<std::sinh>), add("Cosh", unary<std::cosh>);
-  add("Asinh", unary<std::asinh>), add("Acosh", unary<std::acosh>), add("Atanh", unary<std::atanh>), add("Mish", unary<mish>);
-  add("HardSwish", unary<hard_swish>), add("HardSigmoid", hard_sigmoid), add("LeakyRelu", leaky_relu), add("Elu", elu), add("Celu", celu);
-  add("Selu", selu), add("ThresholdedRelu", thresholded_relu), add("Gelu", gelu), add("Relu", relu), add("Neg", neg), add("Abs", abs_of);
+  add("Acos", unary<std::acos>), add("Atan", unary<std::atan>), add("Sinh", unary<std::sinh>),
+      add("Cosh", unary<std::cosh>);
+  add("Asinh", unary<std::asinh>), add("Acosh", unary<std::acosh>), add("Atanh", unary<std::atanh>),
+      add("Mish", unary<mish>);
+  add("HardSwish", unary<hard_swish>), add("HardSigmoid", hard_sigmoid), add("LeakyRelu", leaky_relu), add("Elu", elu),
+      add("Celu", celu);
+  add("Selu", selu), add("ThresholdedRelu", thresholded_relu), add("Gelu", gelu), add("Relu", relu), add("Neg", neg),
+      add("Abs", abs_of);
   add("Sign", sign), add("IsNaN", is_nan), add("IsInf", is_inf), add("Not", logical_not);
-  add("Add", arithmetic<AddOf>), add("Sub", arithmetic<SubOf>), add("Mul", arithmetic<MulOf>), add("Mod", modulo), add("Pow", power);
+  add("Add", arithmetic<AddOf>), add("Sub", arithmetic<SubOf>), add("Mul", arithmetic<MulOf>), add("Mod", modulo),
+      add("Pow", power);
   add("Div", [](const KernelContext& c) { return divide(c, DivOf{}); });
   add("Sum", [](const KernelContext& c) { return fold<AddOf>(c); });
   add("Mean", [](const KernelContext& c) { return fold<AddOf>(c, static_cast<double>(c.inputs.size())); });
@@ -317,7 +392,8 @@ void add_elementwise_kernels(std::vector<KernelEntry>* table) {
   add("And", [](const KernelContext& c) { return compare(c, [](auto a, auto b) { return a && b; }); });
   add("Or", [](const KernelContext& c) { return compare(c, [](auto a, auto b) { return a || b; }); });
   add("Xor", [](const KernelContext& c) { return compare(c, [](auto a, auto b) { return (a != 0) != (b != 0); }); });
-  add("Identity", identity), add("Dropout", identity), add("Where", where), add("Cast", cast), add("CastLike", cast), add("Clip", clip), add("PRelu", prelu);
+  add("Identity", identity), add("Dropout", identity), add("Where", where), add("Cast", cast), add("CastLike", cast),
+      add("Clip", clip), add("PRelu", prelu);
 }
 
 }  // namespace hayate

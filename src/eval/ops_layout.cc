@@ -74,7 +74,9 @@ Result<bool> split(const KernelContext& c) {
   size_t at = 0;
   for (size_t i = 0; i < c.outputs.size(); ++i) {
     const size_t width = types.value()[i].shape[axis] * around_axis.inner;
-    if (c.outputs[i] != nullptr && width != 0) copy_rows(x.bytes() + at, c.outputs[i]->bytes(), around_axis.outer, width, x.shape()[axis] * around_axis.inner, width);
+    if (c.outputs[i] != nullptr && width != 0)
+      copy_rows(x.bytes() + at, c.outputs[i]->bytes(), around_axis.outer, width, x.shape()[axis] * around_axis.inner,
+                width);
     at += width;
   }
   return true;
@@ -88,7 +90,8 @@ std::optional<Shape> integers_or(const KernelContext& c, size_t i, const char* a
 
 Result<bool> slice(const KernelContext& c) {
   const Tensor& x = *c.inputs[0];
-  const Shape cuts = slice_ranges(x.shape(), *integers_or(c, 1, "starts"), *integers_or(c, 2, "ends"), integers_or(c, 3, "axes"), integers_or(c, 4, "steps"));
+  const Shape cuts = slice_ranges(x.shape(), *integers_or(c, 1, "starts"), *integers_or(c, 2, "ends"),
+                                  integers_or(c, 3, "axes"), integers_or(c, 4, "steps"));
   const ref::Extents dense = ref::row_major(x.shape());
   ref::Extents strides;
   int64_t start = 0;
@@ -101,7 +104,8 @@ Result<bool> slice(const KernelContext& c) {
 }
 
 Error index_error(const KernelContext& c, int64_t index, int64_t extent) {
-  return c.error("index " + std::to_string(index) + " of '" + c.node.input(1) + "' is outside -" + std::to_string(extent) + " to " + std::to_string(extent - 1));
+  return c.error("index " + std::to_string(index) + " of '" + c.node.input(1) + "' is outside -" +
+                 std::to_string(extent) + " to " + std::to_string(extent - 1));
 }
 
 Result<bool> gather(const KernelContext& c) {
@@ -140,7 +144,8 @@ Result<bool> gather_elements(const KernelContext& c) {
 
 Result<bool> expand(const KernelContext& c) {
   const Shape& out = c.outputs[0]->shape();
-  ref::copy_strided(c.inputs[0]->bytes(), c.outputs[0]->bytes(), type_size(c.inputs[0]->type()), out, ref::broadcast_strides(c.inputs[0]->shape(), out), 0);
+  ref::copy_strided(c.inputs[0]->bytes(), c.outputs[0]->bytes(), type_size(c.inputs[0]->type()), out,
+                    ref::broadcast_strides(c.inputs[0]->shape(), out), 0);
   return true;
 }
 
@@ -151,7 +156,8 @@ Result<bool> tile(const KernelContext& c) {
   const size_t size = type_size(x.type());
   ref::for_each_element(y.shape(), walk, [&](int64_t i, const int64_t*) {
     int64_t from = 0;
-    for (int axis = 0; axis < x.rank(); ++axis) from += i / walk[0][axis] % y.shape()[axis] % x.shape()[axis] * dense[axis];
+    for (int axis = 0; axis < x.rank(); ++axis)
+      from += i / walk[0][axis] % y.shape()[axis] % x.shape()[axis] * dense[axis];
     std::memcpy(y.bytes() + i * size, x.bytes() + from * size, size);
   });
   return true;
@@ -173,14 +179,16 @@ Result<bool> size_of(const KernelContext& c) {
 Result<bool> constant_of_shape(const KernelContext& c) {
   const Tensor value = c.node.get<Tensor>("value", Tensor::of<float>({1}, {0.0f}));
   const size_t size = type_size(value.type());
-  for (int64_t i = 0; i < c.outputs[0]->count(); ++i) std::memcpy(c.outputs[0]->bytes() + i * size, value.bytes(), size);
+  for (int64_t i = 0; i < c.outputs[0]->count(); ++i)
+    std::memcpy(c.outputs[0]->bytes() + i * size, value.bytes(), size);
   return true;
 }
 
 Result<bool> range(const KernelContext& c) {
   visit_type(c.inputs[0]->type(), [&]<typename T>() {
     for (int64_t i = 0; i < c.outputs[0]->count(); ++i)
-      c.outputs[0]->data<T>()[i] = static_cast<T>(c.inputs[0]->data<T>()[0] + static_cast<T>(i) * c.inputs[2]->data<T>()[0]);
+      c.outputs[0]->data<T>()[i] =
+          static_cast<T>(c.inputs[0]->data<T>()[0] + static_cast<T>(i) * c.inputs[2]->data<T>()[0]);
   });
   return true;
 }
@@ -202,10 +210,12 @@ Result<bool> pad(const KernelContext& c) {
   Shape before(x.rank(), 0);
   const std::optional<Shape> axes = c.input(3) == nullptr ? std::nullopt : std::optional(to_int64s(*c.input(3)));
   const size_t named = pads.size() / 2;
-  for (size_t i = 0; i < named; ++i) before[axes ? *normal_axis((*axes)[i], x.rank()) : static_cast<int64_t>(i)] = pads[i];
+  for (size_t i = 0; i < named; ++i)
+    before[axes ? *normal_axis((*axes)[i], x.rank()) : static_cast<int64_t>(i)] = pads[i];
   const size_t size = type_size(x.type());
   std::byte value[8] = {};
-  if (c.input(2) != nullptr) std::memcpy(value, c.input(2)->bytes(), size);
+  if (c.input(2) != nullptr)
+    std::memcpy(value, c.input(2)->bytes(), size);
   else if (x.type() == Type::kFloat32) {
     const float given = c.node.get<float>("value", 0.0f);
     std::memcpy(value, &given, sizeof given);
@@ -264,8 +274,10 @@ void add_layout_kernels(std::vector<KernelEntry>* table) {
   const auto add = [&](std::string_view op, Kernel kernel) { table->push_back({"", op, kernel}); };
   for (const char* op : {"Reshape", "Flatten", "Squeeze", "Unsqueeze"}) add(op, copy_all);
   add("Transpose", transpose), add("Concat", concat), add("Split", split), add("Slice", slice), add("Gather", gather);
-  add("GatherElements", gather_elements), add("Expand", expand), add("Tile", tile), add("Shape", shape_of), add("Size", size_of);
-  add("ConstantOfShape", constant_of_shape), add("Range", range), add("Pad", pad), add("OneHot", one_hot), add("ScatterND", scatter_nd);
+  add("GatherElements", gather_elements), add("Expand", expand), add("Tile", tile), add("Shape", shape_of),
+      add("Size", size_of);
+  add("ConstantOfShape", constant_of_shape), add("Range", range), add("Pad", pad), add("OneHot", one_hot),
+      add("ScatterND", scatter_nd);
 }
 
 }  // namespace hayate

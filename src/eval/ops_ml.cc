@@ -21,8 +21,7 @@ int64_t row_count(const Tensor& x) { return x.rank() == 1 ? 1 : x.shape()[0]; }
 std::vector<float> floats_of(const Tensor& x) {
   std::vector<float> out(x.count());
   visit_type(x.type(), [&]<typename T>() {
-    std::transform(x.data<T>(), x.data<T>() + x.count(), out.begin(),
-                   [](T v) { return static_cast<float>(v); });
+    std::transform(x.data<T>(), x.data<T>() + x.count(), out.begin(), [](T v) { return static_cast<float>(v); });
   });
   return out;
 }
@@ -94,16 +93,16 @@ Result<bool> regressor(const KernelContext& c) {
 }
 
 template <typename S>
-void classify_rows(const kernels::Trees& trees, const kernels::Classifier& classifier, const Tensor& x,
-                   int64_t* labels, float* z) {
+void classify_rows(const kernels::Trees& trees, const kernels::Classifier& classifier, const Tensor& x, int64_t* labels,
+                   float* z) {
   const int64_t rows = row_count(x), n = trees.outputs;
   std::vector<S> scores(rows * n);
   std::vector<uint8_t> touched(rows * n);
   raw_sums(trees, x, scores.data(), touched.data());
   for (int64_t r = 0; r < rows; ++r) {
     const size_t at = static_cast<size_t>(r * n), count = static_cast<size_t>(n);
-    labels[r] = kernels::classify<S>(classifier, {scores.data() + at, count}, {touched.data() + at, count},
-                                     {z + at, count});
+    labels[r] =
+        kernels::classify<S>(classifier, {scores.data() + at, count}, {touched.data() + at, count}, {z + at, count});
   }
 }
 
@@ -127,8 +126,7 @@ Result<bool> tree_classifier(const KernelContext& c) {
 
 // Scores [rows, outputs] = x coefficients^T + intercepts.
 std::vector<float> linear_scores(const KernelContext& c, int64_t outputs) {
-  const std::vector<float> x = floats_of(*c.inputs[0]),
-                           w = c.node.get<std::vector<float>>("coefficients", {}),
+  const std::vector<float> x = floats_of(*c.inputs[0]), w = c.node.get<std::vector<float>>("coefficients", {}),
                            b = c.node.get<std::vector<float>>("intercepts", {});
   const int64_t rows = row_count(*c.inputs[0]), columns = c.inputs[0]->shape().back();
   std::vector<float> scores(rows * outputs);
@@ -175,8 +173,7 @@ Result<bool> linear_regressor(const KernelContext& c) {
   std::vector<float> scores = linear_scores(c, outputs);
   if (outputs > 1 || transform.value() == kernels::PostTransform::kProbit)
     for (int64_t r = 0; r < rows; ++r)
-      kernels::apply_post_transform(transform.value(),
-                                    {scores.data() + r * outputs, static_cast<size_t>(outputs)});
+      kernels::apply_post_transform(transform.value(), {scores.data() + r * outputs, static_cast<size_t>(outputs)});
   std::copy(scores.begin(), scores.end(), c.outputs[0]->data<float>());
   return true;
 }

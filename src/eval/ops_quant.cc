@@ -27,8 +27,7 @@ k::QuantAxis axis_of(const KernelContext& c) {
 template <typename F>
 void on_integers(Type type, F&& f) {
   visit_type(type, [&]<typename T>() {
-    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool> && sizeof(T) <= 4)
-      f.template operator()<T>();
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool> && sizeof(T) <= 4) f.template operator()<T>();
   });
 }
 
@@ -51,16 +50,16 @@ int64_t step_of(const Tensor* tensor) { return tensor == nullptr || tensor->coun
 Result<bool> quantize(const KernelContext& c) {
   on_integers(c.outputs[0]->type(), [&]<typename Q>() {
     if constexpr (sizeof(Q) <= 2)
-      k::quantize<Q>(axis_of(c), c.inputs[0]->data<float>(), c.inputs[1]->data<float>(),
-                     data_or_null<Q>(c.input(2)), c.outputs[0]->data<Q>());
+      k::quantize<Q>(axis_of(c), c.inputs[0]->data<float>(), c.inputs[1]->data<float>(), data_or_null<Q>(c.input(2)),
+                     c.outputs[0]->data<Q>());
   });
   return true;
 }
 
 Result<bool> dequantize(const KernelContext& c) {
   on_integers(c.inputs[0]->type(), [&]<typename Q>() {
-    k::dequantize<Q>(axis_of(c), c.inputs[0]->data<Q>(), c.inputs[1]->data<float>(),
-                     data_or_null<Q>(c.input(2)), c.outputs[0]->data<float>());
+    k::dequantize<Q>(axis_of(c), c.inputs[0]->data<Q>(), c.inputs[1]->data<float>(), data_or_null<Q>(c.input(2)),
+                     c.outputs[0]->data<float>());
   });
   return true;
 }
@@ -71,8 +70,7 @@ Result<bool> dynamic_quantize(const KernelContext& c) {
   if (c.output(1) != nullptr) c.output(1)->data<float>()[0] = range.scale;
   if (c.output(2) != nullptr) c.output(2)->data<uint8_t>()[0] = range.zero_point;
   if (c.output(0) != nullptr)
-    k::quantize<uint8_t>({x.count()}, x.data<float>(), &range.scale, &range.zero_point,
-                         c.output(0)->data<uint8_t>());
+    k::quantize<uint8_t>({x.count()}, x.data<float>(), &range.scale, &range.zero_point, c.output(0)->data<uint8_t>());
   return true;
 }
 
@@ -91,8 +89,7 @@ int64_t stacked(const Shape& lead, const Shape& batch, int64_t i) {
 }
 
 // The sums of a times b, stacks of matrices, into y.
-void integer_products(const Tensor& a, const Tensor* a_zero, const Tensor& b, const Tensor* b_zero,
-                      int32_t* y) {
+void integer_products(const Tensor& a, const Tensor* a_zero, const Tensor& b, const Tensor* b_zero, int32_t* y) {
   Shape sa = a.shape(), sb = b.shape();
   if (sa.size() == 1) sa.insert(sa.begin(), 1);
   if (sb.size() == 1) sb.push_back(1);
@@ -103,10 +100,9 @@ void integer_products(const Tensor& a, const Tensor* a_zero, const Tensor& b, co
   on_bytes(a.type(), [&]<typename A>() {
     on_bytes(b.type(), [&]<typename B>() {
       for (int64_t i = 0; i < count; ++i)
-        k::integer_matmul<A, B>(m, n, depth, a.data<A>() + stacked(la, batch, i) * m * depth,
-                                data_or_null<A>(a_zero), step_of(a_zero),
-                                b.data<B>() + stacked(lb, batch, i) * depth * n, data_or_null<B>(b_zero),
-                                step_of(b_zero), y + i * m * n);
+        k::integer_matmul<A, B>(m, n, depth, a.data<A>() + stacked(la, batch, i) * m * depth, data_or_null<A>(a_zero),
+                                step_of(a_zero), b.data<B>() + stacked(lb, batch, i) * depth * n,
+                                data_or_null<B>(b_zero), step_of(b_zero), y + i * m * n);
     });
   });
 }
@@ -123,8 +119,8 @@ void requantize(const KernelContext& c, const Tensor& left, const Tensor& right,
   const Tensor& zero = *c.inputs[7];
   on_bytes(c.outputs[0]->type(), [&]<typename Q>() {
     for (size_t i = 0; i < sums.size(); ++i) {
-      const float scale = left.data<float>()[0] *
-                          right.data<float>()[channel(static_cast<int64_t>(i)) * step] / to.data<float>()[0];
+      const float scale =
+          left.data<float>()[0] * right.data<float>()[channel(static_cast<int64_t>(i)) * step] / to.data<float>()[0];
       c.outputs[0]->data<Q>()[i] = k::saturated<Q>(static_cast<float>(sums[i]) * scale, zero.data<Q>()[0]);
     }
   });
@@ -147,17 +143,15 @@ Result<bool> integer_conv(const KernelContext& c, const Tensor& x, const Tensor*
   k::IntegerWindow g;
   const size_t lead = 3 - from.kernel.size();
   for (size_t i = 0; i < from.kernel.size(); ++i) {
-    g.input[lead + i] = from.input[i], g.output[lead + i] = from.output[i],
-                   g.kernel[lead + i] = from.kernel[i];
-    g.stride[lead + i] = from.stride[i], g.dilation[lead + i] = from.dilation[i],
-                    g.pad[lead + i] = from.pads_begin[i];
+    g.input[lead + i] = from.input[i], g.output[lead + i] = from.output[i], g.kernel[lead + i] = from.kernel[i];
+    g.stride[lead + i] = from.stride[i], g.dilation[lead + i] = from.dilation[i], g.pad[lead + i] = from.pads_begin[i];
   }
   const int64_t groups = c.node.get<int64_t>("group", 1);
   on_bytes(x.type(), [&]<typename X>() {
     on_bytes(w.type(), [&]<typename W>() {
       const int32_t zero = x_zero == nullptr ? 0 : x_zero->data<X>()[0];
-      k::integer_conv<X, W>(g, x.shape()[0], groups, x.shape()[1] / groups, w.shape()[0] / groups,
-                            x.data<X>(), zero, w.data<W>(), data_or_null<W>(w_zero), step_of(w_zero), y);
+      k::integer_conv<X, W>(g, x.shape()[0], groups, x.shape()[1] / groups, w.shape()[0] / groups, x.data<X>(), zero,
+                            w.data<W>(), data_or_null<W>(w_zero), step_of(w_zero), y);
     });
   });
   return true;
@@ -169,20 +163,17 @@ Result<bool> conv_integer(const KernelContext& c) {
 
 Result<bool> qlinear_conv(const KernelContext& c) {
   std::vector<int32_t> sums(c.outputs[0]->count());
-  const Result<bool> summed =
-      integer_conv(c, *c.inputs[0], c.inputs[2], *c.inputs[3], c.inputs[5], sums.data());
+  const Result<bool> summed = integer_conv(c, *c.inputs[0], c.inputs[2], *c.inputs[3], c.inputs[5], sums.data());
   if (!summed.ok()) return summed;
   const Shape& shape = c.outputs[0]->shape();
-  const int64_t channels = shape[1],
-                plane = channels == 0 || shape[0] == 0
-                            ? 1
-                            : std::max<int64_t>(1, c.outputs[0]->count() / (shape[0] * channels));
+  const int64_t channels = shape[1], plane = channels == 0 || shape[0] == 0
+                                                 ? 1
+                                                 : std::max<int64_t>(1, c.outputs[0]->count() / (shape[0] * channels));
   const auto channel = [=](int64_t i) { return i / plane % channels; };
   if (const Tensor* bias = c.input(8))
     for (size_t i = 0; i < sums.size(); ++i)
-      sums[i] = static_cast<int32_t>(
-          static_cast<uint32_t>(sums[i]) +
-          static_cast<uint32_t>(bias->data<int32_t>()[channel(static_cast<int64_t>(i))]));
+      sums[i] = static_cast<int32_t>(static_cast<uint32_t>(sums[i]) +
+                                     static_cast<uint32_t>(bias->data<int32_t>()[channel(static_cast<int64_t>(i))]));
   requantize(c, *c.inputs[1], *c.inputs[4], *c.inputs[6], sums, channel);
   return true;
 }

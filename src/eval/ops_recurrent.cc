@@ -14,10 +14,13 @@ Result<bool> recurrent(const KernelContext& c, int64_t gates, void (*cell)(const
   const std::string direction = c.node.get<std::string>("direction", "forward");
   const int64_t directions = w.shape()[0], batch = x.shape()[1], hidden = r.shape()[2], in = x.shape()[2];
   const auto names = c.node.get<std::vector<std::string>>("activations", {});
-  Tensor unwanted_h(Type::kFloat32, {directions, batch, hidden}), unwanted_c = Tensor(Type::kFloat32, {directions, batch, hidden});
+  Tensor unwanted_h(Type::kFloat32, {directions, batch, hidden}),
+      unwanted_c = Tensor(Type::kFloat32, {directions, batch, hidden});
   for (int64_t d = 0; d < directions; ++d) {
     // Input i of this direction; `stride` floats lie between directions.
-    const auto part = [&](size_t i, int64_t stride) { return c.input(i) == nullptr ? nullptr : c.input(i)->data<float>() + d * stride; };
+    const auto part = [&](size_t i, int64_t stride) {
+      return c.input(i) == nullptr ? nullptr : c.input(i)->data<float>() + d * stride;
+    };
     ref::Recurrent a;
     a.steps = x.shape()[0], a.batch = batch, a.in = in, a.hidden = hidden;
     a.reverse = d == 1 || direction == "reverse";
@@ -30,7 +33,8 @@ Result<bool> recurrent(const KernelContext& c, int64_t gates, void (*cell)(const
       const std::string& name = names[d * per_direction + i];
       a.activations[i] = name == "Sigmoid" ? ref::Gate::kSigmoid : name == "Tanh" ? ref::Gate::kTanh : ref::Gate::kRelu;
     }
-    a.x = x.data<float>(), a.w = part(1, gates * hidden * in), a.r = part(2, gates * hidden * hidden), a.bias = part(3, 2 * gates * hidden);
+    a.x = x.data<float>(), a.w = part(1, gates * hidden * in), a.r = part(2, gates * hidden * hidden),
+    a.bias = part(3, 2 * gates * hidden);
     a.lens = c.input(4) == nullptr ? nullptr : c.input(4)->data<int32_t>();
     a.h0 = part(5, batch * hidden), a.c0 = part(6, batch * hidden), a.peephole = part(7, 3 * hidden);
     if (c.output(0) != nullptr) a.y = c.output(0)->data<float>() + d * batch * hidden;

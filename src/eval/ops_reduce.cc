@@ -31,17 +31,21 @@ Fold fold_of(std::string_view op) {
   if (op == "ReduceProd") return {1, [](double sum, double x) { return sum * x; }, keep};
   if (op == "ReduceSumSquare") return {0, [](double sum, double x) { return sum + x * x; }, keep};
   if (op == "ReduceL1") return {0, [](double sum, double x) { return sum + std::fabs(x); }, keep};
-  if (op == "ReduceL2") return {0, [](double sum, double x) { return sum + x * x; }, [](double sum, double) { return std::sqrt(sum); }};
+  if (op == "ReduceL2")
+    return {0, [](double sum, double x) { return sum + x * x; }, [](double sum, double) { return std::sqrt(sum); }};
   if (op == "ReduceLogSum") return {0, add, [](double sum, double) { return std::log(sum); }};
-  return {-kInfinity, [](double a, double x) { return std::fmax(a, x) + std::log1p(std::exp(-std::fabs(a - x))); }, keep};  // log of a sum of exps
+  return {-kInfinity, [](double a, double x) { return std::fmax(a, x) + std::log1p(std::exp(-std::fabs(a - x))); },
+          keep};  // log of a sum of exps
 }
 
 Result<bool> reduce(const KernelContext& c) {
   const Tensor& x = *c.inputs[0];
   Tensor& y = *c.outputs[0];
   std::optional<Shape> axes;
-  if (c.input(1) != nullptr) axes = to_int64s(*c.input(1));
-  else if (c.node.attributes.count("axes") != 0) axes = c.node.get<Shape>("axes", {});
+  if (c.input(1) != nullptr)
+    axes = to_int64s(*c.input(1));
+  else if (c.node.attributes.count("axes") != 0)
+    axes = c.node.get<Shape>("axes", {});
   const Result<std::vector<bool>> marks = reduced_axes(c.node, x.rank(), axes);
   if (!marks.ok()) return marks.error();
   Shape kept;
@@ -55,12 +59,17 @@ Result<bool> reduce(const KernelContext& c) {
     ref::for_each_element(x.shape(), into, [&](int64_t i, const int64_t* at) {
       sums[at[0]] = fold.step(sums[at[0]], static_cast<double>(x.data<T>()[i]));
       if constexpr (std::is_integral_v<T>)
-        if (!exact.empty()) exact[at[0]] = static_cast<int64_t>(static_cast<uint64_t>(exact[at[0]]) + static_cast<uint64_t>(x.data<T>()[i]));
+        if (!exact.empty())
+          exact[at[0]] =
+              static_cast<int64_t>(static_cast<uint64_t>(exact[at[0]]) + static_cast<uint64_t>(x.data<T>()[i]));
     });
     for (int64_t i = 0; i < y.count(); ++i) {
       const double value = fold.finish(sums[i], count);
-      if constexpr (std::is_integral_v<T>) y.data<T>()[i] = exact.empty() ? (std::fabs(value) < 9e18 ? static_cast<T>(static_cast<int64_t>(value)) : T{}) : static_cast<T>(exact[i]);
-      else y.data<T>()[i] = static_cast<T>(value);
+      if constexpr (std::is_integral_v<T>)
+        y.data<T>()[i] = exact.empty() ? (std::fabs(value) < 9e18 ? static_cast<T>(static_cast<int64_t>(value)) : T{})
+                                       : static_cast<T>(exact[i]);
+      else
+        y.data<T>()[i] = static_cast<T>(value);
     }
   });
   return true;
@@ -89,7 +98,8 @@ Result<bool> arg_reduce(const KernelContext& c) {
 }  // namespace
 
 void add_reduce_kernels(std::vector<KernelEntry>* table) {
-  for (const char* op : {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSumSquare", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp"})
+  for (const char* op : {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSumSquare",
+                         "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp"})
     table->push_back({"", op, reduce});
   table->push_back({"", "ArgMax", arg_reduce<true>});
   table->push_back({"", "ArgMin", arg_reduce<false>});

@@ -13,13 +13,66 @@ namespace {
 
 constexpr int64_t kFirst = 3, kSecond = 5;  // the two batch sizes
 
-const std::set<std::string_view> kElementwise = {
-    "Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Mean", "Sum", "Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "Elu", "Selu", "Celu", "Gelu", "HardSigmoid", "HardSwish", "Softplus", "Softsign", "Mish",
-    "Neg", "Abs", "Sqrt", "Reciprocal", "Exp", "Log", "Erf", "Floor", "Ceil", "Round", "Sign", "Sin", "Cos", "Clip", "Cast", "Not", "And", "Or", "Xor", "Equal", "Less", "LessOrEqual", "Greater",
-    "GreaterOrEqual", "Where", "IsNaN", "IsInf", "Mod", "QuantizeLinear", "DequantizeLinear", "Expand"};
+const std::set<std::string_view> kElementwise = {"Add",
+                                                 "Sub",
+                                                 "Mul",
+                                                 "Div",
+                                                 "Pow",
+                                                 "Min",
+                                                 "Max",
+                                                 "Mean",
+                                                 "Sum",
+                                                 "Relu",
+                                                 "LeakyRelu",
+                                                 "PRelu",
+                                                 "Sigmoid",
+                                                 "Tanh",
+                                                 "Elu",
+                                                 "Selu",
+                                                 "Celu",
+                                                 "Gelu",
+                                                 "HardSigmoid",
+                                                 "HardSwish",
+                                                 "Softplus",
+                                                 "Softsign",
+                                                 "Mish",
+                                                 "Neg",
+                                                 "Abs",
+                                                 "Sqrt",
+                                                 "Reciprocal",
+                                                 "Exp",
+                                                 "Log",
+                                                 "Erf",
+                                                 "Floor",
+                                                 "Ceil",
+                                                 "Round",
+                                                 "Sign",
+                                                 "Sin",
+                                                 "Cos",
+                                                 "Clip",
+                                                 "Cast",
+                                                 "Not",
+                                                 "And",
+                                                 "Or",
+                                                 "Xor",
+                                                 "Equal",
+                                                 "Less",
+                                                 "LessOrEqual",
+                                                 "Greater",
+                                                 "GreaterOrEqual",
+                                                 "Where",
+                                                 "IsNaN",
+                                                 "IsInf",
+                                                 "Mod",
+                                                 "QuantizeLinear",
+                                                 "DequantizeLinear",
+                                                 "Expand"};
 const std::set<std::string_view> kSameOrder = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout"};
-const std::set<std::string_view> kFirstAxis = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization", "QLinearConv"};
-const std::set<std::string_view> kFirstAxisMl = {"LinearClassifier", "LinearRegressor", "Normalizer", "Scaler", "ZipMap", "Objective"};
+const std::set<std::string_view> kFirstAxis = {
+    "Conv",          "ConvTranspose",      "MaxPool",    "AveragePool", "GlobalAveragePool",
+    "GlobalMaxPool", "BatchNormalization", "QLinearConv"};
+const std::set<std::string_view> kFirstAxisMl = {"LinearClassifier", "LinearRegressor", "Normalizer",
+                                                 "Scaler",           "ZipMap",          "Objective"};
 
 struct Track {
   bool depends = false;  // on what the model is fed
@@ -43,13 +96,15 @@ int64_t product(const Shape& shape, int64_t end) {
 
 class Tracker {
  public:
-  Tracker(const Graph& graph, const Facts& first, const Facts& second) : graph_(graph), first_(first), second_(second) {}
+  Tracker(const Graph& graph, const Facts& first, const Facts& second)
+      : graph_(graph), first_(first), second_(second) {}
 
   std::string run() {
     for (const auto& [name, tensor] : graph_.constants) tracks_[name] = {};
     for (const ValueInfo& input : graph_.inputs) {
       const std::optional<Track> track = seen(input.name);
-      if (!track || track->axis != 0 || shape(input.name)[0] != kFirst) return fmt::format("input {} has no open first axis", input.text());
+      if (!track || track->axis != 0 || shape(input.name)[0] != kFirst)
+        return fmt::format("input {} has no open first axis", input.text());
       tracks_[input.name] = Track{.depends = true, .axis = 0};
     }
     for (const Node& node : graph_.nodes) {
@@ -63,7 +118,8 @@ class Tracker {
         const auto& value = first_.find(name)->second.value;
         Track made = *track;
         made.depends = depends && !value;
-        made.uniform = value ? equal_elements(*value) : node.is("ConstantOfShape") || (!depends && carries_uniform(node));
+        made.uniform =
+            value ? equal_elements(*value) : node.is("ConstantOfShape") || (!depends && carries_uniform(node));
         if (made.depends && made.axis < 0) return node.where() + " mixes rows";
         varies = varies || made.depends;
         tracks_[name] = made;
@@ -73,7 +129,8 @@ class Tracker {
         if (name.empty()) continue;
         const Track& in = tracks_[name];
         // Contents that differ from row to row without coming from the rows: positions in the batch.
-        if (!in.depends && in.axis >= 0 && !in.uniform && !shapes_only(node, name)) return fmt::format("{} reads '{}', which counts rows", node.where(), name);
+        if (!in.depends && in.axis >= 0 && !in.uniform && !shapes_only(node, name))
+          return fmt::format("{} reads '{}', which counts rows", node.where(), name);
       }
       int64_t prefix = 0;
       for (const std::string& name : node.inputs) {
@@ -87,7 +144,8 @@ class Tracker {
     }
     for (const ValueInfo& output : graph_.outputs) {
       const Track& track = tracks_[output.name];
-      if (!track.depends || track.axis != 0 || track.prefix != 1 || shape(output.name)[0] != kFirst) return fmt::format("output '{}' has no row for each row", output.name);
+      if (!track.depends || track.axis != 0 || track.prefix != 1 || shape(output.name)[0] != kFirst)
+        return fmt::format("output '{}' has no row for each row", output.name);
     }
     return "";
   }
@@ -110,12 +168,17 @@ class Tracker {
   }
 
   bool carries_uniform(const Node& node) {
-    static const std::set<std::string_view> kCarriers = {"Expand", "Slice", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Cast", "Identity", "Gather", "Split"};
-    return node.domain.empty() && kCarriers.contains(node.op) && (tracks_[node.inputs[0]].uniform || (first_.find(node.inputs[0])->second.value && equal_elements(*first_.find(node.inputs[0])->second.value)));
+    static const std::set<std::string_view> kCarriers = {"Expand",  "Slice", "Reshape",  "Transpose", "Unsqueeze",
+                                                         "Squeeze", "Cast",  "Identity", "Gather",    "Split"};
+    return node.domain.empty() && kCarriers.contains(node.op) &&
+           (tracks_[node.inputs[0]].uniform ||
+            (first_.find(node.inputs[0])->second.value && equal_elements(*first_.find(node.inputs[0])->second.value)));
   }
 
   // Inputs that only say a shape: their contents name the batch, they do not enter the values.
-  static bool shapes_only(const Node& node, const std::string& name) { return (node.is("Reshape") || node.is("Expand")) && node.inputs.size() > 1 && name == node.inputs[1]; }
+  static bool shapes_only(const Node& node, const std::string& name) {
+    return (node.is("Reshape") || node.is("Expand")) && node.inputs.size() > 1 && name == node.inputs[1];
+  }
 
   std::optional<std::vector<int64_t>> integers(const Node& node, size_t i, const char* attribute) const {
     if (node.attributes.contains(attribute)) return node.get<std::vector<int64_t>>(attribute, {});
@@ -148,10 +211,15 @@ class Tracker {
     if (kElementwise.contains(node.op)) {
       const int64_t right = static_cast<int64_t>(shape(out).size()) - to;
       for (const std::string& name : node.inputs)
-        if (!name.empty() && tracks_[name].depends && static_cast<int64_t>(shape(name).size()) - axis(name) != right) return false;
-      if (node.is("QuantizeLinear") || node.is("DequantizeLinear") || node.is("Expand")) return only_first_depends() && (!node.is("Expand") || shape(in)[static_cast<size_t>(from)] == shape(out)[static_cast<size_t>(to)]);
+        if (!name.empty() && tracks_[name].depends && static_cast<int64_t>(shape(name).size()) - axis(name) != right)
+          return false;
+      if (node.is("QuantizeLinear") || node.is("DequantizeLinear") || node.is("Expand"))
+        return only_first_depends() &&
+               (!node.is("Expand") || shape(in)[static_cast<size_t>(from)] == shape(out)[static_cast<size_t>(to)]);
       for (const std::string& name : node.inputs)  // the same number of elements per row on every operand
-        if (!name.empty() && tracks_[name].depends && shape(name)[static_cast<size_t>(axis(name))] != shape(out)[static_cast<size_t>(to)]) return false;
+        if (!name.empty() && tracks_[name].depends &&
+            shape(name)[static_cast<size_t>(axis(name))] != shape(out)[static_cast<size_t>(to)])
+          return false;
       return true;
     }
     if (kSameOrder.contains(node.op)) {
@@ -160,12 +228,16 @@ class Tracker {
       tracks_[out].prefix = before / kept;
       return true;
     }
-    if (kFirstAxis.contains(node.op)) return only_first_depends() && from == 0 && to == 0 && node.get<int64_t>("training_mode", 0) == 0;
+    if (kFirstAxis.contains(node.op))
+      return only_first_depends() && from == 0 && to == 0 && node.get<int64_t>("training_mode", 0) == 0;
     if (node.is("Gemm")) return only_first_depends() && from == 0 && to == 0 && node.get<int64_t>("transA", 0) == 0;
     if (node.is("MatMul")) {
       const std::string& b = node.inputs[1];
-      if (!tracks_[b].depends) return tracks_[in].depends && (from < rank - 1 || rank == 1) && rank >= 2 && to + static_cast<int64_t>(shape(in).size()) == from + static_cast<int64_t>(shape(out).size());
-      const int64_t b_right = static_cast<int64_t>(shape(b).size()) - axis(b), out_right = static_cast<int64_t>(shape(out).size()) - to;
+      if (!tracks_[b].depends)
+        return tracks_[in].depends && (from < rank - 1 || rank == 1) && rank >= 2 &&
+               to + static_cast<int64_t>(shape(in).size()) == from + static_cast<int64_t>(shape(out).size());
+      const int64_t b_right = static_cast<int64_t>(shape(b).size()) - axis(b),
+                    out_right = static_cast<int64_t>(shape(out).size()) - to;
       return b_right > 2 && b_right == out_right && (!tracks_[in].depends || rank - from == out_right);
     }
     if (node.is("LSTM") || node.is("GRU") || node.is("RNN")) {
@@ -207,7 +279,9 @@ class Tracker {
       return only_first_depends() && at != from && axis(node.inputs[1]) < 0;
     }
     if (node.is("Slice")) {
-      if (!only_first_depends() || from != to || shape(in)[static_cast<size_t>(from)] != shape(out)[static_cast<size_t>(to)]) return false;
+      if (!only_first_depends() || from != to ||
+          shape(in)[static_cast<size_t>(from)] != shape(out)[static_cast<size_t>(to)])
+        return false;
       const auto steps = integers(node, 4, "steps"), axes = integers(node, 3, "axes");
       for (size_t i = 0; steps && i < steps->size(); ++i) {
         const int64_t at = axes ? (*axes)[i] : static_cast<int64_t>(i);
@@ -217,7 +291,8 @@ class Tracker {
     }
     if (node.is("Pad")) {
       const auto pads = integers(node, 1, "pads");
-      return only_first_depends() && pads && static_cast<int64_t>(pads->size()) == 2 * rank && from == to && (*pads)[static_cast<size_t>(from)] == 0 && (*pads)[static_cast<size_t>(from + rank)] == 0;
+      return only_first_depends() && pads && static_cast<int64_t>(pads->size()) == 2 * rank && from == to &&
+             (*pads)[static_cast<size_t>(from)] == 0 && (*pads)[static_cast<size_t>(from + rank)] == 0;
     }
     return false;
   }
@@ -229,7 +304,8 @@ class Tracker {
 
 }  // namespace
 
-std::string rows_depend(const Graph& graph, const std::map<std::string, TensorType>& at_3, const std::map<std::string, TensorType>& at_5) {
+std::string rows_depend(const Graph& graph, const std::map<std::string, TensorType>& at_3,
+                        const std::map<std::string, TensorType>& at_5) {
   const Result<Facts> first = infer(graph, at_3), second = infer(graph, at_5);
   if (!first.ok()) return first.error().text();
   if (!second.ok()) return second.error().text();

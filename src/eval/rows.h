@@ -9,9 +9,11 @@
 
 namespace hayate {
 
-// Follows the first axis of the inputs through every node, at two batch sizes. Empty: each output's row r follows from the
-// inputs' row r alone, and its first axis is the batch. Else the reason ("node 'x' (Softmax) mixes rows"); operators not
-// known to keep rows apart count as mixing. `inputs(n)` gives the types at batch n; control flow must be resolved.
-std::string rows_depend(const Graph& graph, const std::map<std::string, TensorType>& at_3, const std::map<std::string, TensorType>& at_5);
+// Follows the first axis of the inputs through every node, at two batch sizes. Empty: each output's row r follows from
+// the inputs' row r alone, and its first axis is the batch. Else the reason ("node 'x' (Softmax) mixes rows");
+// operators not known to keep rows apart count as mixing. `inputs(n)` gives the types at batch n; control flow must be
+// resolved.
+std::string rows_depend(const Graph& graph, const std::map<std::string, TensorType>& at_3,
+                        const std::map<std::string, TensorType>& at_5);
 
 }  // namespace hayate

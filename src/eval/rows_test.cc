@@ -17,7 +17,8 @@ std::string verdict(std::vector<Node> nodes, std::map<std::string, Tensor> const
   return rows_depend(graph, {{"x", {Type::kFloat32, {3, 4}}}}, {{"x", {Type::kFloat32, {5, 4}}}});
 }
 
-Node node(const std::string& op, std::vector<std::string> inputs, const std::string& output, std::map<std::string, Attribute> attributes = {}) {
+Node node(const std::string& op, std::vector<std::string> inputs, const std::string& output,
+          std::map<std::string, Attribute> attributes = {}) {
   return {op + "_" + output, "", op, std::move(inputs), {output}, std::move(attributes)};
 }
 
@@ -27,27 +28,33 @@ TEST(Rows, StayApartInLayersAndWhatMovesWholeRows) {
   EXPECT_EQ(verdict({node("Softmax", {"x"}, "a", {{"axis", int64_t{-1}}}), node("Relu", {"a"}, "y")}), "");
   EXPECT_EQ(verdict({node("MatMul", {"x", "w"}, "y")}, {{"w", Tensor(Type::kFloat32, {4, 2})}}), "");
   // Column-major and back, with the batch inside a merged axis on the way.
-  EXPECT_EQ(verdict({node("Transpose", {"x"}, "a", {{"perm", kSwap}}), node("Reshape", {"a", "flat"}, "b"), node("Relu", {"b"}, "c"), node("Reshape", {"c", "back"}, "d"),
+  EXPECT_EQ(verdict({node("Transpose", {"x"}, "a", {{"perm", kSwap}}), node("Reshape", {"a", "flat"}, "b"),
+                     node("Relu", {"b"}, "c"), node("Reshape", {"c", "back"}, "d"),
                      node("Transpose", {"d"}, "y", {{"perm", kSwap}})},
                     {{"flat", Tensor::of<int64_t>({1}, {-1})}, {"back", Tensor::of<int64_t>({2}, {4, -1})}}),
             "");
 }
 
 TEST(Rows, MixWhereAnOperatorReadsAcrossThem) {
-  for (const auto& nodes : std::vector<std::vector<Node>>{{node("Softmax", {"x"}, "y", {{"axis", int64_t{0}}})},
-                                                          {node("Transpose", {"x"}, "a", {{"perm", kSwap}}), node("MatMul", {"x", "a"}, "y")},
-                                                          {node("ReduceMean", {"x"}, "a", {{"axes", std::vector<int64_t>{0}}}), node("Add", {"x", "a"}, "y")},
-                                                          {node("CumSum", {"x", "zero"}, "y")},
-                                                          {node("Transpose", {"x"}, "a", {{"perm", kSwap}}), node("Reshape", {"a", "shape"}, "y")}}) {
-    const std::string why = verdict(nodes, {{"zero", Tensor::of<int64_t>({}, {0})}, {"shape", Tensor::of<int64_t>({2}, {-1, 4})}});
+  for (const auto& nodes : std::vector<std::vector<Node>>{
+           {node("Softmax", {"x"}, "y", {{"axis", int64_t{0}}})},
+           {node("Transpose", {"x"}, "a", {{"perm", kSwap}}), node("MatMul", {"x", "a"}, "y")},
+           {node("ReduceMean", {"x"}, "a", {{"axes", std::vector<int64_t>{0}}}), node("Add", {"x", "a"}, "y")},
+           {node("CumSum", {"x", "zero"}, "y")},
+           {node("Transpose", {"x"}, "a", {{"perm", kSwap}}), node("Reshape", {"a", "shape"}, "y")}}) {
+    const std::string why =
+        verdict(nodes, {{"zero", Tensor::of<int64_t>({}, {0})}, {"shape", Tensor::of<int64_t>({2}, {-1, 4})}});
     EXPECT_NE(why, "") << nodes.back().op;
   }
 }
 
 TEST(Rows, CountingTheBatchIsSeen) {
-  const std::string why = verdict({node("Shape", {"x"}, "s", {{"end", int64_t{1}}}), node("Squeeze", {"s"}, "n"), node("Range", {"zero", "n", "one"}, "r"), node("Unsqueeze", {"r", "axis"}, "u"),
+  const std::string why = verdict({node("Shape", {"x"}, "s", {{"end", int64_t{1}}}), node("Squeeze", {"s"}, "n"),
+                                   node("Range", {"zero", "n", "one"}, "r"), node("Unsqueeze", {"r", "axis"}, "u"),
                                    node("Cast", {"u"}, "f", {{"to", int64_t{1}}}), node("Add", {"x", "f"}, "y")},
-                                  {{"zero", Tensor::of<int64_t>({}, {0})}, {"one", Tensor::of<int64_t>({}, {1})}, {"axis", Tensor::of<int64_t>({1}, {1})}});
+                                  {{"zero", Tensor::of<int64_t>({}, {0})},
+                                   {"one", Tensor::of<int64_t>({}, {1})},
+                                   {"axis", Tensor::of<int64_t>({1}, {1})}});
   EXPECT_NE(why.find("counts rows"), std::string::npos) << why;
 }
 

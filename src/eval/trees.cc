@@ -22,8 +22,7 @@ std::vector<double> numbers(const Node& node, const std::string& key) {
   for (const std::string& name : {key, key + "_as_tensor"}) {
     const auto it = node.attributes.find(name);
     if (it == node.attributes.end()) continue;
-    if (const auto* floats = std::get_if<std::vector<float>>(&it->second))
-      return {floats->begin(), floats->end()};
+    if (const auto* floats = std::get_if<std::vector<float>>(&it->second)) return {floats->begin(), floats->end()};
     if (const auto* integers = std::get_if<std::vector<int64_t>>(&it->second))
       return {integers->begin(), integers->end()};
     if (const auto* tensor = std::get_if<Tensor>(&it->second)) return to_doubles(*tensor);
@@ -94,8 +93,7 @@ Result<Split> split_from(const Node& node, const std::string& mode) {
       {"BRANCH_NEQ", Split::kNotEqual}};
   for (const auto& [name, split] : kModes)
     if (mode == name) return split;
-  return bad(node,
-             fmt::format("nodes_modes '{}' is unknown; LEAF and BRANCH_LEQ, LT, GTE, GT, EQ, NEQ are", mode),
+  return bad(node, fmt::format("nodes_modes '{}' is unknown; LEAF and BRANCH_LEQ, LT, GTE, GT, EQ, NEQ are", mode),
              Code::kUnsupported);
 }
 
@@ -121,8 +119,7 @@ Result<OnnxEnsemble> read_ensemble(const Node& node, const std::string& leaves) 
                  list(leaves + "_ids"),         node.get<std::vector<std::string>>("nodes_modes", {}),
                  numbers(node, "nodes_values"), numbers(node, leaves + "_weights")};
   const size_t n = e.tree.size(), w = e.leaf_tree.size();
-  if (n > static_cast<size_t>(kernels::kTreeNodesMax))
-    return bad(node, fmt::format("{} nodes are too many", n));
+  if (n > static_cast<size_t>(kernels::kTreeNodesMax)) return bad(node, fmt::format("{} nodes are too many", n));
   if (e.id.size() != n || e.feature.size() != n || e.on_true.size() != n || e.on_false.size() != n ||
       e.mode.size() != n || e.threshold.size() != n)
     return bad(node, "its nodes_* attributes differ in length");
@@ -159,15 +156,14 @@ Result<NodeMap> add_nodes(const Node& node, const OnnxEnsemble& e, Trees* t) {
       const int64_t id = side ? e.on_true[i] : e.on_false[i];
       const auto it = id < 0 || id > INT32_MAX ? map.end() : map.find(key_of(e.tree[i], id));
       if (it == map.end())
-        return bad(node,
-                   fmt::format("tree {}, node {}: its child {} does not exist", e.tree[i], e.id[i], id));
+        return bad(node, fmt::format("tree {}, node {}: its child {} does not exist", e.tree[i], e.id[i], id));
       child[side] = it->second;
     }
     if (e.feature[i] < 0 || e.feature[i] >= t->features)
-      return bad(node, fmt::format("tree {}, node {}: feature {} of {}", e.tree[i], e.id[i], e.feature[i],
-                                   t->features));
-    t->add_node(kind_of(split.value(), i < e.tracks.size() && e.tracks[i] == 1),
-                static_cast<int32_t>(e.feature[i]), e.threshold[i], child[1], child[0]);
+      return bad(node,
+                 fmt::format("tree {}, node {}: feature {} of {}", e.tree[i], e.id[i], e.feature[i], t->features));
+    t->add_node(kind_of(split.value(), i < e.tracks.size() && e.tracks[i] == 1), static_cast<int32_t>(e.feature[i]),
+                e.threshold[i], child[1], child[0]);
   }
   return map;
 }
@@ -177,16 +173,15 @@ Result<NodeMap> add_nodes(const Node& node, const OnnxEnsemble& e, Trees* t) {
 Result<bool> add_weights(const Node& node, const OnnxEnsemble& e, const NodeMap& map, Trees* t) {
   std::vector<std::pair<int32_t, size_t>> order;
   for (size_t i = 0; i < e.leaf_tree.size(); ++i) {
-    const auto it =
-        std::min(e.leaf_tree[i], e.leaf_id[i]) < 0 || std::max(e.leaf_tree[i], e.leaf_id[i]) > INT32_MAX
-            ? map.end()
-            : map.find(key_of(e.leaf_tree[i], e.leaf_id[i]));
+    const auto it = std::min(e.leaf_tree[i], e.leaf_id[i]) < 0 || std::max(e.leaf_tree[i], e.leaf_id[i]) > INT32_MAX
+                        ? map.end()
+                        : map.find(key_of(e.leaf_tree[i], e.leaf_id[i]));
     if (it == map.end())
-      return bad(node, fmt::format("a weight is for tree {}, node {}, which does not exist", e.leaf_tree[i],
-                                   e.leaf_id[i]));
+      return bad(node,
+                 fmt::format("a weight is for tree {}, node {}, which does not exist", e.leaf_tree[i], e.leaf_id[i]));
     if (e.leaf_output[i] < 0 || e.leaf_output[i] >= t->outputs)
-      return bad(node, fmt::format("tree {}, node {}: output {} of {}", e.leaf_tree[i], e.leaf_id[i],
-                                   e.leaf_output[i], t->outputs));
+      return bad(node, fmt::format("tree {}, node {}: output {} of {}", e.leaf_tree[i], e.leaf_id[i], e.leaf_output[i],
+                                   t->outputs));
     if (t->split(it->second) == Split::kLeaf) order.emplace_back(it->second, i);
   }
   std::sort(order.begin(), order.end());
@@ -211,9 +206,8 @@ Result<Trees> onnx_ensemble(const Node& node, const TensorType& input) {
   if (!read.ok()) return read.error();
   Trees t;
   t.features = input.shape.empty() ? 0 : input.shape.back();
-  t.outputs = classifies
-                  ? static_cast<int64_t>(node.get<std::vector<int64_t>>("classlabels_int64s", {}).size())
-                  : node.get<int64_t>("n_targets", 0);
+  t.outputs = classifies ? static_cast<int64_t>(node.get<std::vector<int64_t>>("classlabels_int64s", {}).size())
+                         : node.get<int64_t>("n_targets", 0);
   t.float64_sum = input.type == Type::kFloat64;
   if (!classifies) {
     const Result<Aggregate> aggregate = aggregate_from(node, "aggregate_function");
@@ -266,10 +260,10 @@ class Ensemble5 {
 
   std::optional<Error> lists() {
     const auto list = [&](const char* key) { return node_.get<std::vector<int64_t>>(key, {}); };
-    feature_ = list("nodes_featureids"), roots_ = list("tree_roots"),
-    tracks_ = list("nodes_missing_value_tracks_true"), target_ = list("leaf_targetids");
-    id_[1] = list("nodes_truenodeids"), id_[0] = list("nodes_falsenodeids"),
-    leaf_[1] = list("nodes_trueleafs"), leaf_[0] = list("nodes_falseleafs");
+    feature_ = list("nodes_featureids"), roots_ = list("tree_roots"), tracks_ = list("nodes_missing_value_tracks_true"),
+    target_ = list("leaf_targetids");
+    id_[1] = list("nodes_truenodeids"), id_[0] = list("nodes_falsenodeids"), leaf_[1] = list("nodes_trueleafs"),
+    leaf_[0] = list("nodes_falseleafs");
     modes_ = elements<uint8_t>(node_, "nodes_modes");
     split_ = numbers(node_, "nodes_splits"), weight_ = numbers(node_, "leaf_weights");
     t_.outputs = node_.get<int64_t>("n_targets", 1);
@@ -282,10 +276,8 @@ class Ensemble5 {
     for (const size_t size :
          {modes_.size(), split_.size(), id_[0].size(), id_[1].size(), leaf_[0].size(), leaf_[1].size()})
       if (size != n) return bad(node_, "its nodes_* attributes differ in length");
-    if (target_.size() != weight_.size())
-      return bad(node_, "leaf_targetids and leaf_weights differ in length");
-    if (n > static_cast<size_t>(kernels::kTreeNodesMax) / 4)
-      return bad(node_, fmt::format("{} nodes are too many", n));
+    if (target_.size() != weight_.size()) return bad(node_, "leaf_targetids and leaf_weights differ in length");
+    if (n > static_cast<size_t>(kernels::kTreeNodesMax) / 4) return bad(node_, fmt::format("{} nodes are too many", n));
     return std::nullopt;
   }
 
@@ -308,8 +300,8 @@ class Ensemble5 {
 
 bool is_tree_ensemble(const Node& node) {
   if (node.domain == "hayate") return node.op == "TreeEnsemble";
-  return node.domain == "ai.onnx.ml" && (node.op == "TreeEnsembleRegressor" ||
-                                         node.op == "TreeEnsembleClassifier" || node.op == "TreeEnsemble");
+  return node.domain == "ai.onnx.ml" &&
+         (node.op == "TreeEnsembleRegressor" || node.op == "TreeEnsembleClassifier" || node.op == "TreeEnsemble");
 }
 
 Result<Trees> trees_from(const Node& node, const TensorType& input) {
@@ -322,17 +314,14 @@ Result<Trees> trees_from(const Node& node, const TensorType& input) {
 Result<kernels::PostTransform> post_transform_from(const Node& node) {
   if (node.op == "TreeEnsemble") {
     const int64_t number = node.get<int64_t>("post_transform", 0);
-    if (number < 0 || number > 4)
-      return bad(node, fmt::format("post_transform {} is unknown; 0 to 4 are", number));
+    if (number < 0 || number > 4) return bad(node, fmt::format("post_transform {} is unknown; 0 to 4 are", number));
     return static_cast<kernels::PostTransform>(number);
   }
   const std::string name = node.get<std::string>("post_transform", "NONE");
   const auto transform = kernels::post_transform_from_name(name);
   if (!transform)
-    return bad(
-        node,
-        fmt::format("post_transform '{}' is unknown; NONE, LOGISTIC, SOFTMAX, SOFTMAX_ZERO and PROBIT are",
-                    name));
+    return bad(node, fmt::format("post_transform '{}' is unknown; NONE, LOGISTIC, SOFTMAX, SOFTMAX_ZERO and PROBIT are",
+                                 name));
   return *transform;
 }
 
@@ -354,8 +343,7 @@ Result<kernels::Classifier> classifier_from(const Node& node) {
   return c;
 }
 
-Node tree_ensemble_node(const Trees& t, bool float64_thresholds, const std::string& input,
-                        const std::string& output) {
+Node tree_ensemble_node(const Trees& t, bool float64_thresholds, const std::string& input, const std::string& output) {
   Node node{"trees", "hayate", "TreeEnsemble", {input}, {output}, {}};
   auto& a = node.attributes;
   a["features"] = t.features, a["outputs"] = t.outputs;
@@ -363,8 +351,7 @@ Node tree_ensemble_node(const Trees& t, bool float64_thresholds, const std::stri
   a["threshold"] = tensor_of(t.threshold, float64_thresholds);
   a["on_true"] = tensor_of(t.on_true), a["on_false"] = tensor_of(t.on_false);
   a["weight"] = tensor_of(t.weight, t.float64_sum), a["weight_output"] = tensor_of(t.weight_output);
-  if (!t.set_bounds.empty())
-    a["set_bounds"] = tensor_of(t.set_bounds), a["set_words"] = tensor_of(t.set_words);
+  if (!t.set_bounds.empty()) a["set_bounds"] = tensor_of(t.set_bounds), a["set_words"] = tensor_of(t.set_words);
   if (!t.base.empty()) a["base"] = tensor_of(t.base, t.float64_sum), a["base_first"] = int64_t{t.base_first};
   a["float64_sum"] = int64_t{t.float64_sum};
   a["aggregate"] = std::string(kAggregates[static_cast<int>(t.aggregate)]);
@@ -372,8 +359,7 @@ Node tree_ensemble_node(const Trees& t, bool float64_thresholds, const std::stri
   return node;
 }
 
-Node objective_node(kernels::Objective objective, double scale, const std::string& input,
-                    const std::string& output) {
+Node objective_node(kernels::Objective objective, double scale, const std::string& input, const std::string& output) {
   Node node{"objective", "hayate", "Objective", {input}, {output}, {}};
   node.attributes["kind"] = std::string(kernels::objective_name(objective));
   if (objective == kernels::Objective::kSigmoid) node.attributes["scale"] = Tensor::of<double>({}, {scale});

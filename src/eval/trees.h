@@ -31,7 +31,6 @@ Result<kernels::PostTransform> post_transform_from(const Node& node);
 Node tree_ensemble_node(const kernels::Trees& trees, bool float64_thresholds, const std::string& input,
                         const std::string& output);
 // A hayate.Objective node on scores [N, K].
-Node objective_node(kernels::Objective objective, double scale, const std::string& input,
-                    const std::string& output);
+Node objective_node(kernels::Objective objective, double scale, const std::string& input, const std::string& output);
 
 }  // namespace hayate

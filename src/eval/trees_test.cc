@@ -14,8 +14,7 @@ using Floats = std::vector<float>;
 Node regressor() {
   Node node{"t", "ai.onnx.ml", "TreeEnsembleRegressor", {"x"}, {"y"}, {}};
   auto& a = node.attributes;
-  a["nodes_treeids"] = Ints{0, 0, 0}, a["nodes_nodeids"] = Ints{0, 1, 2},
-  a["nodes_featureids"] = Ints{0, 0, 0};
+  a["nodes_treeids"] = Ints{0, 0, 0}, a["nodes_nodeids"] = Ints{0, 1, 2}, a["nodes_featureids"] = Ints{0, 0, 0};
   a["nodes_truenodeids"] = Ints{1, 0, 0}, a["nodes_falsenodeids"] = Ints{2, 0, 0},
   a["nodes_values"] = Floats{0.5f, 0, 0};
   a["nodes_modes"] = std::vector<std::string>{"BRANCH_LEQ", "LEAF", "LEAF"};
@@ -79,10 +78,9 @@ TEST(TreeNodes, OwnNodesComeBackAsTheyWere) {
   t.features = 2, t.outputs = 2, t.float64_sum = false, t.base = {0.5, 0.25}, t.base_first = true;
   const uint32_t word = 5;
   const int32_t a = t.add_leaf(1, 0), b = t.add_leaf(2, 1);
-  t.roots = {t.add_node(static_cast<uint8_t>(kernels::Split::kInSet) | kernels::kNanTrue, 1,
-                        t.add_set(&word, 1), a, b)};
-  const Result<kernels::Trees> back =
-      trees_from(tree_ensemble_node(t, false, "x", "y"), {Type::kFloat32, {1, 2}});
+  t.roots = {
+      t.add_node(static_cast<uint8_t>(kernels::Split::kInSet) | kernels::kNanTrue, 1, t.add_set(&word, 1), a, b)};
+  const Result<kernels::Trees> back = trees_from(tree_ensemble_node(t, false, "x", "y"), {Type::kFloat32, {1, 2}});
   ASSERT_TRUE(back.ok()) << back.error().text();
   EXPECT_EQ(back.value().kind, t.kind);
   EXPECT_EQ(back.value().threshold, t.threshold);

@@ -12,12 +12,18 @@ std::string attribute_text(const Attribute& attribute) {
   return std::visit(
       [](const auto& value) -> std::string {
         using T = std::decay_t<decltype(value)>;
-        if constexpr (std::is_same_v<T, Tensor>) return fmt::format("{} {}", type_name(value.type()), shape_text(value.shape()));
-        else if constexpr (std::is_same_v<T, std::shared_ptr<const Graph>>) return fmt::format("{{{} nodes}}", value->nodes.size());
-        else if constexpr (std::is_same_v<T, std::string>) return fmt::format("\"{}\"", value);
-        else if constexpr (std::is_arithmetic_v<T>) return fmt::format("{}", value);
-        else if (value.size() > 16) return fmt::format("[{} values]", value.size());
-        else return fmt::format("[{}]", fmt::join(value, ", "));
+        if constexpr (std::is_same_v<T, Tensor>)
+          return fmt::format("{} {}", type_name(value.type()), shape_text(value.shape()));
+        else if constexpr (std::is_same_v<T, std::shared_ptr<const Graph>>)
+          return fmt::format("{{{} nodes}}", value->nodes.size());
+        else if constexpr (std::is_same_v<T, std::string>)
+          return fmt::format("\"{}\"", value);
+        else if constexpr (std::is_arithmetic_v<T>)
+          return fmt::format("{}", value);
+        else if (value.size() > 16)
+          return fmt::format("[{} values]", value.size());
+        else
+          return fmt::format("[{}]", fmt::join(value, ", "));
       },
       attribute);
 }
@@ -28,11 +34,14 @@ std::string ValueInfo::text() const {
   std::string out = fmt::format("{} {}", name, type_name(type));
   if (!has_shape) return out + " [any rank]";
   std::vector<std::string> extents;
-  for (const Dim& dim : dims) extents.push_back(dim.fixed() ? fmt::format("{}", dim.value) : dim.symbol.empty() ? "?" : dim.symbol);
+  for (const Dim& dim : dims)
+    extents.push_back(dim.fixed() ? fmt::format("{}", dim.value) : dim.symbol.empty() ? "?" : dim.symbol);
   return fmt::format("{} [{}]", out, fmt::join(extents, ", "));
 }
 
-std::string Node::where() const { return fmt::format("node '{}' ({}{}{})", name, domain, domain.empty() ? "" : ".", op); }
+std::string Node::where() const {
+  return fmt::format("node '{}' ({}{}{})", name, domain, domain.empty() ? "" : ".", op);
+}
 
 int64_t Graph::parameter_count() const {
   int64_t count = 0;
@@ -46,8 +55,8 @@ std::string Graph::text() const {
   for (const auto& [name, tensor] : constants)
     out += fmt::format("constant {} {} {}\n", name, type_name(tensor.type()), shape_text(tensor.shape()));
   for (const Node& node : nodes) {
-    out += fmt::format("{} = {}{}{}({})", fmt::join(node.outputs, ", "), node.domain, node.domain.empty() ? "" : ".", node.op,
-                       fmt::join(node.inputs, ", "));
+    out += fmt::format("{} = {}{}{}({})", fmt::join(node.outputs, ", "), node.domain, node.domain.empty() ? "" : ".",
+                       node.op, fmt::join(node.inputs, ", "));
     for (const auto& [key, value] : node.attributes) out += fmt::format(" {}={}", key, attribute_text(value));
     out += "\n";
   }

@@ -48,7 +48,9 @@ struct Node {
   std::string where() const;  // "node 'fc1' (Gemm)"
   bool is(std::string_view of_op) const { return domain.empty() && op == of_op; }
   const std::string& input(size_t i) const;  // empty where left out
-  std::shared_ptr<const Graph> subgraph(const std::string& key) const { return get(key, std::shared_ptr<const Graph>()); }
+  std::shared_ptr<const Graph> subgraph(const std::string& key) const {
+    return get(key, std::shared_ptr<const Graph>());
+  }
   // The attribute if it is there with that type, else the fallback.
   template <typename T>
   T get(const std::string& key, T fallback) const {
@@ -68,7 +70,7 @@ struct Graph {
 
   int64_t parameter_count() const;
   const Tensor* constant(const std::string& name) const;  // null where `name` is none
-  std::string text() const;  // one line per input, constant, node and output
+  std::string text() const;                               // one line per input, constant, node and output
 };
 
 // What every later station relies on: each value is made exactly once and before it is read, each output is made.

@@ -17,7 +17,8 @@ Result<std::optional<std::vector<int64_t>>> ShapeContext::integers(size_t i) con
                              "--set NAME=VALUE or --shape NAME:D1,D2",
                              node.input(i)),
                  Code::kUnsupported);
-  if (rank(i) > 1) return error(fmt::format("input '{}' must be a list of integers, it is {}", node.input(i), types_[i]->text()));
+  if (rank(i) > 1)
+    return error(fmt::format("input '{}' must be a list of integers, it is {}", node.input(i), types_[i]->text()));
   return std::optional<std::vector<int64_t>>(to_int64s(*known(i)));
 }
 
@@ -32,9 +33,8 @@ const std::vector<OpEntry>& op_table() {
     add_reduce_rules(&table);
     add_ml_rules(&table);
     add_quant_rules(&table);
-    std::sort(table.begin(), table.end(), [](const OpEntry& a, const OpEntry& b) {
-      return std::pair(a.domain, a.op) < std::pair(b.domain, b.op);
-    });
+    std::sort(table.begin(), table.end(),
+              [](const OpEntry& a, const OpEntry& b) { return std::pair(a.domain, a.op) < std::pair(b.domain, b.op); });
     return table;
   }();
   return kTable;
@@ -42,28 +42,33 @@ const std::vector<OpEntry>& op_table() {
 
 const OpEntry* find_op(std::string_view domain, std::string_view op) {
   const auto& table = op_table();
-  const auto it = std::lower_bound(table.begin(), table.end(), std::pair(domain, op), [](const OpEntry& entry, const auto& key) {
-    return std::pair(entry.domain, entry.op) < key;
-  });
+  const auto it =
+      std::lower_bound(table.begin(), table.end(), std::pair(domain, op),
+                       [](const OpEntry& entry, const auto& key) { return std::pair(entry.domain, entry.op) < key; });
   return it != table.end() && it->domain == domain && it->op == op ? &*it : nullptr;
 }
 
 Result<Types> output_types(const ShapeContext& context) {
   const OpEntry* entry = find_op(context.node.domain, context.node.op);
   if (entry == nullptr)
-    return context.error(fmt::format("operator {}{}{} is not supported (opset {}); --backend onnxruntime may run it",
-                                     context.node.domain, context.node.domain.empty() ? "" : ".", context.node.op, context.opset),
-                         Code::kUnsupported);
+    return context.error(
+        fmt::format("operator {}{}{} is not supported (opset {}); --backend onnxruntime may run it",
+                    context.node.domain, context.node.domain.empty() ? "" : ".", context.node.op, context.opset),
+        Code::kUnsupported);
   if (context.input_count() > entry->inputs_max)
-    return context.error(fmt::format("takes at most {} inputs, {} are given", entry->inputs_max, context.input_count()));
+    return context.error(
+        fmt::format("takes at most {} inputs, {} are given", entry->inputs_max, context.input_count()));
   for (size_t i = 0; i < entry->inputs_min; ++i)
-    if (!context.has(i)) return context.error(fmt::format("needs at least {} inputs, input {} is missing", entry->inputs_min, i));
+    if (!context.has(i))
+      return context.error(fmt::format("needs at least {} inputs, input {} is missing", entry->inputs_min, i));
   Result<Types> types = entry->rule(context);
   if (!types.ok()) return types;
   if (types.value().size() < context.node.outputs.size())
-    return context.error(fmt::format("gives at most {} outputs, {} are asked for", types.value().size(), context.node.outputs.size()));
+    return context.error(
+        fmt::format("gives at most {} outputs, {} are asked for", types.value().size(), context.node.outputs.size()));
   for (const TensorType& type : types.value())
-    if (const Result<int64_t> count = checked_count(type.shape); !count.ok()) return context.error(count.error().what, count.error().code);
+    if (const Result<int64_t> count = checked_count(type.shape); !count.ok())
+      return context.error(count.error().what, count.error().code);
   return types;
 }
 

@@ -41,7 +41,9 @@ class ShapeContext {
   // Integers that decide a shape: from input i where it is there and known. Empty where it is left out; an error where
   // it depends on what the model is fed.
   Result<std::optional<std::vector<int64_t>>> integers(size_t i) const;
-  Error error(std::string what, Code code = Code::kInvalidArgument) const { return Error{code, node.where(), std::move(what)}; }
+  Error error(std::string what, Code code = Code::kInvalidArgument) const {
+    return Error{code, node.where(), std::move(what)};
+  }
 
  private:
   std::vector<const TensorType*> types_;
@@ -69,10 +71,12 @@ Result<Types> output_types(const ShapeContext& context);
 // NumPy's broadcasting of the two; nothing where they do not fit.
 std::optional<Shape> broadcast(const Shape& a, const Shape& b);
 // Start, step and count of every axis (three numbers each) that Slice takes from `shape`; empty where they do not fit.
-std::vector<int64_t> slice_ranges(const Shape& shape, const std::vector<int64_t>& starts, const std::vector<int64_t>& ends,
-                                  const std::optional<std::vector<int64_t>>& axes, const std::optional<std::vector<int64_t>>& steps);
+std::vector<int64_t> slice_ranges(const Shape& shape, const std::vector<int64_t>& starts,
+                                  const std::vector<int64_t>& ends, const std::optional<std::vector<int64_t>>& axes,
+                                  const std::optional<std::vector<int64_t>>& steps);
 // Which axes a reduction folds: those given, all where none are (or none, with noop_with_empty_axes).
-Result<std::vector<bool>> reduced_axes(const Node& node, int64_t rank, const std::optional<std::vector<int64_t>>& given);
+Result<std::vector<bool>> reduced_axes(const Node& node, int64_t rank,
+                                       const std::optional<std::vector<int64_t>>& given);
 // 0 <= axis < rank from -rank <= axis < rank; nothing outside.
 std::optional<int64_t> normal_axis(int64_t axis, int64_t rank);
 

@@ -11,21 +11,28 @@ std::optional<Error> float_inputs(const ShapeContext& c) {
   for (size_t i = 0; i < c.input_count(); ++i) {
     if (!c.has(i)) continue;
     if ((c.type(i) != Type::kFloat32 && c.type(i) != Type::kFloat64) || c.type(i) != c.type(0))
-      return c.error(fmt::format("takes float32 or float64 inputs of one type; input '{}' is {}", c.node.input(i), type_name(c.type(i))), Code::kUnsupported);
+      return c.error(fmt::format("takes float32 or float64 inputs of one type; input '{}' is {}", c.node.input(i),
+                                 type_name(c.type(i))),
+                     Code::kUnsupported);
   }
   return std::nullopt;
 }
 
 Result<Types> gemm(const ShapeContext& c) {
   if (const auto error = float_inputs(c)) return *error;
-  if (c.rank(0) != 2 || c.rank(1) != 2) return c.error(fmt::format("takes matrices, it is given {} and {}", shape_text(c.shape(0)), shape_text(c.shape(1))));
+  if (c.rank(0) != 2 || c.rank(1) != 2)
+    return c.error(
+        fmt::format("takes matrices, it is given {} and {}", shape_text(c.shape(0)), shape_text(c.shape(1))));
   const bool ta = c.node.get<int64_t>("transA", 0) != 0, tb = c.node.get<int64_t>("transB", 0) != 0;
   const int64_t m = c.shape(0)[ta], k = c.shape(0)[!ta], n = c.shape(1)[!tb];
-  if (c.shape(1)[tb] != k) return c.error(fmt::format("the inner extents of {} and {} differ", shape_text(c.shape(0)), shape_text(c.shape(1))));
+  if (c.shape(1)[tb] != k)
+    return c.error(
+        fmt::format("the inner extents of {} and {} differ", shape_text(c.shape(0)), shape_text(c.shape(1))));
   const Shape out{m, n};
   if (c.has(2)) {
     const std::optional<Shape> both = broadcast(c.shape(2), out);
-    if (!both || *both != out) return c.error(fmt::format("C {} does not broadcast to {}", shape_text(c.shape(2)), shape_text(out)));
+    if (!both || *both != out)
+      return c.error(fmt::format("C {} does not broadcast to {}", shape_text(c.shape(2)), shape_text(out)));
   }
   return Types{{c.type(0), out}};
 }
@@ -48,7 +55,8 @@ Result<Types> matmul(const ShapeContext& c) {
 
 Result<Types> softmax(const ShapeContext& c) {
   if (const auto error = float_inputs(c)) return *error;
-  if (!normal_axis(c.node.get<int64_t>("axis", c.opset < 13 ? 1 : -1), std::max<int64_t>(1, c.rank(0)))) return c.error(fmt::format("axis is outside shape {}", shape_text(c.shape(0))));
+  if (!normal_axis(c.node.get<int64_t>("axis", c.opset < 13 ? 1 : -1), std::max<int64_t>(1, c.rank(0))))
+    return c.error(fmt::format("axis is outside shape {}", shape_text(c.shape(0))));
   return Types{{c.type(0), c.shape(0)}};
 }
 
@@ -60,7 +68,8 @@ Result<Types> layer_norm(const ShapeContext& c) {
     if (!c.has(i)) continue;
     const Shape normalized(c.shape(0).begin() + *axis, c.shape(0).end());
     const std::optional<Shape> both = broadcast(c.shape(i), normalized);
-    if (!both || *both != normalized) return c.error(fmt::format("scale or bias {} does not fit {}", shape_text(c.shape(i)), shape_text(normalized)));
+    if (!both || *both != normalized)
+      return c.error(fmt::format("scale or bias {} does not fit {}", shape_text(c.shape(i)), shape_text(normalized)));
   }
   Shape reduced = c.shape(0);
   std::fill(reduced.begin() + *axis, reduced.end(), 1);
@@ -70,11 +79,15 @@ Result<Types> layer_norm(const ShapeContext& c) {
 // scale, bias, (mean, variance) hold one value per channel, axis 1.
 Result<Types> channel_norm(const ShapeContext& c) {
   if (const auto error = float_inputs(c)) return *error;
-  if (c.rank(0) < 2 && !(c.rank(0) == 1)) return c.error(fmt::format("takes channels on axis 1, it is given {}", shape_text(c.shape(0))));
-  if (c.node.get<int64_t>("training_mode", 0) != 0) return c.error("training mode is not supported", Code::kUnsupported);
+  if (c.rank(0) < 2 && !(c.rank(0) == 1))
+    return c.error(fmt::format("takes channels on axis 1, it is given {}", shape_text(c.shape(0))));
+  if (c.node.get<int64_t>("training_mode", 0) != 0)
+    return c.error("training mode is not supported", Code::kUnsupported);
   const int64_t channels = c.rank(0) < 2 ? 1 : c.shape(0)[1];
   for (size_t i = 1; i < c.input_count(); ++i)
-    if (c.has(i) && c.shape(i) != Shape{channels}) return c.error(fmt::format("input '{}' must have shape [{}], it has {}", c.node.input(i), channels, shape_text(c.shape(i))));
+    if (c.has(i) && c.shape(i) != Shape{channels})
+      return c.error(
+          fmt::format("input '{}' must have shape [{}], it has {}", c.node.input(i), channels, shape_text(c.shape(i))));
   return Types{{c.type(0), c.shape(0)}};
 }
 

@@ -42,8 +42,7 @@ Result<Types> own_ensemble(const ShapeContext& c) {
   if (!outputs.ok()) return outputs.error();
   const int64_t features = c.node.get<int64_t>("features", 0);
   if (rows.value().columns != features)
-    return c.error(
-        fmt::format("takes rows of {} features, it is given {}", features, shape_text(c.shape(0))));
+    return c.error(fmt::format("takes rows of {} features, it is given {}", features, shape_text(c.shape(0))));
   const Tensor thresholds = c.node.get<Tensor>("threshold", Tensor());
   if (c.type(0) == Type::kFloat64 && thresholds.type() == Type::kFloat32)
     return c.error("compares in float32: cast its input first");
@@ -87,22 +86,18 @@ Result<Types> tree_classifier(const ShapeContext& c) {
   const Result<Rows> rows = rows_of(c, kMlTypes);
   if (!rows.ok()) return rows.error();
   if (const auto error = no_string_labels(c)) return *error;
-  const int64_t classes =
-      static_cast<int64_t>(c.node.get<std::vector<int64_t>>("classlabels_int64s", {}).size());
+  const int64_t classes = static_cast<int64_t>(c.node.get<std::vector<int64_t>>("classlabels_int64s", {}).size());
   if (classes < 2 || classes > kOutputsMax)
-    return c.error(
-        fmt::format("has {} labels in classlabels_int64s; 2 to {} are possible", classes, kOutputsMax));
+    return c.error(fmt::format("has {} labels in classlabels_int64s; 2 to {} are possible", classes, kOutputsMax));
   return Types{{Type::kInt64, {rows.value().rows}}, {Type::kFloat32, {rows.value().rows, classes}}};
 }
 
 // Coefficients [outputs, F] and one intercept per output (or none).
 std::optional<Error> linear_error(const ShapeContext& c, int64_t outputs, int64_t columns) {
-  const int64_t coefficients =
-      static_cast<int64_t>(c.node.get<std::vector<float>>("coefficients", {}).size());
+  const int64_t coefficients = static_cast<int64_t>(c.node.get<std::vector<float>>("coefficients", {}).size());
   const int64_t intercepts = static_cast<int64_t>(c.node.get<std::vector<float>>("intercepts", {}).size());
   if (outputs < 1 || outputs > kOutputsMax || columns > kOutputsMax || coefficients != outputs * columns)
-    return c.error(
-        fmt::format("{} coefficients do not fit {} outputs of {} features", coefficients, outputs, columns));
+    return c.error(fmt::format("{} coefficients do not fit {} outputs of {} features", coefficients, outputs, columns));
   if (intercepts != 0 && intercepts != outputs)
     return c.error(fmt::format("{} intercepts do not fit {} outputs", intercepts, outputs));
   return std::nullopt;
@@ -113,11 +108,9 @@ Result<Types> linear_classifier(const ShapeContext& c) {
   if (!rows.ok()) return rows.error();
   if (const auto error = no_string_labels(c)) return *error;
   const int64_t outputs = static_cast<int64_t>(c.node.get<std::vector<float>>("intercepts", {}).size());
-  const int64_t labels =
-      static_cast<int64_t>(c.node.get<std::vector<int64_t>>("classlabels_ints", {}).size());
+  const int64_t labels = static_cast<int64_t>(c.node.get<std::vector<int64_t>>("classlabels_ints", {}).size());
   if (const auto error = linear_error(c, outputs, rows.value().columns)) return *error;
-  if (outputs > 1 && labels < outputs)
-    return c.error(fmt::format("{} labels do not fit {} classes", labels, outputs));
+  if (outputs > 1 && labels < outputs) return c.error(fmt::format("{} labels do not fit {} classes", labels, outputs));
   return Types{{Type::kInt64, {rows.value().rows}},
                {Type::kFloat32, {rows.value().rows, outputs == 1 && labels == 2 ? 2 : outputs}}};
 }

@@ -28,8 +28,8 @@ std::optional<Error> type_error(const ShapeContext& c, size_t i, std::initialize
 std::optional<Error> scale_error(const ShapeContext& c) {
   if (auto error = type_error(c, 1, {Type::kFloat32})) return error;
   if (c.has(2) && c.shape(2) != c.shape(1) && !(is_one(c.shape(1)) && is_one(c.shape(2))))
-    return c.error(fmt::format("scale {} and zero point {} differ in shape", shape_text(c.shape(1)),
-                               shape_text(c.shape(2))));
+    return c.error(
+        fmt::format("scale {} and zero point {} differ in shape", shape_text(c.shape(1)), shape_text(c.shape(2))));
   if (is_one(c.shape(1))) return std::nullopt;
   const std::optional<int64_t> axis = normal_axis(c.node.get<int64_t>("axis", 1), c.rank(0));
   if (!axis) return c.error(fmt::format("axis {} of rank {}", c.node.get<int64_t>("axis", 1), c.rank(0)));
@@ -37,14 +37,13 @@ std::optional<Error> scale_error(const ShapeContext& c) {
   if (block < 0) return c.error(fmt::format("block_size {} is negative", block));
   if (block == 0) {
     if (c.shape(1) == Shape{c.shape(0)[*axis]}) return std::nullopt;
-    return c.error(fmt::format("scale {} is not one number, nor one per place of axis {} of {}",
-                               shape_text(c.shape(1)), *axis, shape_text(c.shape(0))));
+    return c.error(fmt::format("scale {} is not one number, nor one per place of axis {} of {}", shape_text(c.shape(1)),
+                               *axis, shape_text(c.shape(0))));
   }
   Shape blocks = c.shape(0);
   blocks[*axis] = (blocks[*axis] + block - 1) / block;
   if (c.shape(1) != blocks)
-    return c.error(
-        fmt::format("scale {} is not {}, one per block", shape_text(c.shape(1)), shape_text(blocks)));
+    return c.error(fmt::format("scale {} is not {}, one per block", shape_text(c.shape(1)), shape_text(blocks)));
   return std::nullopt;
 }
 
@@ -98,8 +97,7 @@ Result<Shape> product_shape(const ShapeContext& c, size_t left, size_t right) {
   if (column) b.push_back(1);
   const std::optional<Shape> batch = broadcast(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2));
   if (!batch || a.back() != b[b.size() - 2])
-    return c.error(
-        fmt::format("{} and {} do not multiply", shape_text(c.shape(left)), shape_text(c.shape(right))));
+    return c.error(fmt::format("{} and {} do not multiply", shape_text(c.shape(left)), shape_text(c.shape(right))));
   Shape out = *batch;
   if (!row) out.push_back(a[a.size() - 2]);
   if (!column) out.push_back(b.back());
@@ -109,9 +107,8 @@ Result<Shape> product_shape(const ShapeContext& c, size_t left, size_t right) {
 // Input i is one number, or one per `count`.
 std::optional<Error> per_error(const ShapeContext& c, size_t i, int64_t count) {
   if (!c.has(i) || is_one(c.shape(i)) || c.shape(i) == Shape{count}) return std::nullopt;
-  return c.error(
-      fmt::format("input '{}' {} must be one number or {}", c.node.input(i), shape_text(c.shape(i)), count),
-      Code::kUnsupported);
+  return c.error(fmt::format("input '{}' {} must be one number or {}", c.node.input(i), shape_text(c.shape(i)), count),
+                 Code::kUnsupported);
 }
 
 // A quantised operand at `i` with scale (absent where `scaled` is false) and zero point behind it.
@@ -131,8 +128,8 @@ Result<Types> matmul_integer(const ShapeContext& c) {
   return Types{{Type::kInt32, shape.value()}};
 }
 
-std::optional<Error> scales_error(const ShapeContext& c, std::initializer_list<size_t> scales,
-                                  size_t per_channel, int64_t count) {
+std::optional<Error> scales_error(const ShapeContext& c, std::initializer_list<size_t> scales, size_t per_channel,
+                                  int64_t count) {
   for (const size_t i : scales) {
     if (auto error = type_error(c, i, {Type::kFloat32})) return error;
     if (auto error = per_error(c, i, i == per_channel ? count : 1)) return error;
@@ -158,10 +155,8 @@ Result<Shape> conv_shape(const ShapeContext& c, size_t image, size_t weights) {
   if (x.size() < 3 || x.size() > 5)
     return c.error(fmt::format("takes [N, C, 1 to 3 spatial axes], it is given {}", shape_text(x)));
   if (w.size() != x.size() || groups < 1 || x[1] % groups != 0 || w[0] % groups != 0 || w[1] != x[1] / groups)
-    return c.error(
-        fmt::format("weights {} in {} groups do not fit input {}", shape_text(w), groups, shape_text(x)));
-  const Result<Window> window =
-      sliding_window(c.node, Shape(x.begin() + 2, x.end()), Shape(w.begin() + 2, w.end()));
+    return c.error(fmt::format("weights {} in {} groups do not fit input {}", shape_text(w), groups, shape_text(x)));
+  const Result<Window> window = sliding_window(c.node, Shape(x.begin() + 2, x.end()), Shape(w.begin() + 2, w.end()));
   if (!window.ok()) return window.error();
   Shape out{x[0], w[0]};
   out.insert(out.end(), window.value().output.begin(), window.value().output.end());

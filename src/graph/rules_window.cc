@@ -16,17 +16,21 @@ Error bad(const Node& node, std::string what) { return Error{Code::kInvalidArgum
 // The attribute's `count` numbers within low..kExtentMax, or the fallback repeated.
 Result<Shape> numbers(const Node& node, const std::string& key, size_t count, int64_t fallback, int64_t low) {
   const Shape given = node.get<Shape>(key, Shape(count, fallback));
-  if (given.size() != count || std::any_of(given.begin(), given.end(), [&](int64_t v) { return v < low || v > kExtentMax; }))
-    return bad(node, fmt::format("{} must be {} numbers of at least {}, they are {}", key, count, low, shape_text(given)));
+  if (given.size() != count ||
+      std::any_of(given.begin(), given.end(), [&](int64_t v) { return v < low || v > kExtentMax; }))
+    return bad(node,
+               fmt::format("{} must be {} numbers of at least {}, they are {}", key, count, low, shape_text(given)));
   return given;
 }
 
 Result<Window> window_of(const Node& node, const Shape& spatial, const Shape& kernel) {
   const size_t rank = spatial.size();
-  const auto stride = numbers(node, "strides", rank, 1, 1), dilation = numbers(node, "dilations", rank, 1, 1), pads = numbers(node, "pads", 2 * rank, 0, 0);
+  const auto stride = numbers(node, "strides", rank, 1, 1), dilation = numbers(node, "dilations", rank, 1, 1),
+             pads = numbers(node, "pads", 2 * rank, 0, 0);
   for (const auto* each : {&stride, &dilation, &pads})
     if (!each->ok()) return each->error();
-  if (kernel.size() != rank || std::any_of(kernel.begin(), kernel.end(), [](int64_t v) { return v < 1 || v > kExtentMax; }))
+  if (kernel.size() != rank ||
+      std::any_of(kernel.begin(), kernel.end(), [](int64_t v) { return v < 1 || v > kExtentMax; }))
     return bad(node, fmt::format("kernel {} does not fit spatial shape {}", shape_text(kernel), shape_text(spatial)));
   Window w{kernel, stride.value(), dilation.value(), {}, {}, spatial, Shape(rank)};
   w.pads_begin.assign(pads.value().begin(), pads.value().begin() + rank);
@@ -42,7 +46,8 @@ Result<Window> sliding_window(const Node& node, const Shape& spatial, const Shap
   Window& w = made.value();
   const std::string auto_pad = node.get<std::string>("auto_pad", "NOTSET");
   const bool same = auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER", ceil = node.get<int64_t>("ceil_mode", 0) != 0;
-  if (!same && auto_pad != "VALID" && auto_pad != "NOTSET") return bad(node, fmt::format("auto_pad '{}' is unknown", auto_pad));
+  if (!same && auto_pad != "VALID" && auto_pad != "NOTSET")
+    return bad(node, fmt::format("auto_pad '{}' is unknown", auto_pad));
   for (size_t i = 0; i < spatial.size(); ++i) {
     const int64_t extent = (w.kernel[i] - 1) * w.dilation[i] + 1;
     if (auto_pad == "VALID") w.pads_begin[i] = w.pads_end[i] = 0;
@@ -54,7 +59,9 @@ Result<Window> sliding_window(const Node& node, const Shape& spatial, const Shap
       continue;
     }
     const int64_t room = spatial[i] + w.pads_begin[i] + w.pads_end[i] - extent;
-    if (room < 0) return bad(node, fmt::format("a window of {} does not fit {} padded by {} and {}", extent, spatial[i], w.pads_begin[i], w.pads_end[i]));
+    if (room < 0)
+      return bad(node, fmt::format("a window of {} does not fit {} padded by {} and {}", extent, spatial[i],
+                                   w.pads_begin[i], w.pads_end[i]));
     w.output[i] = (ceil ? (room + w.stride[i] - 1) / w.stride[i] : room / w.stride[i]) + 1;
     // A window that starts in the padding at the end would see nothing.
     if (ceil && (w.output[i] - 1) * w.stride[i] >= spatial[i] + w.pads_begin[i]) --w.output[i];
@@ -83,7 +90,8 @@ Result<Window> transposed_window(const Node& node, const Shape& spatial, const S
     } else {
       w.output[i] = full - w.pads_begin[i] - w.pads_end[i];
     }
-    if (w.output[i] < 0 || w.output[i] > kExtentMax) return bad(node, fmt::format("its output extent {} is out of range", w.output[i]));
+    if (w.output[i] < 0 || w.output[i] > kExtentMax)
+      return bad(node, fmt::format("its output extent {} is out of range", w.output[i]));
   }
   return made;
 }
@@ -93,8 +101,11 @@ namespace {
 std::optional<Error> float_images(const ShapeContext& c) {
   for (size_t i = 0; i < c.input_count(); ++i)
     if (c.has(i) && (c.type(i) != c.type(0) || (c.type(i) != Type::kFloat32 && c.type(i) != Type::kFloat64)))
-      return c.error(fmt::format("takes float32 or float64 inputs of one type; input '{}' is {}", c.node.input(i), type_name(c.type(i))), Code::kUnsupported);
-  if (c.rank(0) < 3 || c.rank(0) > 5) return c.error(fmt::format("takes [N, C, 1 to 3 spatial axes], it is given {}", shape_text(c.shape(0))));
+      return c.error(fmt::format("takes float32 or float64 inputs of one type; input '{}' is {}", c.node.input(i),
+                                 type_name(c.type(i))),
+                     Code::kUnsupported);
+  if (c.rank(0) < 3 || c.rank(0) > 5)
+    return c.error(fmt::format("takes [N, C, 1 to 3 spatial axes], it is given {}", shape_text(c.shape(0))));
   return std::nullopt;
 }
 
@@ -112,7 +123,8 @@ Result<Types> conv(const ShapeContext& c) {
   const Shape &x = c.shape(0), &w = c.shape(1);
   if (w.size() != x.size() || groups < 1 || x[1] % groups != 0 || w[0] % groups != 0 || w[1] != x[1] / groups)
     return c.error(fmt::format("weights {} in {} groups do not fit input {}", shape_text(w), groups, shape_text(x)));
-  if (c.has(2) && c.shape(2) != Shape{w[0]}) return c.error(fmt::format("bias {} must be [{}]", shape_text(c.shape(2)), w[0]));
+  if (c.has(2) && c.shape(2) != Shape{w[0]})
+    return c.error(fmt::format("bias {} must be [{}]", shape_text(c.shape(2)), w[0]));
   const Result<Window> window = sliding_window(c.node, spatial_of(x), spatial_of(w));
   if (!window.ok()) return window.error();
   return image(c, w[0], window.value().output);
@@ -124,7 +136,8 @@ Result<Types> conv_transpose(const ShapeContext& c) {
   const Shape &x = c.shape(0), &w = c.shape(1);
   if (w.size() != x.size() || groups < 1 || x[1] % groups != 0 || w[0] != x[1] || w[1] > kExtentMax / groups)
     return c.error(fmt::format("weights {} in {} groups do not fit input {}", shape_text(w), groups, shape_text(x)));
-  if (c.has(2) && c.shape(2) != Shape{w[1] * groups}) return c.error(fmt::format("bias {} must be [{}]", shape_text(c.shape(2)), w[1] * groups));
+  if (c.has(2) && c.shape(2) != Shape{w[1] * groups})
+    return c.error(fmt::format("bias {} must be [{}]", shape_text(c.shape(2)), w[1] * groups));
   const Result<Window> window = transposed_window(c.node, spatial_of(x), spatial_of(w));
   if (!window.ok()) return window.error();
   return image(c, w[1] * groups, window.value().output);
@@ -136,7 +149,8 @@ Result<Types> pool(const ShapeContext& c) {
   if (!window.ok()) return window.error();
   for (size_t i = 0; i < window.value().kernel.size(); ++i) {
     const int64_t extent = (window.value().kernel[i] - 1) * window.value().dilation[i] + 1;
-    if (window.value().pads_begin[i] >= extent || window.value().pads_end[i] >= extent) return c.error("its padding is as wide as its window");
+    if (window.value().pads_begin[i] >= extent || window.value().pads_end[i] >= extent)
+      return c.error("its padding is as wide as its window");
   }
   Types out = image(c, c.shape(0)[1], window.value().output);
   out.push_back({Type::kInt64, out[0].shape});

@@ -50,9 +50,9 @@ int count_list(const std::string& text) {
 // The kernel lists a flag only if it saves the registers behind it, which is what "usable" means.
 void read_cpuinfo(Machine& machine) {
   static const char* const kWanted[] = {
-      "avx2",        "fma",        "f16c",     "avx512f",  "avx512bw",   "avx512vl",   "avx512_vnni",
+      "avx2",        "fma",        "f16c",        "avx512f",  "avx512bw", "avx512vl", "avx512_vnni",
       "avx512_bf16", "avx512vbmi", "avx512_fp16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16",
-      "asimd",       "asimddp",    "asimdhp",  "bf16",     "i8mm",       "sve",        "sve2"};
+      "asimd",       "asimddp",    "asimdhp",     "bf16",     "i8mm",     "sve",      "sve2"};
   std::ifstream in("/proc/cpuinfo");
   std::string line;
   while (std::getline(in, line) && !(line.empty() && machine.cores >= 0 && !machine.isa.empty())) {
@@ -123,9 +123,7 @@ std::string quoted_list(const std::vector<std::string>& items) {
 
 }  // namespace
 
-bool Machine::has(const std::string& feature) const {
-  return std::find(isa.begin(), isa.end(), feature) != isa.end();
-}
+bool Machine::has(const std::string& feature) const { return std::find(isa.begin(), isa.end(), feature) != isa.end(); }
 
 Machine find_machine() {
   Machine machine;
@@ -135,8 +133,8 @@ Machine find_machine() {
   read_caches(machine);
   cpu_set_t set;
   CPU_ZERO(&set);
-  machine.cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
-                                                              : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  machine.cores =
+      sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   const std::string nodes = first_line("/sys/devices/system/node/online");
   if (!nodes.empty()) machine.numa_nodes = count_list(nodes);
   machine.memory_bytes = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE);
@@ -162,12 +160,11 @@ std::string to_json(const Machine& m) {
   for (const Cache& c : m.caches)
     caches.push_back(fmt::format(R"({{"level": {}, "kind": {}, "bytes": {}, "shared_by": {}}})", c.level,
                                  quoted(c.kind), c.bytes, c.shared_by));
-  return fmt::format(
-      R"({{"arch": {}, "vendor": {}, "model": {}, "cores": {}, "numa_nodes": {}, "memory_bytes": {}, )"
-      R"("huge_pages": {}, "isa": {}, "caches": [{}], "gpus": {}}})"
-      "\n",
-      quoted(m.arch), quoted(m.vendor), quoted(m.model), m.cores, m.numa_nodes, m.memory_bytes, quoted(m.huge_pages),
-      quoted_list(m.isa), fmt::join(caches, ", "), quoted_list(m.gpus));
+  return fmt::format(R"({{"arch": {}, "vendor": {}, "model": {}, "cores": {}, "numa_nodes": {}, "memory_bytes": {}, )"
+                     R"("huge_pages": {}, "isa": {}, "caches": [{}], "gpus": {}}})"
+                     "\n",
+                     quoted(m.arch), quoted(m.vendor), quoted(m.model), m.cores, m.numa_nodes, m.memory_bytes,
+                     quoted(m.huge_pages), quoted_list(m.isa), fmt::join(caches, ", "), quoted_list(m.gpus));
 }
 
 }  // namespace hayate

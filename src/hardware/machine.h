@@ -19,13 +19,13 @@ struct Machine {
   std::string arch;    // "x86_64" or "aarch64", as uname says it
   std::string vendor;  // empty where the system does not say
   std::string model;
-  int cores = 0;       // logical cores this process may run on
+  int cores = 0;  // logical cores this process may run on
   int numa_nodes = 1;
   int64_t memory_bytes = 0;
-  std::string huge_pages;          // transparent huge pages: "always", "madvise", "never"; empty where unknown
-  std::vector<std::string> isa;    // usable by this process (the system saves its registers): "avx2", "avx512_vnni" ...
+  std::string huge_pages;        // transparent huge pages: "always", "madvise", "never"; empty where unknown
+  std::vector<std::string> isa;  // usable by this process (the system saves its registers): "avx2", "avx512_vnni" ...
   std::vector<Cache> caches;
-  std::vector<std::string> gpus;   // devices with a kernel driver: "nvidia0", "renderD128" ...
+  std::vector<std::string> gpus;  // devices with a kernel driver: "nvidia0", "renderD128" ...
 
   bool has(const std::string& feature) const;
 };

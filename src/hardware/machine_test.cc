@@ -28,9 +28,7 @@ TEST(Machine, JsonEscapesWhatTheFirmwareSays) {
   EXPECT_NE(to_json(m).find(R"("model": "a \"fast\" \\ one\u0009")"), std::string::npos) << to_json(m);
 }
 
-TEST(Machine, TextSaysWhenNoGpuIsThere) {
-  EXPECT_NE(to_text(Machine{}).find("none found"), std::string::npos);
-}
+TEST(Machine, TextSaysWhenNoGpuIsThere) { EXPECT_NE(to_text(Machine{}).find("none found"), std::string::npos); }
 
 }  // namespace
 }  // namespace hayate

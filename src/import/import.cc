@@ -29,8 +29,7 @@ Format format_of(std::string_view bytes) {
   return onnx && tag >> 3 >= 1 && tag >> 3 <= 26 ? Format::kOnnx : Format::kUnknown;
 }
 
-Result<Graph> from_document(const Result<Document>& document, const std::string& source,
-                            const ImportOptions& options) {
+Result<Graph> from_document(const Result<Document>& document, const std::string& source, const ImportOptions& options) {
   if (!document.ok()) return document.error();
   return import_xgboost(document.value(), source, options.raw_score);
 }

@@ -15,7 +15,6 @@ struct ImportOptions {
 // Recognises ONNX, LightGBM text, XGBoost JSON and UBJSON by content, never by name. Text trees take `input`
 // and give `output`, rows first.
 Result<Graph> import_model(const std::string& path, const ImportOptions& options = {});
-Result<Graph> import_model(std::string_view bytes, const std::string& source,
-                           const ImportOptions& options = {});
+Result<Graph> import_model(std::string_view bytes, const std::string& source, const ImportOptions& options = {});
 
 }  // namespace hayate

@@ -13,8 +13,7 @@ void expect_error(const Result<Graph>& graph, const std::string& what) {
 TEST(Import, FormatIsToldByContent) {
   expect_error(import_model(std::string_view("tree\nversion=v4\n"), "a.onnx"), "holds no tree");
   expect_error(import_model(std::string_view(" {\"learner\":{}}"), "a.txt"), "learner_model_param");
-  expect_error(import_model(std::string_view("{L\0\0\0\0\0\0\0\7learner{}}", 20), "a.json"),
-               "learner_model_param");
+  expect_error(import_model(std::string_view("{L\0\0\0\0\0\0\0\7learner{}}", 20), "a.json"), "learner_model_param");
   expect_error(import_model(std::string_view("\x08\x08"), "a.json"), "no ONNX model");
 }
 

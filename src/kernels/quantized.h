@@ -66,8 +66,8 @@ QuantRange dynamic_range(const float* x, int64_t n);
 // y [m, n] = sum of (a - a_zero) (b - b_zero) in int32, wrapping. Zero points: null (0), or one, or one per
 // row of a (column of b) where their step is 1.
 template <typename A, typename B>
-void integer_matmul(int64_t m, int64_t n, int64_t k, const A* a, const A* a_zero, int64_t a_zero_step,
-                    const B* b, const B* b_zero, int64_t b_zero_step, int32_t* y) {
+void integer_matmul(int64_t m, int64_t n, int64_t k, const A* a, const A* a_zero, int64_t a_zero_step, const B* b,
+                    const B* b_zero, int64_t b_zero_step, int32_t* y) {
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < n; ++j) {
       const int32_t za = a_zero == nullptr ? 0 : a_zero[i * a_zero_step],
@@ -86,8 +86,8 @@ struct IntegerWindow {
 
 // The sum of one output place: x, w at the first channel of its group; the padding is worth nothing.
 template <typename X, typename W>
-int32_t integer_window(const IntegerWindow& g, int64_t channels, const X* x, int32_t x_zero, const W* w,
-                       int32_t w_zero, const int64_t (&at)[3]) {
+int32_t integer_window(const IntegerWindow& g, int64_t channels, const X* x, int32_t x_zero, const W* w, int32_t w_zero,
+                       const int64_t (&at)[3]) {
   uint32_t sum = 0;
   for (int64_t c = 0; c < channels; ++c)
     for (int64_t i = 0; i < g.kernel[0]; ++i)
@@ -97,8 +97,8 @@ int32_t integer_window(const IntegerWindow& g, int64_t channels, const X* x, int
                         q = at[1] * g.stride[1] - g.pad[1] + j * g.dilation[1],
                         r = at[2] * g.stride[2] - g.pad[2] + k * g.dilation[2];
           if (p < 0 || p >= g.input[0] || q < 0 || q >= g.input[1] || r < 0 || r >= g.input[2]) continue;
-          sum += static_cast<uint32_t>(
-              (x[((c * g.input[0] + p) * g.input[1] + q) * g.input[2] + r] - x_zero) * (*w - w_zero));
+          sum += static_cast<uint32_t>((x[((c * g.input[0] + p) * g.input[1] + q) * g.input[2] + r] - x_zero) *
+                                       (*w - w_zero));
         }
   return static_cast<int32_t>(sum);
 }
@@ -108,8 +108,7 @@ int32_t integer_window(const IntegerWindow& g, int64_t channels, const X* x, int
 template <typename X, typename W>
 void integer_conv(const IntegerWindow& g, int64_t images, int64_t groups, int64_t in, int64_t out, const X* x,
                   int32_t x_zero, const W* w, const W* w_zero, int64_t w_zero_step, int32_t* y) {
-  const int64_t plane = g.input[0] * g.input[1] * g.input[2],
-                kernel = g.kernel[0] * g.kernel[1] * g.kernel[2];
+  const int64_t plane = g.input[0] * g.input[1] * g.input[2], kernel = g.kernel[0] * g.kernel[1] * g.kernel[2];
   for (int64_t n = 0; n < images; ++n)
     for (int64_t channel = 0; channel < groups * out; ++channel) {
       const X* from = x + (n * groups + channel / out) * in * plane;

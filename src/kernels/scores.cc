@@ -79,8 +79,7 @@ template void apply_objective<float>(Objective, double, const float*, int64_t, i
 template void apply_objective<double>(Objective, double, const double*, int64_t, int64_t, double*);
 
 std::optional<PostTransform> post_transform_from_name(std::string_view name) {
-  constexpr std::array<std::string_view, 5> kNames = {"NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO",
-                                                      "PROBIT"};
+  constexpr std::array<std::string_view, 5> kNames = {"NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT"};
   const auto it = std::find(kNames.begin(), kNames.end(), name);
   if (it == kNames.end()) return std::nullopt;
   return static_cast<PostTransform>(it - kNames.begin());
@@ -162,15 +161,13 @@ void expand_single(const Classifier& c, S score, std::span<float> z) {
   else if (c.transform == PostTransform::kLogistic)
     z[0] = logistic(-value), z[1] = logistic(value);
   else
-    z[0] = c.weights_all_positive && c.one_weighted_class ? static_cast<float>(1 - score) : -value,
-    z[1] = value;
+    z[0] = c.weights_all_positive && c.one_weighted_class ? static_cast<float>(1 - score) : -value, z[1] = value;
 }
 
 // As ONNX Runtime has it: of two base values the second replaces the second score, and what no leaf touched
 // is written as 0 whatever was added to it.
 template <typename S>
-int64_t classify_two(const Classifier& c, std::span<S> scores, std::span<uint8_t> touched,
-                     std::span<float> z) {
+int64_t classify_two(const Classifier& c, std::span<S> scores, std::span<uint8_t> touched, std::span<float> z) {
   const bool second = touched[1] != 0, two_bases = c.base.size() == 2;
   if (two_bases && second) {
     scores[1] = static_cast<S>(c.base[1]) + scores[0];

@@ -27,9 +27,7 @@ enum class Objective : uint8_t {
 const char* objective_name(Objective objective);  // "sigmoid" ...
 std::optional<Objective> objective_from_name(std::string_view name);
 // Values of a row of n scores after the transform.
-inline int64_t objective_width(Objective objective, int64_t n) {
-  return objective == Objective::kArgmax ? 1 : n;
-}
+inline int64_t objective_width(Objective objective, int64_t n) { return objective == Objective::kArgmax ? 1 : n; }
 // y [rows, objective_width] from x [rows, n]; y may be x. Requires: n >= 1.
 template <typename T>
 void apply_objective(Objective objective, double scale, const T* x, int64_t rows, int64_t n, T* y);
@@ -51,7 +49,6 @@ struct Classifier {
 // One row: `scores` (changed) and `touched`, one per class; z receives one value per class. Returns the
 // label.
 template <typename S>
-int64_t classify(const Classifier& classifier, std::span<S> scores, std::span<uint8_t> touched,
-                 std::span<float> z);
+int64_t classify(const Classifier& classifier, std::span<S> scores, std::span<uint8_t> touched, std::span<float> z);
 
 }  // namespace hayate::kernels

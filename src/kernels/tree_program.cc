@@ -27,13 +27,11 @@ struct Canonical {
 // Nothing for splits that no rank decides.
 std::optional<Canonical> canonical(const Trees& t, int64_t node) {
   const Split split = t.split(node);
-  if (split == Split::kEqual || split == Split::kNotEqual || std::isnan(t.threshold[node]))
-    return std::nullopt;
+  if (split == Split::kEqual || split == Split::kNotEqual || std::isnan(t.threshold[node])) return std::nullopt;
   const bool swapped = split == Split::kGreater || split == Split::kGreaterEqual;
   const bool strict = split == Split::kLess || split == Split::kGreaterEqual;
   const bool nan_true = (t.kind[node] & kNanTrue) != 0;
-  return Canonical{t.threshold[node], strict, swapped, nan_true != swapped,
-                   (t.kind[node] & kZeroMissing) != 0};
+  return Canonical{t.threshold[node], strict, swapped, nan_true != swapped, (t.kind[node] & kZeroMissing) != 0};
 }
 
 }  // namespace
@@ -59,8 +57,7 @@ class TreeProgramBuilder {
     copy_semantics();
     const bool masks = p_.method_ == TreeMethod::kMasksAvx512;
     if (p_.avx512() && !x86::tree_masks_supported()) return std::nullopt;
-    if (!plan_slots(masks ? kMaskCodeMax : kWalkCodeMax, masks ? kMaskSlotsMax : kWalkSlotsMax))
-      return std::nullopt;
+    if (!plan_slots(masks ? kMaskCodeMax : kWalkCodeMax, masks ? kMaskSlotsMax : kWalkSlotsMax)) return std::nullopt;
     number_leaves();
     if (masks ? !lay_masks() : !lay_walk()) return std::nullopt;
     return std::move(p_);
@@ -69,8 +66,7 @@ class TreeProgramBuilder {
  private:
   void copy_semantics() {
     p_.trees_.features = t_.features, p_.trees_.outputs = t_.outputs;
-    p_.trees_.float64_sum = t_.float64_sum, p_.trees_.aggregate = t_.aggregate,
-    p_.trees_.divisor = t_.divisor;
+    p_.trees_.float64_sum = t_.float64_sum, p_.trees_.aggregate = t_.aggregate, p_.trees_.divisor = t_.divisor;
     p_.trees_.base_first = t_.base_first, p_.trees_.base = t_.base;
     p_.trees_.set_bounds = t_.set_bounds, p_.trees_.set_words = t_.set_words;
   }
@@ -120,14 +116,12 @@ class TreeProgramBuilder {
       if (t_.split(i) == Split::kLeaf || t_.split(i) == Split::kInSet) continue;
       const Canonical c = *canonical(t_, i);
       ByColumn& column = by_column_[t_.feature[i]];
-      if (c.strict && !column.counts_equal && c.threshold == -std::numeric_limits<double>::infinity())
-        return false;
+      if (c.strict && !column.counts_equal && c.threshold == -std::numeric_limits<double>::infinity()) return false;
       column.thresholds.push_back(bound_of(c, column.counts_equal));
     }
     for (auto& [number, column] : by_column_) {
       std::sort(column.thresholds.begin(), column.thresholds.end());
-      column.thresholds.erase(std::unique(column.thresholds.begin(), column.thresholds.end()),
-                              column.thresholds.end());
+      column.thresholds.erase(std::unique(column.thresholds.begin(), column.thresholds.end()), column.thresholds.end());
     }
     return true;
   }
@@ -136,8 +130,8 @@ class TreeProgramBuilder {
     for (auto& [key, slot] : *keys) {
       const auto& [column, segment, missing_false, zero] = key;
       slot = static_cast<int32_t>(p_.slots_.size());
-      p_.slots_.push_back({static_cast<int32_t>(segment * code_max),
-                           static_cast<uint16_t>(missing_false ? code_max : 0), zero});
+      p_.slots_.push_back(
+          {static_cast<int32_t>(segment * code_max), static_cast<uint16_t>(missing_false ? code_max : 0), zero});
       if (p_.columns_.empty() || p_.columns_.back().column != column) add_column(column, slot);
       p_.columns_.back().last_slot = slot + 1;
     }
@@ -147,8 +141,7 @@ class TreeProgramBuilder {
   void add_column(int32_t column, int32_t slot) {
     constexpr double kPadding = std::numeric_limits<double>::quiet_NaN();
     const ByColumn& from = by_column_.at(column);
-    const size_t count = from.thresholds.size(), first = p_.thresholds_.size(),
-                 first_pivot = p_.pivots_.size();
+    const size_t count = from.thresholds.size(), first = p_.thresholds_.size(), first_pivot = p_.pivots_.size();
     const int32_t steps = static_cast<int32_t>(std::bit_width(count));
     p_.thresholds_.insert(p_.thresholds_.end(), from.thresholds.begin(), from.thresholds.end());
     p_.thresholds_.resize(first + std::max<size_t>(16, size_t{1} << steps), kPadding);
@@ -169,8 +162,7 @@ class TreeProgramBuilder {
       slot_[i] = it->second;
       if (!added) continue;
       if (next >= slots_max) return false;
-      p_.set_slots_.push_back(
-          {t_.feature[i], p_.trees_.add_node(t_.kind[i], t_.feature[i], t_.threshold[i], 0, 0)});
+      p_.set_slots_.push_back({t_.feature[i], p_.trees_.add_node(t_.kind[i], t_.feature[i], t_.threshold[i], 0, 0)});
     }
     return true;
   }
@@ -224,8 +216,7 @@ class TreeProgramBuilder {
     for (int64_t first = 0; first < p_.tree_count_; first += kWalkChunk) {
       const int64_t count = std::min(kWalkChunk, p_.tree_count_ - first);
       std::vector<std::pair<int32_t, int32_t>> order;  // depth, place in the chunk
-      for (int64_t i = 0; i < count; ++i)
-        order.emplace_back(depth_of(t_.roots[first + i]), static_cast<int32_t>(i));
+      for (int64_t i = 0; i < count; ++i) order.emplace_back(depth_of(t_.roots[first + i]), static_cast<int32_t>(i));
       std::sort(order.begin(), order.end());
       for (size_t i = 0; i < order.size(); ++i) {
         if (i % kWalkTrees == 0) p_.groups_.push_back({0, 0});
@@ -262,8 +253,7 @@ class TreeProgramBuilder {
       const int32_t node = order[i];
       const bool leaf = t_.split(node) == Split::kLeaf;
       const uint32_t child = base + static_cast<uint32_t>(leaf ? i : order.size());
-      p_.walk_nodes_.push_back(
-          {leaf ? uint16_t{kWalkCodeMax} : rank_[node], leaf ? uint16_t{0} : slot_[node], child});
+      p_.walk_nodes_.push_back({leaf ? uint16_t{kWalkCodeMax} : rank_[node], leaf ? uint16_t{0} : slot_[node], child});
       p_.walk_leaf_.push_back(leaf ? leaf_[node] : 0);
       if (leaf) continue;
       order.push_back(first_child(node)), order.push_back(second_child(node));
@@ -281,8 +271,7 @@ class TreeProgramBuilder {
       const int64_t last = std::min(p_.tree_count_, first + group);
       uint32_t leaves = 1;
       for (int64_t i = first; i < last; ++i) leaves = std::max(leaves, first_leaf_[i + 1] - first_leaf_[i]);
-      const int64_t steps =
-          (leaves - 1 + per_vector - 1) / per_vector;  // a tree has one split less than leaves
+      const int64_t steps = (leaves - 1 + per_vector - 1) / per_vector;  // a tree has one split less than leaves
       bytes += steps * 64 * (2 + per_vector);
       if (bytes > kMasksBytesMax) return false;
       p_.groups_.push_back({static_cast<int32_t>(p_.mask_slots_.size() / 64), static_cast<int32_t>(steps)});
@@ -297,8 +286,8 @@ class TreeProgramBuilder {
   }
 
   void lay_mask_tree(int64_t tree, int64_t lane, int64_t group) {
-    int64_t place = int64_t{p_.groups_.back().first} * 64 +
-                    lane;  // of the next split: node p of the lane stands at p * group
+    int64_t place =
+        int64_t{p_.groups_.back().first} * 64 + lane;  // of the next split: node p of the lane stands at p * group
     std::vector<int32_t> pending{t_.roots[tree]};
     while (!pending.empty()) {
       const int32_t node = pending.back();
@@ -307,8 +296,7 @@ class TreeProgramBuilder {
       p_.mask_slots_[place] = static_cast<uint8_t>(slot_[node]);
       p_.mask_ranks_[place] = static_cast<uint8_t>(rank_[node]);
       const auto [low, high] = leaves_under(first_child(node));
-      const uint64_t dropped = ((high - low == 64 ? 0 : uint64_t{1} << (high - low)) - 1)
-                               << (low - first_leaf_[tree]);
+      const uint64_t dropped = ((high - low == 64 ? 0 : uint64_t{1} << (high - low)) - 1) << (low - first_leaf_[tree]);
       if (p_.wide_)
         p_.masks_[place] = ~dropped;
       else
@@ -351,10 +339,9 @@ int64_t TreeProgram::byte_count() const {
   const auto bytes = [](const auto&... each) {
     return static_cast<int64_t>(((each.size() * sizeof(each[0])) + ... + 0));
   };
-  return bytes(columns_, slots_, set_slots_, ranks_, thresholds_, pivots_, groups_, values64_, values32_,
-               leaf_output_, leaf_begin_, leaf_end_) +
-         bytes(walk_nodes_, walk_leaf_, walk_roots_, walk_places_, mask_slots_, mask_ranks_, masks_,
-               first_leaves_) +
+  return bytes(columns_, slots_, set_slots_, ranks_, thresholds_, pivots_, groups_, values64_, values32_, leaf_output_,
+               leaf_begin_, leaf_end_) +
+         bytes(walk_nodes_, walk_leaf_, walk_roots_, walk_places_, mask_slots_, mask_ranks_, masks_, first_leaves_) +
          bytes(trees_.kind, trees_.feature, trees_.threshold, trees_.on_true, trees_.on_false, trees_.weight,
                trees_.weight_output, trees_.set_bounds, trees_.set_words);
 }
@@ -384,15 +371,12 @@ inline int32_t rank_of(const double* thresholds, int32_t steps, double x) {
 
 }  // namespace
 
-void TreeProgram::find_ranks(int64_t first, int64_t count, const double* values,
-                             int32_t* ranks) const noexcept {
-  if (avx512())
-    return x86::find_ranks(thresholds_.data(), pivots_.data(), ranks_.data() + first, count, values, ranks);
+void TreeProgram::find_ranks(int64_t first, int64_t count, const double* values, int32_t* ranks) const noexcept {
+  if (avx512()) return x86::find_ranks(thresholds_.data(), pivots_.data(), ranks_.data() + first, count, values, ranks);
   for (int64_t i = 0; i < count; ++i) {
     const double* thresholds = thresholds_.data() + ranks_[first + i].first_threshold;
-    ranks[i] = ranks_[first + i].counts_equal
-                   ? rank_of<true>(thresholds, columns_[first + i].steps, values[i])
-                   : rank_of<false>(thresholds, columns_[first + i].steps, values[i]);
+    ranks[i] = ranks_[first + i].counts_equal ? rank_of<true>(thresholds, columns_[first + i].steps, values[i])
+                                              : rank_of<false>(thresholds, columns_[first + i].steps, values[i]);
   }
 }
 
@@ -470,8 +454,7 @@ void TreeProgram::add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t*
 template <typename Sum>
 void TreeProgram::start(Sum* sums, uint8_t* spoken) const noexcept {
   for (int64_t k = 0; k < trees_.outputs; ++k)
-    sums[k] = trees_.base_first && !trees_.base.empty() ? static_cast<Sum>(trees_.base[k]) : Sum{0},
-    spoken[k] = 0;
+    sums[k] = trees_.base_first && !trees_.base.empty() ? static_cast<Sum>(trees_.base[k]) : Sum{0}, spoken[k] = 0;
 }
 
 template <typename Sum>
@@ -530,8 +513,7 @@ void TreeProgram::run_masks(const In* x, int64_t rows, Sum* out, uint8_t* touche
   for (const Group& g : groups_) {
     for (int64_t r = 0; r < rows; ++r) {
       x86::find_leaves(masks, codes[r], g.first, g.steps, tree, leaves);
-      add(leaves, std::min(group, tree_count_ - tree), sums + r * trees_.outputs,
-          spoken + r * trees_.outputs);
+      add(leaves, std::min(group, tree_count_ - tree), sums + r * trees_.outputs, spoken + r * trees_.outputs);
     }
     tree += group;
   }

@@ -22,8 +22,7 @@ enum class TreeMethod : uint8_t {
   kWalkAvx512,  // the same, its codes found with AVX-512
   kMasksAvx512  // AVX-512 VBMI bit masks; trees of at most 64 leaves, at most 128 codes of 8 bits
 };
-const char* tree_method_name(
-    TreeMethod method);  // "trees_walk", "trees_walk_avx512", "trees_masks_avx512" ...
+const char* tree_method_name(TreeMethod method);  // "trees_walk", "trees_walk_avx512", "trees_masks_avx512" ...
 
 class TreeProgram {
  public:
@@ -32,8 +31,7 @@ class TreeProgram {
   // With the given method, or else the fastest that this processor and the ensemble allow. Nothing where it
   // has more than kOutputsMax outputs, or where the given method does not apply. Requires: fault(trees) is
   // empty.
-  static std::optional<TreeProgram> build(const Trees& trees,
-                                          std::optional<TreeMethod> method = std::nullopt);
+  static std::optional<TreeProgram> build(const Trees& trees, std::optional<TreeMethod> method = std::nullopt);
 
   // out [rows, outputs] from x [rows, features]; `touched` [rows, outputs], may be null, as in
   // evaluate_trees. A row's bits do not depend on the other rows. Requires: Sum is double exactly where

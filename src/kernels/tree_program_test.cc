@@ -161,12 +161,9 @@ TEST(TreeProgram, EveryComparisonAndMissingRule) {
 TEST(TreeProgram, ManyThresholdsAndColumns) {
   for (const int distinct : {2, 15, 16, 17, 255, 256, 257, 600, 3000})
     for (const int features : {1, 30, 63, 64, 65, 127, 128, 129, 500})
-      check_all_types({.trees = 60,
-                       .leaves = 30,
-                       .features = features,
-                       .distinct = distinct,
-                       .missing = distinct % 2 == 0},
-                      static_cast<unsigned>(distinct * 1000 + features));
+      check_all_types(
+          {.trees = 60, .leaves = 30, .features = features, .distinct = distinct, .missing = distinct % 2 == 0},
+          static_cast<unsigned>(distinct * 1000 + features));
 }
 
 TEST(TreeProgram, OutputsWeightsAndAggregates) {
@@ -223,8 +220,7 @@ TEST(TreeProgram, ExtremeThresholds) {
       const int32_t a = t.add_leaf(1, 0), b = t.add_leaf(2, 0);
       t.roots = {t.add_node(static_cast<uint8_t>(split), 0, at, a, b)};
       const int32_t c = t.add_leaf(4, 0), d = t.add_leaf(8, 0);
-      t.roots.push_back(
-          t.add_node(static_cast<uint8_t>(Split::kLessEqual), 0, 1, c, d));  // a column of both kinds
+      t.roots.push_back(t.add_node(static_cast<uint8_t>(Split::kLessEqual), 0, 1, c, d));  // a column of both kinds
       check_methods<double, double>(
           t, {0.0, -0.0, kInfinity, -kInfinity, 5e-324, -5e-324, 1, 1e308, -1e308, std::nextafter(1.0, 2.0)});
     }

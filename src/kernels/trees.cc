@@ -7,8 +7,7 @@
 
 namespace hayate::kernels {
 
-int32_t Trees::add_node(uint8_t node_kind, int32_t column, double at, int32_t true_child,
-                        int32_t false_child) {
+int32_t Trees::add_node(uint8_t node_kind, int32_t column, double at, int32_t true_child, int32_t false_child) {
   kind.push_back(node_kind);
   feature.push_back(column);
   threshold.push_back(at);
@@ -56,11 +55,10 @@ std::string shape_fault(const Trees& t) {
 std::string node_fault(const Trees& t, int64_t i) {
   const int64_t n = t.node_count();
   if (t.split(i) == Split::kLeaf) {
-    const bool good = t.on_true[i] >= 0 && t.on_true[i] <= t.on_false[i] &&
-                      t.on_false[i] <= static_cast<int64_t>(t.weight.size());
+    const bool good =
+        t.on_true[i] >= 0 && t.on_true[i] <= t.on_false[i] && t.on_false[i] <= static_cast<int64_t>(t.weight.size());
     return good ? ""
-                : fmt::format("node {}: its weights {} to {} of {}", i, t.on_true[i], t.on_false[i],
-                              t.weight.size());
+                : fmt::format("node {}: its weights {} to {} of {}", i, t.on_true[i], t.on_false[i], t.weight.size());
   }
   if (t.feature[i] < 0 || t.feature[i] >= t.features)
     return fmt::format("node {}: feature {} of {}", i, t.feature[i], t.features);
@@ -114,8 +112,7 @@ void evaluate_in(const Trees& t, const In* x, int64_t rows, Out* out, uint8_t* t
   std::vector<uint8_t> spoken(t.outputs);
   for (int64_t r = 0; r < rows; ++r) {
     sum_trees(t, x + r * t.features, sums.data(), spoken.data());
-    for (int64_t k = 0; k < t.outputs; ++k)
-      out[r * t.outputs + k] = static_cast<Out>(finished_sum(t, k, sums[k]));
+    for (int64_t k = 0; k < t.outputs; ++k) out[r * t.outputs + k] = static_cast<Out>(finished_sum(t, k, sums[k]));
     if (touched != nullptr) std::copy(spoken.begin(), spoken.end(), touched + r * t.outputs);
   }
 }
@@ -124,8 +121,7 @@ void evaluate_in(const Trees& t, const In* x, int64_t rows, Out* out, uint8_t* t
 
 bool goes_true(const Trees& t, int64_t node, double x) {
   const uint8_t kind = t.kind[node];
-  if (std::isnan(x) || ((kind & kZeroMissing) != 0 && std::fabs(x) <= kZeroBound))
-    return (kind & kNanTrue) != 0;
+  if (std::isnan(x) || ((kind & kZeroMissing) != 0 && std::fabs(x) <= kZeroBound)) return (kind & kNanTrue) != 0;
   const double at = t.threshold[node];
   switch (t.split(node)) {
     case Split::kLessEqual:

@@ -14,8 +14,7 @@ enum class Split : uint8_t { kLeaf, kLessEqual, kLess, kGreaterEqual, kGreater, 
 constexpr uint8_t kSplitMask = 7;
 constexpr uint8_t kNanTrue = 8;       // NaN goes to on_true, else to on_false
 constexpr uint8_t kZeroMissing = 16;  // |x| <= kZeroBound goes where NaN goes (LightGBM's zero_as_missing)
-constexpr uint8_t kTruncate =
-    32;  // kInSet: x in (-1, 0) is category 0 (LightGBM), else no category (XGBoost)
+constexpr uint8_t kTruncate = 32;     // kInSet: x in (-1, 0) is category 0 (LightGBM), else no category (XGBoost)
 
 constexpr double kZeroBound = static_cast<double>(1e-35f);  // what LightGBM takes for zero
 constexpr int64_t kSetWordsMax = int64_t{1} << 24;          // words of all category sets together: 64 MB

@@ -8,20 +8,24 @@
 namespace hayate {
 
 Result<bool> bind_input(Graph* graph, const std::string& name, const std::string& value) {
-  const auto it = std::find_if(graph->inputs.begin(), graph->inputs.end(), [&](const ValueInfo& input) { return input.name == name; });
+  const auto it = std::find_if(graph->inputs.begin(), graph->inputs.end(),
+                               [&](const ValueInfo& input) { return input.name == name; });
   if (it == graph->inputs.end()) {
     std::string known;
     for (const ValueInfo& input : graph->inputs) known += (known.empty() ? "" : ", ") + input.text();
-    return Error{Code::kInvalidArgument, graph->source, fmt::format("has no input '{}' to set; its inputs are: {}", name, known)};
+    return Error{Code::kInvalidArgument, graph->source,
+                 fmt::format("has no input '{}' to set; its inputs are: {}", name, known)};
   }
   double number = 0;
   const auto parsed = std::from_chars(value.data(), value.data() + value.size(), number);
   if (parsed.ec != std::errc{} || parsed.ptr != value.data() + value.size())
-    return Error{Code::kInvalidArgument, graph->source, fmt::format("input '{}' is set to '{}', which is no number", name, value)};
+    return Error{Code::kInvalidArgument, graph->source,
+                 fmt::format("input '{}' is set to '{}', which is no number", name, value)};
   Shape shape;
   for (const Dim& dim : it->dims) shape.push_back(dim.fixed() ? dim.value : 1);
   const Result<int64_t> count = checked_count(shape);
-  if (!count.ok() || count.value() > 1 << 20) return Error{Code::kInvalidArgument, graph->source, fmt::format("input {} is too large to set", it->text())};
+  if (!count.ok() || count.value() > 1 << 20)
+    return Error{Code::kInvalidArgument, graph->source, fmt::format("input {} is too large to set", it->text())};
   Tensor tensor(it->type, shape);
   const bool filled = visit_type(it->type, [&]<typename T>() {
     for (int64_t i = 0; i < tensor.count(); ++i) tensor.data<T>()[i] = static_cast<T>(number);
@@ -34,32 +38,39 @@ Result<bool> bind_input(Graph* graph, const std::string& name, const std::string
 
 Result<bool> bind_text(Graph* graph, const std::string& text) {
   const size_t equals = text.find('=');
-  if (equals == std::string::npos) return Error{Code::kInvalidArgument, "--set " + text, "must be NAME=VALUE, as in --set sr=16000"};
+  if (equals == std::string::npos)
+    return Error{Code::kInvalidArgument, "--set " + text, "must be NAME=VALUE, as in --set sr=16000"};
   return bind_input(graph, text.substr(0, equals), text.substr(equals + 1));
 }
 
 Result<bool> fix_shape(Graph* graph, const std::string& given) {
   const std::string where = "--shape " + given;
   const size_t colon = given.rfind(':');
-  if (colon == std::string::npos) return Error{Code::kInvalidArgument, where, "must be NAME:D1,D2,..., as in --shape input:1,512"};
+  if (colon == std::string::npos)
+    return Error{Code::kInvalidArgument, where, "must be NAME:D1,D2,..., as in --shape input:1,512"};
   const std::string name = given.substr(0, colon);
-  const auto it = std::find_if(graph->inputs.begin(), graph->inputs.end(), [&](const ValueInfo& input) { return input.name == name; });
+  const auto it = std::find_if(graph->inputs.begin(), graph->inputs.end(),
+                               [&](const ValueInfo& input) { return input.name == name; });
   if (it == graph->inputs.end()) {
     std::string known;
     for (const ValueInfo& input : graph->inputs) known += (known.empty() ? "" : ", ") + input.text();
-    return Error{Code::kInvalidArgument, where, fmt::format("{} has no input '{}'; its inputs are: {}", graph->source, name, known)};
+    return Error{Code::kInvalidArgument, where,
+                 fmt::format("{} has no input '{}'; its inputs are: {}", graph->source, name, known)};
   }
   std::vector<Dim> dims;
   for (size_t at = colon + 1; at <= given.size();) {
     const size_t end = std::min(given.find(',', at), given.size());
     int64_t extent = -1;
     const auto parsed = std::from_chars(given.data() + at, given.data() + end, extent);
-    if (parsed.ec != std::errc{} || parsed.ptr != given.data() + end || extent < 0) return Error{Code::kInvalidArgument, where, fmt::format("'{}' is no extent; a whole number of 0 or more is", given.substr(at, end - at))};
+    if (parsed.ec != std::errc{} || parsed.ptr != given.data() + end || extent < 0)
+      return Error{Code::kInvalidArgument, where,
+                   fmt::format("'{}' is no extent; a whole number of 0 or more is", given.substr(at, end - at))};
     dims.push_back({extent, ""});
     at = end + 1;
   }
   bool fits = !it->has_shape || it->dims.size() == dims.size();
-  for (size_t i = 0; fits && it->has_shape && i < dims.size(); ++i) fits = !it->dims[i].fixed() || it->dims[i].value == dims[i].value;
+  for (size_t i = 0; fits && it->has_shape && i < dims.size(); ++i)
+    fits = !it->dims[i].fixed() || it->dims[i].value == dims[i].value;
   if (!fits) return Error{Code::kInvalidArgument, where, fmt::format("does not fit input {}", it->text())};
   it->has_shape = true, it->dims = std::move(dims);
   return true;
@@ -81,7 +92,8 @@ Graph renamed(const Graph& graph, const Names& names) {
   for (Node& node : out.nodes) {
     for (std::string& name : node.inputs) apply(&name);
     for (auto& [key, value] : node.attributes)
-      if (auto* subgraph = std::get_if<std::shared_ptr<const Graph>>(&value)) *subgraph = std::make_shared<const Graph>(renamed(**subgraph, names));
+      if (auto* subgraph = std::get_if<std::shared_ptr<const Graph>>(&value))
+        *subgraph = std::make_shared<const Graph>(renamed(**subgraph, names));
   }
   for (ValueInfo& output : out.outputs) apply(&output.name);
   return out;
@@ -89,7 +101,8 @@ Graph renamed(const Graph& graph, const Names& names) {
 
 // Adds the body's nodes and constants under names of their own ("prefix/..."), its inputs read from `feeds`. Gives the
 // names its outputs now have.
-std::vector<std::string> inline_body(const Graph& body, const std::string& prefix, const std::vector<std::string>& feeds, std::vector<Node>* nodes,
+std::vector<std::string> inline_body(const Graph& body, const std::string& prefix,
+                                     const std::vector<std::string>& feeds, std::vector<Node>* nodes,
                                      std::map<std::string, Tensor>* constants) {
   Names names;
   for (const auto& [name, tensor] : body.constants) names[name] = prefix + name;
@@ -110,37 +123,50 @@ std::vector<std::string> inline_body(const Graph& body, const std::string& prefi
   return outputs;
 }
 
-Node make_node(const std::string& name, const std::string& op, std::vector<std::string> inputs, const std::string& output, std::map<std::string, Attribute> attributes = {}) {
+Node make_node(const std::string& name, const std::string& op, std::vector<std::string> inputs,
+               const std::string& output, std::map<std::string, Attribute> attributes = {}) {
   return {name, "", op, std::move(inputs), {output}, std::move(attributes)};
 }
 
-Result<bool> take_branch(const Graph& graph, const Node& node, const Facts& facts, size_t number, std::vector<Node>* nodes, std::map<std::string, Tensor>* constants) {
+Result<bool> take_branch(const Graph& graph, const Node& node, const Facts& facts, size_t number,
+                         std::vector<Node>* nodes, std::map<std::string, Tensor>* constants) {
   const std::string where = graph.source + ": " + node.where();
   const auto condition = facts.find(node.input(0));
   if (condition == facts.end() || !condition->second.value) {
     std::string names;
     for (const ValueInfo& input : graph.inputs) names += (names.empty() ? "" : ", ") + input.name;
     return Error{Code::kUnsupported, where,
-                 fmt::format("its condition '{}' depends on what the model is fed; bind the input that decides it with --set NAME=VALUE (inputs: {})", node.input(0), names)};
+                 fmt::format("its condition '{}' depends on what the model is fed; bind the input that decides it with "
+                             "--set NAME=VALUE (inputs: {})",
+                             node.input(0), names)};
   }
   const Tensor& value = *condition->second.value;
-  if (value.type() != Type::kBool || value.count() != 1) return Error{Code::kInvalidArgument, where, "its condition is not one bool"};
+  if (value.type() != Type::kBool || value.count() != 1)
+    return Error{Code::kInvalidArgument, where, "its condition is not one bool"};
   const auto branch = node.subgraph(value.data<bool>()[0] ? "then_branch" : "else_branch");
   if (!branch || branch->outputs.size() < node.outputs.size() || !branch->inputs.empty())
     return Error{Code::kInvalidArgument, where, "its branch is missing, takes inputs or gives too few outputs"};
-  const std::vector<std::string> made = inline_body(*branch, fmt::format("{}.{}/", node.name, number), {}, nodes, constants);
+  const std::vector<std::string> made =
+      inline_body(*branch, fmt::format("{}.{}/", node.name, number), {}, nodes, constants);
   for (size_t i = 0; i < node.outputs.size(); ++i)
-    if (!node.outputs[i].empty()) nodes->push_back(make_node(fmt::format("{}.{}/out{}", node.name, number, i), "Identity", {made[i]}, node.outputs[i]));
+    if (!node.outputs[i].empty())
+      nodes->push_back(
+          make_node(fmt::format("{}.{}/out{}", node.name, number, i), "Identity", {made[i]}, node.outputs[i]));
   return true;
 }
 
-// One copy of the body per step: states go from copy to copy, scanned inputs are gathered along their axes, and what each
-// copy gives is joined along its axis.
-Result<bool> unroll_scan(const Graph& graph, const Node& node, const Facts& facts, size_t number, std::vector<Node>* nodes, std::map<std::string, Tensor>* constants) {
-  const auto bad = [&](std::string what, Code code = Code::kInvalidArgument) { return Error{code, graph.source + ": " + node.where(), std::move(what)}; };
+// One copy of the body per step: states go from copy to copy, scanned inputs are gathered along their axes, and what
+// each copy gives is joined along its axis.
+Result<bool> unroll_scan(const Graph& graph, const Node& node, const Facts& facts, size_t number,
+                         std::vector<Node>* nodes, std::map<std::string, Tensor>* constants) {
+  const auto bad = [&](std::string what, Code code = Code::kInvalidArgument) {
+    return Error{code, graph.source + ": " + node.where(), std::move(what)};
+  };
   const auto body = node.subgraph("body");
-  const int64_t scanned = node.get<int64_t>("num_scan_inputs", 0), states = static_cast<int64_t>(node.inputs.size()) - scanned;
-  if (!body || scanned < 1 || states < 0 || body->inputs.size() != node.inputs.size() || body->outputs.size() != node.outputs.size() || static_cast<int64_t>(node.outputs.size()) < states)
+  const int64_t scanned = node.get<int64_t>("num_scan_inputs", 0),
+                states = static_cast<int64_t>(node.inputs.size()) - scanned;
+  if (!body || scanned < 1 || states < 0 || body->inputs.size() != node.inputs.size() ||
+      body->outputs.size() != node.outputs.size() || static_cast<int64_t>(node.outputs.size()) < states)
     return bad("its body does not fit its inputs and outputs");
   const auto listed = [&](const char* key, size_t i) {  // axes and directions: 0 where the list is absent
     const Shape values = node.get<Shape>(key, {});
@@ -149,11 +175,14 @@ Result<bool> unroll_scan(const Graph& graph, const Node& node, const Facts& fact
   const auto sequence = facts.find(node.inputs[states]);
   if (sequence == facts.end()) return bad("has nothing to scan");
   const Shape& scanned_shape = sequence->second.type.shape;
-  const std::optional<int64_t> along = normal_axis(listed("scan_input_axes", 0), static_cast<int64_t>(scanned_shape.size()));
+  const std::optional<int64_t> along =
+      normal_axis(listed("scan_input_axes", 0), static_cast<int64_t>(scanned_shape.size()));
   if (!along) return bad(fmt::format("cannot scan shape {}", shape_text(scanned_shape)));
   const int64_t steps = scanned_shape[*along];
   if (steps < 1 || steps * static_cast<int64_t>(body->nodes.size()) > kUnrolledMax)
-    return bad(fmt::format("{} steps of {} nodes; 1 step to {} nodes in all are unrolled", steps, body->nodes.size(), kUnrolledMax), Code::kUnsupported);
+    return bad(fmt::format("{} steps of {} nodes; 1 step to {} nodes in all are unrolled", steps, body->nodes.size(),
+                           kUnrolledMax),
+               Code::kUnsupported);
   std::vector<std::string> state(node.inputs.begin(), node.inputs.begin() + states);
   std::vector<std::vector<std::string>> rows(node.outputs.size() - states);
   for (int64_t step = 0; step < steps; ++step) {
@@ -164,7 +193,8 @@ Result<bool> unroll_scan(const Graph& graph, const Node& node, const Facts& fact
     for (int64_t i = 0; i < scanned; ++i) {
       const std::string index = prefix + (listed("scan_input_directions", i) == 0 ? "step" : "back");
       feeds.push_back(prefix + "in" + std::to_string(i));
-      nodes->push_back(make_node(feeds.back(), "Gather", {node.inputs[states + i], index}, feeds.back(), {{"axis", listed("scan_input_axes", i)}}));
+      nodes->push_back(make_node(feeds.back(), "Gather", {node.inputs[states + i], index}, feeds.back(),
+                                 {{"axis", listed("scan_input_axes", i)}}));
     }
     const std::vector<std::string> made = inline_body(*body, prefix, feeds, nodes, constants);
     state.assign(made.begin(), made.begin() + states);
@@ -191,7 +221,8 @@ Result<bool> unroll_scan(const Graph& graph, const Node& node, const Facts& fact
     }
     std::vector<std::string>& pieces = rows[i - states];
     if (listed("scan_output_directions", i - states) != 0) std::reverse(pieces.begin(), pieces.end());
-    nodes->push_back(make_node(name, "Concat", pieces, node.outputs[i], {{"axis", listed("scan_output_axes", i - states)}}));
+    nodes->push_back(
+        make_node(name, "Concat", pieces, node.outputs[i], {{"axis", listed("scan_output_axes", i - states)}}));
   }
   return true;
 }
@@ -200,7 +231,8 @@ Result<bool> unroll_scan(const Graph& graph, const Node& node, const Facts& fact
 
 Result<Graph> resolve_branches(Graph graph, const std::map<std::string, TensorType>& inputs) {
   for (size_t number = 0; number < kBranchesMax; ++number) {
-    const auto it = std::find_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.is("If") || node.is("Scan"); });
+    const auto it = std::find_if(graph.nodes.begin(), graph.nodes.end(),
+                                 [](const Node& node) { return node.is("If") || node.is("Scan"); });
     if (it == graph.nodes.end()) return graph;
     const Node node = *it;
     Graph before = graph;
@@ -209,8 +241,9 @@ Result<Graph> resolve_branches(Graph graph, const std::map<std::string, TensorTy
     const Result<Facts> facts = infer(before, inputs);
     if (!facts.ok()) return facts.error();
     std::vector<Node> nodes(graph.nodes.begin(), it);
-    const Result<bool> replaced = node.is("If") ? take_branch(graph, node, facts.value(), number, &nodes, &graph.constants)
-                                                : unroll_scan(graph, node, facts.value(), number, &nodes, &graph.constants);
+    const Result<bool> replaced = node.is("If")
+                                      ? take_branch(graph, node, facts.value(), number, &nodes, &graph.constants)
+                                      : unroll_scan(graph, node, facts.value(), number, &nodes, &graph.constants);
     if (!replaced.ok()) return replaced.error();
     nodes.insert(nodes.end(), it + 1, graph.nodes.end());
     graph.nodes = std::move(nodes);

@@ -65,11 +65,18 @@ TEST(Bind, ScanIsUnrolledStepByStep) {  // running sums: state' = state + row, r
   graph.source = "made";
   graph.opset = 17;
   graph.inputs = {scalar("start", Type::kFloat32), {"rows", Type::kFloat32, true, {{4, ""}}}};
-  graph.nodes = {{"scan", "", "Scan", {"start", "rows"}, {"last", "sums"}, {{"body", std::make_shared<const Graph>(body)}, {"num_scan_inputs", int64_t{1}}}}};
+  graph.nodes = {{"scan",
+                  "",
+                  "Scan",
+                  {"start", "rows"},
+                  {"last", "sums"},
+                  {{"body", std::make_shared<const Graph>(body)}, {"num_scan_inputs", int64_t{1}}}}};
   graph.outputs = {scalar("last", Type::kFloat32), {"sums", Type::kFloat32, true, {{4, ""}}}};
-  const Result<Graph> resolved = resolve_branches(graph, {{"start", {Type::kFloat32, {}}}, {"rows", {Type::kFloat32, {4}}}});
+  const Result<Graph> resolved =
+      resolve_branches(graph, {{"start", {Type::kFloat32, {}}}, {"rows", {Type::kFloat32, {4}}}});
   ASSERT_TRUE(resolved.ok()) << resolved.error().text();
-  const auto answers = evaluate(resolved.value(), {{"start", Tensor::of<float>({}, {1})}, {"rows", Tensor::of<float>({4}, {1, 2, 3, 4})}});
+  const auto answers = evaluate(
+      resolved.value(), {{"start", Tensor::of<float>({}, {1})}, {"rows", Tensor::of<float>({4}, {1, 2, 3, 4})}});
   ASSERT_TRUE(answers.ok()) << answers.error().text();
   EXPECT_EQ(answers.value().at("last").data<float>()[0], 11.0f);
   EXPECT_EQ(to_doubles(answers.value().at("sums")), (std::vector<double>{2, 4, 7, 11}));

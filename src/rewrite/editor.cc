@@ -38,11 +38,13 @@ Node* Editor::maker(const std::string& name) {
 }
 
 bool Editor::is_output(const std::string& name) const {
-  return std::any_of(graph_.outputs.begin(), graph_.outputs.end(), [&](const ValueInfo& output) { return output.name == name; });
+  return std::any_of(graph_.outputs.begin(), graph_.outputs.end(),
+                     [&](const ValueInfo& output) { return output.name == name; });
 }
 
 bool Editor::is_input(const std::string& name) const {
-  return std::any_of(graph_.inputs.begin(), graph_.inputs.end(), [&](const ValueInfo& input) { return input.name == name; });
+  return std::any_of(graph_.inputs.begin(), graph_.inputs.end(),
+                     [&](const ValueInfo& input) { return input.name == name; });
 }
 
 size_t Editor::use_count(const std::string& name) const {

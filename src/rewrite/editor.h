@@ -28,14 +28,14 @@ class Editor {
   // The one number that a constant of a single element holds.
   std::optional<double> number(const std::string& name) const;
 
-  Node* maker(const std::string& name);                    // null for inputs, constants and what is not there
-  size_t use_count(const std::string& name) const;         // readers, and one more where it is the graph's output
-  Node* only_reader(const std::string& name);              // null unless one node reads it, once, and it is no output
+  Node* maker(const std::string& name);             // null for inputs, constants and what is not there
+  size_t use_count(const std::string& name) const;  // readers, and one more where it is the graph's output
+  Node* only_reader(const std::string& name);       // null unless one node reads it, once, and it is no output
   bool is_output(const std::string& name) const;
   bool is_input(const std::string& name) const;
 
-  // Readers of `from` read `to`. Where `from` is an output of the graph its name must survive: then the maker of `to` is
-  // made to write `from`. False, and nothing changed, where that cannot be.
+  // Readers of `from` read `to`. Where `from` is an output of the graph its name must survive: then the maker of `to`
+  // is made to write `from`. False, and nothing changed, where that cannot be.
   bool replace(std::string from, std::string to);  // by value: both may be names inside the nodes that change
   // A constant of a new name that starts with `base`.
   std::string add_constant(const std::string& base, Tensor tensor);

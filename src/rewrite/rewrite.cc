@@ -37,8 +37,10 @@ Result<Graph> apply_rule(Graph graph, const std::map<std::string, TensorType>& i
   return graph;
 }
 
-Result<Graph> rewrite(Graph graph, const std::map<std::string, TensorType>& inputs, std::string_view after, std::vector<PassReport>* reports) {
-  if (!after.empty() && std::none_of(passes().begin(), passes().end(), [&](const Pass& pass) { return pass.name == after; })) {
+Result<Graph> rewrite(Graph graph, const std::map<std::string, TensorType>& inputs, std::string_view after,
+                      std::vector<PassReport>* reports) {
+  if (!after.empty() &&
+      std::none_of(passes().begin(), passes().end(), [&](const Pass& pass) { return pass.name == after; })) {
     std::string known;
     for (const Pass& pass : passes()) known += (known.empty() ? "" : ", ") + std::string(pass.name);
     return Error{Code::kInvalidArgument, std::string(after), fmt::format("is no pass; passes are: {}", known)};

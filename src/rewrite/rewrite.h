@@ -30,9 +30,11 @@ struct PassReport {
 
 // The graph with control flow resolved and every pass applied, up to and with the one named `after` (empty: all).
 // `inputs` are the types it will be fed. An unknown `after` is an error that names the passes there are.
-Result<Graph> rewrite(Graph graph, const std::map<std::string, TensorType>& inputs, std::string_view after = {}, std::vector<PassReport>* reports = nullptr);
+Result<Graph> rewrite(Graph graph, const std::map<std::string, TensorType>& inputs, std::string_view after = {},
+                      std::vector<PassReport>* reports = nullptr);
 
 // One rule alone, verified; for tests.
-Result<Graph> apply_rule(Graph graph, const std::map<std::string, TensorType>& inputs, Rule rule, int* changes = nullptr);
+Result<Graph> apply_rule(Graph graph, const std::map<std::string, TensorType>& inputs, Rule rule,
+                         int* changes = nullptr);
 
 }  // namespace hayate

@@ -1,6 +1,6 @@
-#include <cstring>
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 
 #include "hayate/executable.h"
@@ -60,8 +60,11 @@ hayate_executable* hayate_compile(const hayate_model* model, const hayate_option
   return guarded(error, [&]() -> hayate_executable* {
     hayate::Plan plan = hayate::Plan::defaults(model->model);
     // Fields that the caller's struct does not reach keep their defaults.
-    if (options != nullptr && options->size >= offsetof(hayate_options, batch_max) + sizeof(int64_t) && options->batch_max != 0) plan.batch_max = options->batch_max;
-    if (options != nullptr && options->size >= offsetof(hayate_options, isa) + sizeof(char*) && options->isa != nullptr) plan.isa = options->isa;
+    if (options != nullptr && options->size >= offsetof(hayate_options, batch_max) + sizeof(int64_t) &&
+        options->batch_max != 0)
+      plan.batch_max = options->batch_max;
+    if (options != nullptr && options->size >= offsetof(hayate_options, isa) + sizeof(char*) && options->isa != nullptr)
+      plan.isa = options->isa;
     hayate::Result<hayate::Executable> made = hayate::compile(model->model, plan);
     if (made.ok()) return new hayate_executable{std::move(made).value()};
     if (error != nullptr) *error = text_of(made.error().text());
@@ -72,8 +75,12 @@ hayate_executable* hayate_compile(const hayate_model* model, const hayate_option
 void hayate_executable_free(hayate_executable* executable) { delete executable; }
 size_t hayate_input_count(const hayate_executable* executable) { return executable->executable.inputs().size(); }
 size_t hayate_output_count(const hayate_executable* executable) { return executable->executable.outputs().size(); }
-int hayate_input(const hayate_executable* executable, size_t i, hayate_port* port) { return port_at(executable->executable.inputs(), i, port); }
-int hayate_output(const hayate_executable* executable, size_t i, hayate_port* port) { return port_at(executable->executable.outputs(), i, port); }
+int hayate_input(const hayate_executable* executable, size_t i, hayate_port* port) {
+  return port_at(executable->executable.inputs(), i, port);
+}
+int hayate_output(const hayate_executable* executable, size_t i, hayate_port* port) {
+  return port_at(executable->executable.outputs(), i, port);
+}
 
 hayate_session* hayate_session_new(const hayate_executable* executable, char** error) {
   return guarded(error, [&]() -> hayate_session* { return new hayate_session{executable->executable.session()}; });

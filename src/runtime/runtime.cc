@@ -20,7 +20,8 @@ struct Model::Data {
 namespace {
 
 constexpr int kPlanVersion = 1;
-constexpr int64_t kTiles[] = {16, 4, 1};  // rows of the programs that cover a batch; each row's bits are the same in all
+constexpr int64_t kTiles[] = {16, 4,
+                              1};  // rows of the programs that cover a batch; each row's bits are the same in all
 
 ModelPort port_of(const ValueInfo& info) {
   ModelPort port{info.name, type_name(info.type), {}};
@@ -28,19 +29,24 @@ ModelPort port_of(const ValueInfo& info) {
   return port;
 }
 
-// The inputs' types when open extents are `batch`; an error where another axis than the first is open under another name.
+// The inputs' types when open extents are `batch`; an error where another axis than the first is open under another
+// name.
 Result<std::map<std::string, TensorType>> types_at(const Graph& graph, int64_t batch) {
   std::string symbol;
   for (const ValueInfo& input : graph.inputs)
     if (input.has_shape && !input.dims.empty() && !input.dims[0].fixed()) symbol = input.dims[0].symbol;
   std::map<std::string, TensorType> types;
   for (const ValueInfo& input : graph.inputs) {
-    if (!input.has_shape) return Error{Code::kInvalidArgument, graph.source, fmt::format("input {} has no shape; give it: {}:D1,D2,...", input.text(), input.name)};
+    if (!input.has_shape)
+      return Error{Code::kInvalidArgument, graph.source,
+                   fmt::format("input {} has no shape; give it: {}:D1,D2,...", input.text(), input.name)};
     Shape shape;
     for (size_t i = 0; i < input.dims.size(); ++i) {
       const Dim& dim = input.dims[i];
       if (!dim.fixed() && i != 0 && (symbol.empty() || dim.symbol != symbol))
-        return Error{Code::kInvalidArgument, graph.source, fmt::format("axis {} of input {} is open; give its shape: {}:D1,D2,...", i, input.text(), input.name)};
+        return Error{
+            Code::kInvalidArgument, graph.source,
+            fmt::format("axis {} of input {} is open; give its shape: {}:D1,D2,...", i, input.text(), input.name)};
       shape.push_back(dim.fixed() ? dim.value : batch);
     }
     const Result<int64_t> count = checked_count(shape);
@@ -91,7 +97,8 @@ std::string Plan::to_json() const {
   for (const auto& [from, to] : {std::pair(&backend, &plain_backend), std::pair(&isa, &plain_isa)})
     for (const char c : *from)
       if (static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\') *to += c;
-  return fmt::format("{{\"version\": {}, \"backend\": \"{}\", \"isa\": \"{}\", \"batch_max\": {}}}", kPlanVersion, plain_backend, plain_isa, batch_max);
+  return fmt::format("{{\"version\": {}, \"backend\": \"{}\", \"isa\": \"{}\", \"batch_max\": {}}}", kPlanVersion,
+                     plain_backend, plain_isa, batch_max);
 }
 
 Result<Plan> Plan::from_json(const std::string& text) {
@@ -104,11 +111,16 @@ Result<Plan> Plan::from_json(const std::string& text) {
   for (const auto& [key, value] : object) {
     simdjson::error_code error = simdjson::SUCCESS;
     std::string_view word;
-    if (key == "version") error = value.get(version);
-    else if (key == "backend") (error = value.get(word)) == simdjson::SUCCESS ? plan.backend = word : "";
-    else if (key == "isa") (error = value.get(word)) == simdjson::SUCCESS ? plan.isa = word : "";
-    else if (key == "batch_max") error = value.get(plan.batch_max);
-    else return bad(fmt::format("has an unknown key '{}'; keys are version, backend, isa, batch_max", key));
+    if (key == "version")
+      error = value.get(version);
+    else if (key == "backend")
+      (error = value.get(word)) == simdjson::SUCCESS ? plan.backend = word : "";
+    else if (key == "isa")
+      (error = value.get(word)) == simdjson::SUCCESS ? plan.isa = word : "";
+    else if (key == "batch_max")
+      error = value.get(plan.batch_max);
+    else
+      return bad(fmt::format("has an unknown key '{}'; keys are version, backend, isa, batch_max", key));
     if (error != simdjson::SUCCESS) return bad(fmt::format("'{}' has a value of the wrong type", key));
   }
   if (version != kPlanVersion) return bad(fmt::format("has version {}; version {} is read", version, kPlanVersion));
@@ -124,16 +136,22 @@ struct Executable::Data {
 
 Result<Executable> compile(const Model& model, const Plan& plan) {
   const Graph& graph = model.data()->graph;
-  if (plan.backend != "native") return Error{Code::kUnsupported, "plan", fmt::format("backend '{}' cannot be compiled for sessions; native can", plan.backend)};
-  if (plan.batch_max < 1 || plan.batch_max > int64_t{1} << 20) return Error{Code::kInvalidArgument, "plan", fmt::format("batch_max is {}; 1 to {} is accepted", plan.batch_max, int64_t{1} << 20)};
+  if (plan.backend != "native")
+    return Error{Code::kUnsupported, "plan",
+                 fmt::format("backend '{}' cannot be compiled for sessions; native can", plan.backend)};
+  if (plan.batch_max < 1 || plan.batch_max > int64_t{1} << 20)
+    return Error{Code::kInvalidArgument, "plan",
+                 fmt::format("batch_max is {}; 1 to {} is accepted", plan.batch_max, int64_t{1} << 20)};
   native::NativeOptions options;
   if (!plan.isa.empty()) {
     const auto isa = kernels::isa_from_name(plan.isa);
     const std::vector<kernels::Isa> supported = kernels::supported_isas();
     if (!isa || std::find(supported.begin(), supported.end(), *isa) == supported.end()) {
       std::string known;
-      for (const kernels::Isa each : supported) known += (known.empty() ? "" : ", ") + std::string(kernels::isa_name(each));
-      return Error{Code::kUnsupported, "plan", fmt::format("isa '{}' is not what this processor runs; it runs {}", plan.isa, known)};
+      for (const kernels::Isa each : supported)
+        known += (known.empty() ? "" : ", ") + std::string(kernels::isa_name(each));
+      return Error{Code::kUnsupported, "plan",
+                   fmt::format("isa '{}' is not what this processor runs; it runs {}", plan.isa, known)};
     }
     options.isa = *isa;
   }
@@ -147,7 +165,8 @@ Result<Executable> compile(const Model& model, const Plan& plan) {
   if (!resolved.ok()) return resolved.error();
   data->fixed_batch = rows_depend(resolved.value(), at_3.value(), at_5.value());
   std::vector<int64_t> sizes;
-  if (!data->fixed_batch.empty()) sizes = {plan.batch_max};
+  if (!data->fixed_batch.empty())
+    sizes = {plan.batch_max};
   else
     for (const int64_t tile : kTiles)
       if (tile <= plan.batch_max) sizes.push_back(tile);
@@ -180,7 +199,10 @@ const std::string& Executable::fixed_batch() const { return data_->fixed_batch; 
 std::string Executable::text() const {
   std::string text;
   for (const auto& tile : data_->tiles) {
-    text += fmt::format("{} rows, {}, {} bytes of memory a session\n", data_->fixed_batch.empty() ? fmt::format("{}", tile->outputs().empty() ? 0 : tile->outputs()[0].type.shape[0]) : "all",
+    text += fmt::format("{} rows, {}, {} bytes of memory a session\n",
+                        data_->fixed_batch.empty()
+                            ? fmt::format("{}", tile->outputs().empty() ? 0 : tile->outputs()[0].type.shape[0])
+                            : "all",
                         kernels::isa_name(tile->isa()), tile->program().arena_bytes);
     for (const std::string& name : tile->program().names) text += "  " + name + "\n";
   }
@@ -216,7 +238,9 @@ Session Executable::session() const {
 void* Session::input(size_t i) { return data_->ports[i]; }
 const void* Session::output(size_t i) const { return data_->ports[data_->executable->inputs.size() + i]; }
 
-void Session::bind_input(size_t i, void* memory) { data_->ports[i] = memory == nullptr ? data_->memory[i].bytes() : static_cast<std::byte*>(memory); }
+void Session::bind_input(size_t i, void* memory) {
+  data_->ports[i] = memory == nullptr ? data_->memory[i].bytes() : static_cast<std::byte*>(memory);
+}
 
 void Session::bind_output(size_t i, void* memory) {
   const size_t at = data_->executable->inputs.size() + i;
@@ -235,7 +259,8 @@ Status Session::run(int64_t n) noexcept {
     for (; row + rows <= n; row += rows) {
       const int64_t at = e.fixed_batch.empty() ? row : 0;
       for (size_t i = 0; i < e.inputs.size(); ++i) state.bind_input(i, d.ports[i] + at * e.inputs[i].row_bytes);
-      for (size_t i = 0; i < e.outputs.size(); ++i) state.bind_output(i, d.ports[e.inputs.size() + i] + at * e.outputs[i].row_bytes);
+      for (size_t i = 0; i < e.outputs.size(); ++i)
+        state.bind_output(i, d.ports[e.inputs.size() + i] + at * e.outputs[i].row_bytes);
       const native::RunStatus status = state.run();
       if (!status.ok()) return {Status::kValue, status.failed_step, static_cast<int64_t>(t)};
     }
@@ -247,8 +272,10 @@ std::string Session::text(Status status) const {
   const Executable::Data& e = *data_->executable;
   if (status.ok()) return "good";
   if (status.code == Status::kBatch)
-    return e.fixed_batch.empty() ? fmt::format("{} rows were asked for; 0 to {} are accepted", status.value, e.batch_max)
-                                 : fmt::format("{} rows were asked for; the batch is fixed at {}: {}", status.value, e.batch_max, e.fixed_batch);
+    return e.fixed_batch.empty()
+               ? fmt::format("{} rows were asked for; 0 to {} are accepted", status.value, e.batch_max)
+               : fmt::format("{} rows were asked for; the batch is fixed at {}: {}", status.value, e.batch_max,
+                             e.fixed_batch);
   const auto& names = e.tiles[static_cast<size_t>(status.value)]->program().names;
   return fmt::format("step {} ({}): a value is out of range", status.step, names[static_cast<size_t>(status.step)]);
 }

@@ -46,7 +46,10 @@ TEST(Runtime, RowsOfEverySampleHaveTheSameBitsInEveryBatch) {
     for (const int64_t n : {int64_t{1}, int64_t{7}}) {
       ASSERT_TRUE(part.run(n).ok());
       for (size_t i = 0; i < executable.value().outputs().size(); ++i)
-        EXPECT_EQ(std::memcmp(part.output(i), all.output(i), static_cast<size_t>(n * executable.value().outputs()[i].row_bytes)), 0) << path << " at " << n;
+        EXPECT_EQ(std::memcmp(part.output(i), all.output(i),
+                              static_cast<size_t>(n * executable.value().outputs()[i].row_bytes)),
+                  0)
+            << path << " at " << n;
     }
   }
 }
@@ -66,7 +69,10 @@ TEST(Runtime, SixteenThreadsWithASessionEachGiveTheSameBits) {
     threads.emplace_back([&, t] {
       Session session = ready(executable.value(), 5, 1);
       bool same = true;
-      for (int i = 0; i < 20; ++i) same = same && session.run(5).ok() && std::memcmp(session.output(0), wanted.output(0), static_cast<size_t>(5 * executable.value().outputs()[0].row_bytes)) == 0;
+      for (int i = 0; i < 20; ++i)
+        same = same && session.run(5).ok() &&
+               std::memcmp(session.output(0), wanted.output(0),
+                           static_cast<size_t>(5 * executable.value().outputs()[0].row_bytes)) == 0;
       equal[t] = same;
     });
   for (std::thread& thread : threads) thread.join();
@@ -108,13 +114,17 @@ TEST(Runtime, PlansTravelAsJson) {
   const Result<Plan> read = Plan::from_json(plan.to_json());
   ASSERT_TRUE(read.ok()) << read.error().text();
   EXPECT_EQ(read.value(), plan);
-  for (const char* bad : {"", "[]", "{\"version\": 2}", "{\"version\": 1, \"colour\": 3}", "{\"version\": 1, \"batch_max\": \"x\"}"}) EXPECT_FALSE(Plan::from_json(bad).ok()) << bad;
+  for (const char* bad :
+       {"", "[]", "{\"version\": 2}", "{\"version\": 1, \"colour\": 3}", "{\"version\": 1, \"batch_max\": \"x\"}"})
+    EXPECT_FALSE(Plan::from_json(bad).ok()) << bad;
 }
 
 TEST(Runtime, WrongPlansAreNamed) {
   const Result<Model> model = Model::load(sample("mlp_small.onnx"));
   ASSERT_TRUE(model.ok());
-  const std::vector<std::pair<Plan, std::string>> wrong = {{{"native", "mmx", 1}, "isa 'mmx'"}, {{"native", "", 0}, "batch_max is 0"}, {{"abacus", "", 1}, "backend 'abacus'"}};
+  const std::vector<std::pair<Plan, std::string>> wrong = {{{"native", "mmx", 1}, "isa 'mmx'"},
+                                                           {{"native", "", 0}, "batch_max is 0"},
+                                                           {{"abacus", "", 1}, "backend 'abacus'"}};
   for (const auto& [plan, said] : wrong) {
     const Result<Executable> executable = compile(model.value(), plan);
     ASSERT_FALSE(executable.ok());

@@ -84,7 +84,8 @@ Result<Tensor> parse_npy(std::string_view bytes, const std::string& where) {
   if (!count.ok()) return bad(count.error().what);
   const size_t needed = static_cast<size_t>(count.value()) * type_size(found->type);
   if (data.size() < needed)
-    return bad(fmt::format("truncated: {} bytes of data where shape {} needs {}", data.size(), shape_text(shape), needed));
+    return bad(
+        fmt::format("truncated: {} bytes of data where shape {} needs {}", data.size(), shape_text(shape), needed));
   Tensor tensor(found->type, shape);
   if (needed != 0) std::memcpy(tensor.bytes(), data.data(), needed);
   return order.starts_with("True") ? from_fortran_order(tensor) : tensor;
@@ -147,13 +148,15 @@ Result<bool> write_npz(const std::string& path, const NamedTensors& tensors) {
   int code = 0;
   // libzip writes a temporary file beside `path` and renames it over `path` when it is whole.
   zip_t* archive = zip_open(path.c_str(), ZIP_CREATE | ZIP_TRUNCATE, &code);
-  if (archive == nullptr) return Error{Code::kInvalidArgument, path, fmt::format("cannot be written (zip error {})", code)};
+  if (archive == nullptr)
+    return Error{Code::kInvalidArgument, path, fmt::format("cannot be written (zip error {})", code)};
   std::vector<std::string> rendered;  // libzip reads the buffers at zip_close
   rendered.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors) {
     const std::string& bytes = rendered.emplace_back(render_npy(tensor));
     zip_source_t* source = zip_source_buffer(archive, bytes.data(), bytes.size(), 0);
-    const zip_int64_t index = source == nullptr ? -1 : zip_file_add(archive, (name + ".npy").c_str(), source, ZIP_FL_ENC_UTF_8);
+    const zip_int64_t index =
+        source == nullptr ? -1 : zip_file_add(archive, (name + ".npy").c_str(), source, ZIP_FL_ENC_UTF_8);
     if (index < 0 || zip_set_file_compression(archive, index, ZIP_CM_STORE, 0) != 0) {
       Error error{Code::kInvalidArgument, path, fmt::format("array '{}': {}", name, zip_strerror(archive))};
       if (index < 0 && source != nullptr) zip_source_free(source);

@@ -13,7 +13,8 @@ namespace hayate {
 
 using NamedTensors = std::map<std::string, Tensor>;
 
-// One array from the bytes of a .npy file: versions 1 to 3, little endian, C or Fortran order. `where` names it in errors.
+// One array from the bytes of a .npy file: versions 1 to 3, little endian, C or Fortran order. `where` names it in
+// errors.
 Result<Tensor> parse_npy(std::string_view bytes, const std::string& where);
 std::string render_npy(const Tensor& tensor);
 

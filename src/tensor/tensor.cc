@@ -11,7 +11,7 @@
 namespace hayate {
 
 const char* type_name(Type type) {
-  static constexpr const char* kNames[] = {"float32", "float64", "float16", "bfloat16", "int8",  "uint8", "int16",
+  static constexpr const char* kNames[] = {"float32", "float64", "float16", "bfloat16", "int8",   "uint8", "int16",
                                            "uint16",  "int32",   "uint32",  "int64",    "uint64", "bool"};
   return kNames[static_cast<int>(type)];
 }
@@ -27,9 +27,11 @@ Result<int64_t> checked_count(const Shape& shape) {
   constexpr int64_t kElementsMax = int64_t{1} << 37;  // 2^40 bytes of the widest type
   int64_t count = 1;
   for (const int64_t extent : shape) {
-    if (extent < 0) return Error{Code::kInvalidArgument, "", fmt::format("shape {} has a negative extent", shape_text(shape))};
+    if (extent < 0)
+      return Error{Code::kInvalidArgument, "", fmt::format("shape {} has a negative extent", shape_text(shape))};
     if (extent != 0 && count > kElementsMax / extent)
-      return Error{Code::kResourceExhausted, "", fmt::format("shape {} is larger than 2^37 elements", shape_text(shape))};
+      return Error{Code::kResourceExhausted, "",
+                   fmt::format("shape {} is larger than 2^37 elements", shape_text(shape))};
     count *= extent;
   }
   return count;
@@ -47,8 +49,8 @@ int64_t count_of(const Shape& shape) {
 
 Tensor::Tensor(Type type, Shape shape) : type_(type), shape_(std::move(shape)), count_(count_of(shape_)) {
   const size_t size = (byte_count() + 63) / 64 * 64;
-  bytes_.reset(static_cast<std::byte*>(::operator new(size == 0 ? 64 : size, std::align_val_t{64})),
-               [](std::byte* bytes) { ::operator delete(bytes, std::align_val_t{64}); });
+  bytes_.reset(static_cast<std::byte*>(::operator new (size == 0 ? 64 : size, std::align_val_t{64})),
+               [](std::byte* bytes) { ::operator delete (bytes, std::align_val_t{64}); });
   std::memset(bytes_.get(), 0, size);
 }
 
@@ -103,7 +105,7 @@ uint16_t half_from_float(float value) {
   const float magnitude = std::fabs(value);
   if (std::isnan(value)) return static_cast<uint16_t>(sign | 0x7e00);
   if (magnitude >= 65520.0f) return static_cast<uint16_t>(sign | 0x7c00);  // rounds past the largest finite half
-  if (magnitude < 0x1p-14f)  // subnormal: multiples of 2^-24
+  if (magnitude < 0x1p-14f)                                                // subnormal: multiples of 2^-24
     return static_cast<uint16_t>(sign | static_cast<uint32_t>(std::nearbyint(std::ldexp(magnitude, 24))));
   const uint32_t rounded = (bits & 0x7fffffffu) + 0xfff + (bits >> 13 & 1);
   return static_cast<uint16_t>(sign | (rounded - (112u << 23)) >> 13);

@@ -12,7 +12,19 @@
 namespace hayate {
 
 enum class Type : uint8_t {
-  kFloat32, kFloat64, kFloat16, kBFloat16, kInt8, kUInt8, kInt16, kUInt16, kInt32, kUInt32, kInt64, kUInt64, kBool
+  kFloat32,
+  kFloat64,
+  kFloat16,
+  kBFloat16,
+  kInt8,
+  kUInt8,
+  kInt16,
+  kUInt16,
+  kInt32,
+  kUInt32,
+  kInt64,
+  kUInt64,
+  kBool
 };
 
 const char* type_name(Type type);  // "float32" ...
@@ -25,18 +37,52 @@ std::string shape_text(const Shape& shape);  // "[2, 3]"
 // Number of elements (1 for a scalar), or an error where an extent is negative or the bytes would pass 2^40.
 Result<int64_t> checked_count(const Shape& shape);
 
-template <typename T> constexpr Type type_of();
-template <> constexpr Type type_of<float>() { return Type::kFloat32; }
-template <> constexpr Type type_of<double>() { return Type::kFloat64; }
-template <> constexpr Type type_of<int8_t>() { return Type::kInt8; }
-template <> constexpr Type type_of<uint8_t>() { return Type::kUInt8; }
-template <> constexpr Type type_of<int16_t>() { return Type::kInt16; }
-template <> constexpr Type type_of<uint16_t>() { return Type::kUInt16; }
-template <> constexpr Type type_of<int32_t>() { return Type::kInt32; }
-template <> constexpr Type type_of<uint32_t>() { return Type::kUInt32; }
-template <> constexpr Type type_of<int64_t>() { return Type::kInt64; }
-template <> constexpr Type type_of<uint64_t>() { return Type::kUInt64; }
-template <> constexpr Type type_of<bool>() { return Type::kBool; }
+template <typename T>
+constexpr Type type_of();
+template <>
+constexpr Type type_of<float>() {
+  return Type::kFloat32;
+}
+template <>
+constexpr Type type_of<double>() {
+  return Type::kFloat64;
+}
+template <>
+constexpr Type type_of<int8_t>() {
+  return Type::kInt8;
+}
+template <>
+constexpr Type type_of<uint8_t>() {
+  return Type::kUInt8;
+}
+template <>
+constexpr Type type_of<int16_t>() {
+  return Type::kInt16;
+}
+template <>
+constexpr Type type_of<uint16_t>() {
+  return Type::kUInt16;
+}
+template <>
+constexpr Type type_of<int32_t>() {
+  return Type::kInt32;
+}
+template <>
+constexpr Type type_of<uint32_t>() {
+  return Type::kUInt32;
+}
+template <>
+constexpr Type type_of<int64_t>() {
+  return Type::kInt64;
+}
+template <>
+constexpr Type type_of<uint64_t>() {
+  return Type::kUInt64;
+}
+template <>
+constexpr Type type_of<bool>() {
+  return Type::kBool;
+}
 
 class Tensor {
  public:
@@ -61,8 +107,16 @@ class Tensor {
   size_t byte_count() const { return static_cast<size_t>(count_) * type_size(type_); }
 
   // Requires: T is the element's type (float16 and bfloat16 read as uint16_t bits through `bytes`).
-  template <typename T> T* data() { assert(type_of<T>() == type_); return reinterpret_cast<T*>(bytes()); }
-  template <typename T> const T* data() const { assert(type_of<T>() == type_); return reinterpret_cast<const T*>(bytes()); }
+  template <typename T>
+  T* data() {
+    assert(type_of<T>() == type_);
+    return reinterpret_cast<T*>(bytes());
+  }
+  template <typename T>
+  const T* data() const {
+    assert(type_of<T>() == type_);
+    return reinterpret_cast<const T*>(bytes());
+  }
   std::byte* bytes() { return bytes_.get(); }
   const std::byte* bytes() const { return bytes_.get(); }
 
@@ -89,19 +143,42 @@ uint16_t bfloat_from_float(float value);  // to nearest, ties to even
 template <typename F>
 bool visit_type(Type type, F&& f) {
   switch (type) {
-    case Type::kFloat32: f.template operator()<float>(); return true;
-    case Type::kFloat64: f.template operator()<double>(); return true;
-    case Type::kInt8: f.template operator()<int8_t>(); return true;
-    case Type::kUInt8: f.template operator()<uint8_t>(); return true;
-    case Type::kInt16: f.template operator()<int16_t>(); return true;
-    case Type::kUInt16: f.template operator()<uint16_t>(); return true;
-    case Type::kInt32: f.template operator()<int32_t>(); return true;
-    case Type::kUInt32: f.template operator()<uint32_t>(); return true;
-    case Type::kInt64: f.template operator()<int64_t>(); return true;
-    case Type::kUInt64: f.template operator()<uint64_t>(); return true;
-    case Type::kBool: f.template operator()<bool>(); return true;
+    case Type::kFloat32:
+      f.template operator()<float>();
+      return true;
+    case Type::kFloat64:
+      f.template operator()<double>();
+      return true;
+    case Type::kInt8:
+      f.template operator()<int8_t>();
+      return true;
+    case Type::kUInt8:
+      f.template operator()<uint8_t>();
+      return true;
+    case Type::kInt16:
+      f.template operator()<int16_t>();
+      return true;
+    case Type::kUInt16:
+      f.template operator()<uint16_t>();
+      return true;
+    case Type::kInt32:
+      f.template operator()<int32_t>();
+      return true;
+    case Type::kUInt32:
+      f.template operator()<uint32_t>();
+      return true;
+    case Type::kInt64:
+      f.template operator()<int64_t>();
+      return true;
+    case Type::kUInt64:
+      f.template operator()<uint64_t>();
+      return true;
+    case Type::kBool:
+      f.template operator()<bool>();
+      return true;
     case Type::kFloat16:
-    case Type::kBFloat16: return false;
+    case Type::kBFloat16:
+      return false;
   }
   return false;
 }

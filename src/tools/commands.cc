@@ -67,8 +67,10 @@ std::string json_string(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<int>(c));
-    else out += c;
+    if (static_cast<unsigned char>(c) < 0x20)
+      out += fmt::format("\\u{:04x}", static_cast<int>(c));
+    else
+      out += c;
   }
   return out + "\"";
 }
@@ -76,7 +78,8 @@ std::string json_string(const std::string& text) {
 namespace {
 
 // ONNX Runtime's answer, given the file as it is; inputs bound by --set are fed.
-Result<std::map<std::string, Tensor>> peer_answer(const ModelOptions& options, const Graph& graph, const std::map<std::string, Tensor>& given) {
+Result<std::map<std::string, Tensor>> peer_answer(const ModelOptions& options, const Graph& graph,
+                                                  const std::map<std::string, Tensor>& given) {
   Result<std::map<std::string, Tensor>> inputs = checked_inputs(given, graph);
   if (!inputs.ok()) return inputs;
   for (const std::string& set : options.sets) {
@@ -93,7 +96,8 @@ Result<std::map<std::string, Tensor>> peer_answer(const ModelOptions& options, c
 }
 
 // The native engine's answer, compiled for the shapes of what it is given.
-Result<std::map<std::string, Tensor>> native_answer(const ModelOptions& options, const Graph& graph, const std::map<std::string, Tensor>& given) {
+Result<std::map<std::string, Tensor>> native_answer(const ModelOptions& options, const Graph& graph,
+                                                    const std::map<std::string, Tensor>& given) {
   Result<std::map<std::string, Tensor>> inputs = checked_inputs(given, graph);
   if (!inputs.ok()) return inputs;
   const Result<kernels::Isa> isa = wanted_isa(options);
@@ -122,7 +126,8 @@ Result<std::map<std::string, Tensor>> native_answer(const ModelOptions& options,
   return outputs;
 }
 
-Result<std::map<std::string, Tensor>> backend_answer(const std::string& backend, const ModelOptions& options, const Graph& graph, const std::map<std::string, Tensor>& given) {
+Result<std::map<std::string, Tensor>> backend_answer(const std::string& backend, const ModelOptions& options,
+                                                     const Graph& graph, const std::map<std::string, Tensor>& given) {
   if (backend == "onnxruntime") return peer_answer(options, graph, given);
   return backend == "native" ? native_answer(options, graph, given) : reference_answer(graph, given);
 }
@@ -141,11 +146,15 @@ std::map<std::string, int> operator_counts(const Graph& graph) {
 std::string ports_json(const std::vector<ValueInfo>& ports) {
   std::string out = "[";
   for (const ValueInfo& port : ports) {
-    out += fmt::format("{}{{\"name\": {}, \"type\": \"{}\", \"shape\": ", out.size() > 1 ? ", " : "", json_string(port.name), type_name(port.type));
-    if (!port.has_shape) out += "null}";
+    out += fmt::format("{}{{\"name\": {}, \"type\": \"{}\", \"shape\": ", out.size() > 1 ? ", " : "",
+                       json_string(port.name), type_name(port.type));
+    if (!port.has_shape)
+      out += "null}";
     else {
       std::string dims;
-      for (const Dim& dim : port.dims) dims += (dims.empty() ? "" : ", ") + (dim.fixed() ? fmt::format("{}", dim.value) : json_string(dim.symbol.empty() ? "?" : dim.symbol));
+      for (const Dim& dim : port.dims)
+        dims += (dims.empty() ? "" : ", ") +
+                (dim.fixed() ? fmt::format("{}", dim.value) : json_string(dim.symbol.empty() ? "?" : dim.symbol));
       out += fmt::format("[{}]}}", dims);
     }
   }
@@ -170,7 +179,8 @@ std::vector<std::string> refused_operators(const Graph& graph) {
   std::vector<std::string> refused;
   for (const auto& [op, count] : operator_counts(graph)) {
     const size_t dot = op.rfind('.');
-    const std::string domain = dot == std::string::npos ? "" : op.substr(0, dot), name = dot == std::string::npos ? op : op.substr(dot + 1);
+    const std::string domain = dot == std::string::npos ? "" : op.substr(0, dot),
+                      name = dot == std::string::npos ? op : op.substr(dot + 1);
     if (op != "If" && op != "Scan" && find_op(domain, name) == nullptr) refused.push_back(op);
   }
   return refused;
@@ -187,16 +197,21 @@ int info(const ModelOptions& options, bool json) {
   for (const std::string& op : refused) verdict += (op == refused.front() ? "" : ", ") + op;
   if (json) {
     std::string ops;
-    for (const auto& [op, count] : operator_counts(graph)) ops += fmt::format("{}{}: {}", ops.empty() ? "" : ", ", json_string(op), count);
-    fmt::print("{{\"model\": {}, \"opset\": {}, \"inputs\": {}, \"outputs\": {}, \"operators\": {{{}}}, \"parameters\": {}, \"constant_bytes\": {}, \"backends\": {{\"reference\": {}}}}}\n",
-               json_string(graph.source), graph.opset, ports_json(graph.inputs), ports_json(graph.outputs), ops, graph.parameter_count(), constant_bytes(graph), json_string(verdict));
+    for (const auto& [op, count] : operator_counts(graph))
+      ops += fmt::format("{}{}: {}", ops.empty() ? "" : ", ", json_string(op), count);
+    fmt::print(
+        "{{\"model\": {}, \"opset\": {}, \"inputs\": {}, \"outputs\": {}, \"operators\": {{{}}}, \"parameters\": {}, "
+        "\"constant_bytes\": {}, \"backends\": {{\"reference\": {}}}}}\n",
+        json_string(graph.source), graph.opset, ports_json(graph.inputs), ports_json(graph.outputs), ops,
+        graph.parameter_count(), constant_bytes(graph), json_string(verdict));
     return 0;
   }
   fmt::print("model       {}\nopset       {}\n", graph.source, graph.opset);
   for (const ValueInfo& input : graph.inputs) fmt::print("input       {}\n", input.text());
   for (const ValueInfo& output : graph.outputs) fmt::print("output      {}\n", output.text());
   for (const auto& [op, count] : operator_counts(graph)) fmt::print("operator    {:5} x {}\n", count, op);
-  fmt::print("parameters  {}\nconstants   {:.1f} KiB\nreference   {}\n", graph.parameter_count(), static_cast<double>(constant_bytes(graph)) / 1024, verdict);
+  fmt::print("parameters  {}\nconstants   {:.1f} KiB\nreference   {}\n", graph.parameter_count(),
+             static_cast<double>(constant_bytes(graph)) / 1024, verdict);
   return 0;
 }
 
@@ -223,7 +238,8 @@ int run(const ModelOptions& options, const std::string& inputs, const std::strin
   if (!given.ok()) return fail(given.error());
   const auto answers = backend_answer(options.backend, options, graph.value(), given.value());
   if (!answers.ok()) return fail(answers.error());
-  for (const auto& [name, tensor] : answers.value()) fmt::print("{} {} {}\n", name, type_name(tensor.type()), shape_text(tensor.shape()));
+  for (const auto& [name, tensor] : answers.value())
+    fmt::print("{} {} {}\n", name, type_name(tensor.type()), shape_text(tensor.shape()));
   if (memory) fmt::print("peak memory {:.2f} MB\n", peak_memory_mb());
   if (output.empty()) return 0;
   const Result<bool> written = write_npz(output, answers.value());
@@ -233,7 +249,8 @@ int run(const ModelOptions& options, const std::string& inputs, const std::strin
 namespace {
 
 // The tensors STEM_0.pb, STEM_1.pb ... of a folder, in that order, under the ports' names.
-Result<std::map<std::string, Tensor>> recorded(const fs::path& folder, const std::string& stem, const std::vector<ValueInfo>& ports) {
+Result<std::map<std::string, Tensor>> recorded(const fs::path& folder, const std::string& stem,
+                                               const std::vector<ValueInfo>& ports) {
   std::map<std::string, Tensor> tensors;
   for (size_t i = 0; i < ports.size(); ++i) {
     const std::string path = folder / fmt::format("{}_{}.pb", stem, i);
@@ -254,7 +271,8 @@ int verify_model(const ModelOptions& options, const std::string& inputs, double 
   if (!graph.ok()) return fail(graph.error());
   const auto given = inputs.empty() ? made_inputs(graph.value(), 7, 1) : read_inputs(inputs, graph.value());
   if (!given.ok()) return fail(given.error());
-  const auto wanted = reference_answer(graph.value(), given.value()), own = native_answer(options, graph.value(), given.value());
+  const auto wanted = reference_answer(graph.value(), given.value()),
+             own = native_answer(options, graph.value(), given.value());
   if (!wanted.ok()) return fail(wanted.error());
   bool good = true;
   // Past the tolerance an error still passes where it is at most twice ONNX Runtime's own: every float32 engine rounds.
@@ -267,17 +285,22 @@ int verify_model(const ModelOptions& options, const std::string& inputs, double 
     }
     for (const auto& [name, tensor] : wanted.value()) {
       const Difference d = difference(got.value().at(name), tensor, {relative, absolute});
-      const bool rounding = !is_peer && d.shapes.empty() && peer_error.contains(name) && d.max_absolute <= 2 * peer_error.at(name);
+      const bool rounding =
+          !is_peer && d.shapes.empty() && peer_error.contains(name) && d.max_absolute <= 2 * peer_error.at(name);
       const bool equal = d.shapes.empty() && (d.outside == 0 || rounding);
       if (is_peer && d.shapes.empty()) peer_error[name] = d.max_absolute;
       good = good && equal;
       fmt::print("{:4} {} {}: {}{}\n", equal ? "ok" : "FAIL", backend, name,
-                 d.shapes.empty() ? fmt::format("max absolute error {:.3g}, relative {:.3g}, {} of {} past tolerance", d.max_absolute, d.max_relative, d.outside, tensor.count()) : d.shapes,
+                 d.shapes.empty() ? fmt::format("max absolute error {:.3g}, relative {:.3g}, {} of {} past tolerance",
+                                                d.max_absolute, d.max_relative, d.outside, tensor.count())
+                                  : d.shapes,
                  d.outside != 0 && rounding ? ", within twice ONNX Runtime's own" : "");
     }
   };
-  if (graph.value().opset != 0) compare("onnxruntime", peer_answer(options, graph.value(), given.value()), true);
-  else fmt::print("skip onnxruntime: it reads ONNX alone\n");
+  if (graph.value().opset != 0)
+    compare("onnxruntime", peer_answer(options, graph.value(), given.value()), true);
+  else
+    fmt::print("skip onnxruntime: it reads ONNX alone\n");
   compare("native", own, false);
   return good ? 0 : 1;
 }
@@ -295,7 +318,8 @@ int verify_folder(const std::string& path, const std::vector<std::string>& sets,
   if (cases.empty()) return fail({Code::kNotFound, path, "holds no test_data_set_* folder"});
   bool good = true;
   for (const fs::path& folder : cases) {
-    const auto inputs = recorded(folder, "input", graph.value().inputs), wanted = recorded(folder, "output", graph.value().outputs);
+    const auto inputs = recorded(folder, "input", graph.value().inputs),
+               wanted = recorded(folder, "output", graph.value().outputs);
     if (!inputs.ok()) return fail(inputs.error());
     if (!wanted.ok()) return fail(wanted.error());
     const auto answers = reference_answer(graph.value(), inputs.value());
@@ -305,7 +329,9 @@ int verify_folder(const std::string& path, const std::vector<std::string>& sets,
       const bool equal = d.shapes.empty() && d.outside == 0;
       good = good && equal;
       fmt::print("{:4} {} {}: {}\n", equal ? "ok" : "FAIL", folder.filename().string(), name,
-                 d.shapes.empty() ? fmt::format("max absolute error {:.3g}, relative {:.3g}, {} of {} past tolerance", d.max_absolute, d.max_relative, d.outside, tensor.count()) : d.shapes);
+                 d.shapes.empty() ? fmt::format("max absolute error {:.3g}, relative {:.3g}, {} of {} past tolerance",
+                                                d.max_absolute, d.max_relative, d.outside, tensor.count())
+                                  : d.shapes);
     }
   }
   return good ? 0 : 1;

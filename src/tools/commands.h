@@ -1,4 +1,5 @@
-// The program's subcommands. Each returns the exit status: 0 good, 1 an error (said on stderr) or a result past tolerance.
+// The program's subcommands. Each returns the exit status: 0 good, 1 an error (said on stderr) or a result past
+// tolerance.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +14,12 @@ namespace hayate {
 
 struct ModelOptions {
   std::string model;
-  std::vector<std::string> sets;  // NAME=VALUE
+  std::vector<std::string> sets;    // NAME=VALUE
   std::vector<std::string> shapes;  // NAME:D1,D2,...
   bool raw_score = false;
   std::string backend = "native";  // or "reference", "onnxruntime"
   std::string isa;                 // of native; empty: the best this processor runs
-  std::string ort_library;            // empty: searched for
+  std::string ort_library;         // empty: searched for
   int threads = 1;
 };
 

@@ -9,7 +9,8 @@ namespace hayate {
 Difference difference(const Tensor& got, const Tensor& wanted, const Tolerance& tolerance) {
   Difference d;
   if (got.type() != wanted.type() || got.shape() != wanted.shape()) {
-    d.shapes = fmt::format("{} {} instead of {} {}", type_name(got.type()), shape_text(got.shape()), type_name(wanted.type()), shape_text(wanted.shape()));
+    d.shapes = fmt::format("{} {} instead of {} {}", type_name(got.type()), shape_text(got.shape()),
+                           type_name(wanted.type()), shape_text(wanted.shape()));
     return d;
   }
   const std::vector<double> a = to_doubles(got), b = to_doubles(wanted);

@@ -21,11 +21,14 @@ std::string input_list(const Graph& graph) {
 Result<std::map<std::string, Tensor>> read_inputs(const std::string& path, const Graph& graph) {
   if (!path.ends_with(".npy") && !path.ends_with(".pb")) return read_npz(path);
   if (graph.inputs.size() != 1)
-    return Error{Code::kInvalidArgument, path, fmt::format("holds one array; the model takes {} inputs, so give an .npz ({})", graph.inputs.size(), input_list(graph))};
+    return Error{Code::kInvalidArgument, path,
+                 fmt::format("holds one array; the model takes {} inputs, so give an .npz ({})", graph.inputs.size(),
+                             input_list(graph))};
   const Result<std::string> bytes = read_file(path);
   if (!bytes.ok()) return bytes.error();
   std::string name;
-  Result<Tensor> tensor = path.ends_with(".npy") ? parse_npy(bytes.value(), path) : import_onnx_tensor(bytes.value(), path, &name);
+  Result<Tensor> tensor =
+      path.ends_with(".npy") ? parse_npy(bytes.value(), path) : import_onnx_tensor(bytes.value(), path, &name);
   if (!tensor.ok()) return tensor.error();
   return std::map<std::string, Tensor>{{graph.inputs[0].name, std::move(tensor).value()}};
 }
@@ -34,30 +37,39 @@ Result<std::map<std::string, Tensor>> checked_inputs(std::map<std::string, Tenso
   std::map<std::string, Tensor> inputs;
   std::map<std::string, int64_t> symbols;
   for (const ValueInfo& input : graph.inputs) {
-    const auto bad = [&](std::string what) { return Error{Code::kInvalidArgument, graph.source, fmt::format("input '{}' {}; accepted: {}", input.name, what, input.text())}; };
+    const auto bad = [&](std::string what) {
+      return Error{Code::kInvalidArgument, graph.source,
+                   fmt::format("input '{}' {}; accepted: {}", input.name, what, input.text())};
+    };
     const auto it = given.find(input.name);
     if (it == given.end()) return bad("is not given");
     Tensor tensor = it->second;
     if (tensor.type() == Type::kFloat32 && input.type == Type::kFloat64) {
       Tensor wide(Type::kFloat64, tensor.shape());
-      for (int64_t i = 0; i < tensor.count(); ++i) wide.data<double>()[i] = static_cast<double>(tensor.data<float>()[i]);
+      for (int64_t i = 0; i < tensor.count(); ++i)
+        wide.data<double>()[i] = static_cast<double>(tensor.data<float>()[i]);
       tensor = wide;
     }
     if (tensor.type() != input.type) return bad(fmt::format("is {}", type_name(tensor.type())));
-    if (input.has_shape && tensor.shape().size() != input.dims.size()) return bad(fmt::format("has shape {}", shape_text(tensor.shape())));
+    if (input.has_shape && tensor.shape().size() != input.dims.size())
+      return bad(fmt::format("has shape {}", shape_text(tensor.shape())));
     for (size_t i = 0; i < input.dims.size(); ++i) {
       const Dim& dim = input.dims[i];
       const int64_t extent = tensor.shape()[i];
-      if (dim.fixed() && dim.value != extent) return bad(fmt::format("has shape {}, axis {} must be {}", shape_text(tensor.shape()), i, dim.value));
+      if (dim.fixed() && dim.value != extent)
+        return bad(fmt::format("has shape {}, axis {} must be {}", shape_text(tensor.shape()), i, dim.value));
       if (dim.fixed() || dim.symbol.empty()) continue;
       const auto [known, fresh] = symbols.emplace(dim.symbol, extent);
-      if (!fresh && known->second != extent) return bad(fmt::format("has shape {}, but '{}' is {} in another input", shape_text(tensor.shape()), dim.symbol, known->second));
+      if (!fresh && known->second != extent)
+        return bad(fmt::format("has shape {}, but '{}' is {} in another input", shape_text(tensor.shape()), dim.symbol,
+                               known->second));
     }
     given.erase(it);
     inputs.emplace(input.name, std::move(tensor));
   }
   if (!given.empty())
-    return Error{Code::kInvalidArgument, graph.source, fmt::format("has no input '{}'; its inputs are: {}", given.begin()->first, input_list(graph))};
+    return Error{Code::kInvalidArgument, graph.source,
+                 fmt::format("has no input '{}'; its inputs are: {}", given.begin()->first, input_list(graph))};
   return inputs;
 }
 
@@ -73,9 +85,12 @@ Tensor random_tensor(Type type, const Shape& shape, uint64_t seed) {
   std::normal_distribution<double> normal;
   visit_type(type, [&]<typename T>() {
     for (int64_t i = 0; i < tensor.count(); ++i) {
-      if constexpr (std::is_floating_point_v<T>) tensor.data<T>()[i] = static_cast<T>(normal(random));
-      else if constexpr (std::is_same_v<T, bool>) tensor.data<T>()[i] = (random() & 1) != 0;
-      else tensor.data<T>()[i] = static_cast<T>(random() % (std::is_same_v<T, int8_t> ? 128 : 256));
+      if constexpr (std::is_floating_point_v<T>)
+        tensor.data<T>()[i] = static_cast<T>(normal(random));
+      else if constexpr (std::is_same_v<T, bool>)
+        tensor.data<T>()[i] = (random() & 1) != 0;
+      else
+        tensor.data<T>()[i] = static_cast<T>(random() % (std::is_same_v<T, int8_t> ? 128 : 256));
     }
   });
   return tensor;
@@ -91,10 +106,14 @@ Result<std::map<std::string, Tensor>> made_inputs(const Graph& graph, int64_t ba
     for (size_t i = 0; i < input.dims.size(); ++i) {
       const Dim& dim = input.dims[i];
       if (!dim.fixed() && i != 0 && (batch_symbol.empty() || dim.symbol != batch_symbol))
-        return Error{Code::kInvalidArgument, graph.source, fmt::format("axis {} of input {} is open; give its shape with --shape {}:D1,D2,...", i, input.text(), input.name)};
+        return Error{Code::kInvalidArgument, graph.source,
+                     fmt::format("axis {} of input {} is open; give its shape with --shape {}:D1,D2,...", i,
+                                 input.text(), input.name)};
       shape.push_back(dim.fixed() ? dim.value : batch);
     }
-    if (!input.has_shape) return Error{Code::kInvalidArgument, graph.source, fmt::format("input {} has no shape; give it with --shape {}:D1,D2,...", input.text(), input.name)};
+    if (!input.has_shape)
+      return Error{Code::kInvalidArgument, graph.source,
+                   fmt::format("input {} has no shape; give it with --shape {}:D1,D2,...", input.text(), input.name)};
     const Result<int64_t> count = checked_count(shape);
     if (!count.ok()) return count.error();
     made.emplace(input.name, random_tensor(input.type, shape, seed++));

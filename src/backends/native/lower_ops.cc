@@ -34,8 +34,10 @@ RowStrides row_strides(const View& x) {
   Shape extents, strides;
   for (size_t i = 0; i + 1 < x.shape.size(); ++i) {
     if (x.shape[i] == 1) continue;
-    if (!extents.empty() && strides.back() == x.shape[i] * x.strides[i]) extents.back() *= x.shape[i], strides.back() = x.strides[i];
-    else extents.push_back(x.shape[i]), strides.push_back(x.strides[i]);
+    if (!extents.empty() && strides.back() == x.shape[i] * x.strides[i])
+      extents.back() *= x.shape[i], strides.back() = x.strides[i];
+    else
+      extents.push_back(x.shape[i]), strides.push_back(x.strides[i]);
   }
   RowStrides rows;
   if (extents.size() == 1) rows = {extents[0], 1, strides[0], 0};
@@ -44,7 +46,8 @@ RowStrides row_strides(const View& x) {
 }
 
 // y = act(x w + bias) over all rows of x; y is row-major.
-void emit_dense(Lowering& l, const View& x, const View& packed, int64_t k, int64_t n, const View* bias, const View& y, Activation activation) {
+void emit_dense(Lowering& l, const View& x, const View& packed, int64_t k, int64_t n, const View* bias, const View& y,
+                Activation activation) {
   const View from = l.rows(x);
   const RowStrides rows = row_strides(from);
   DenseArgs args;
@@ -67,11 +70,13 @@ bool gemm(Lowering& l, const Node& node) {
   if (bias != nullptr && bias->count() != n && bias->count() != 1) return false;
   std::vector<float> scaled(w->data<float>(), w->data<float>() + w->count());
   for (float& v : scaled) v *= alpha;
-  const View packed = l.packed(node.inputs[1] + (transposed_w ? "^T" : "") + (alpha == 1 ? "" : std::to_string(alpha)), scaled.data(), k, n, transposed_w ? 1 : n, transposed_w ? k : 1);
+  const View packed = l.packed(node.inputs[1] + (transposed_w ? "^T" : "") + (alpha == 1 ? "" : std::to_string(alpha)),
+                               scaled.data(), k, n, transposed_w ? 1 : n, transposed_w ? k : 1);
   std::optional<View> added;
   if (bias != nullptr) {
     std::vector<float> values(static_cast<size_t>(n));
-    for (int64_t i = 0; i < n; ++i) values[static_cast<size_t>(i)] = beta * bias->data<float>()[bias->count() == 1 ? 0 : i];
+    for (int64_t i = 0; i < n; ++i)
+      values[static_cast<size_t>(i)] = beta * bias->data<float>()[bias->count() == 1 ? 0 : i];
     added = l.floats(node.input(2) + "*" + std::to_string(beta) + "x" + std::to_string(n), values);
   }
   std::string name = first_output(node);
@@ -101,7 +106,8 @@ bool matmul(Lowering& l, const Node& node) {
   args.set = &l.set();
   const size_t rank = out.size();
   args.matmul.m = out[rank - 2], args.matmul.n = out[rank - 1], args.matmul.k = x.shape.back();
-  args.matmul.a_row = x.strides[x.strides.size() - 2], args.matmul.b_row = b.strides[b.strides.size() - 2], args.matmul.y_row = out[rank - 1];
+  args.matmul.a_row = x.strides[x.strides.size() - 2], args.matmul.b_row = b.strides[b.strides.size() - 2],
+  args.matmul.y_row = out[rank - 1];
   Shape batch(out.begin(), out.end() - 2);
   const auto leading = [&](View v) {
     v.shape.resize(v.shape.size() - 2), v.strides.resize(v.strides.size() - 2);
@@ -111,7 +117,8 @@ bool matmul(Lowering& l, const Node& node) {
   args.outer.dims = static_cast<int>(batch.size());
   for (size_t i = 0; i < batch.size(); ++i) {
     args.outer.extents[i] = batch[i];
-    args.outer.strides[0][i] = outer_y.strides[i], args.outer.strides[1][i] = outer_a.strides[i], args.outer.strides[2][i] = outer_b.strides[i];
+    args.outer.strides[0][i] = outer_y.strides[i], args.outer.strides[1][i] = outer_a.strides[i],
+    args.outer.strides[2][i] = outer_b.strides[i];
   }
   l.emit(run_matmul, "matmul", args, {&x, &b, &y});
   return true;
@@ -123,10 +130,12 @@ bool conv(Lowering& l, const Node& node) {
   const Shape x_shape = l.type(node.inputs[0]).shape;
   const size_t spatial = x_shape.size() - 2;
   if (spatial < 1 || spatial > 2) return false;
-  const Result<Window> found = sliding_window(node, Shape(x_shape.begin() + 2, x_shape.end()), Shape(w->shape().begin() + 2, w->shape().end()));
+  const Result<Window> found =
+      sliding_window(node, Shape(x_shape.begin() + 2, x_shape.end()), Shape(w->shape().begin() + 2, w->shape().end()));
   if (!found.ok()) return false;
   Window win = found.value();
-  const int64_t groups = node.get<int64_t>("group", 1), channels = x_shape[1], filters = w->shape()[0], depth = channels / groups, width = filters / groups;
+  const int64_t groups = node.get<int64_t>("group", 1), channels = x_shape[1], filters = w->shape()[0],
+                depth = channels / groups, width = filters / groups;
   const int64_t taps = w->count() / filters / depth;
   View x = l.image(l.view(node.inputs[0]), win.pads_begin, win.pads_end, true);
   std::string name = first_output(node);
@@ -144,19 +153,27 @@ bool conv(Lowering& l, const Node& node) {
   }
   // A 1-D image is one of height 1... its only axis is the inner one.
   const bool flat = spatial == 1;
-  const int64_t xh = flat ? 0 : x.strides[2], xw = x.strides[flat ? 2 : 3], yh = flat ? 0 : target.strides[2], yw = target.strides[flat ? 2 : 3];
-  const int64_t kh = flat ? 1 : win.kernel[0], kw = win.kernel[flat ? 0 : 1], dh = flat ? 1 : win.dilation[0], dw = win.dilation[flat ? 0 : 1];
-  const int64_t sh = flat ? 1 : win.stride[0], sw = win.stride[flat ? 0 : 1], oh = flat ? 1 : win.output[0], ow = win.output[flat ? 0 : 1];
+  const int64_t xh = flat ? 0 : x.strides[2], xw = x.strides[flat ? 2 : 3], yh = flat ? 0 : target.strides[2],
+                yw = target.strides[flat ? 2 : 3];
+  const int64_t kh = flat ? 1 : win.kernel[0], kw = win.kernel[flat ? 0 : 1], dh = flat ? 1 : win.dilation[0],
+                dw = win.dilation[flat ? 0 : 1];
+  const int64_t sh = flat ? 1 : win.stride[0], sw = win.stride[flat ? 0 : 1], oh = flat ? 1 : win.output[0],
+                ow = win.output[flat ? 0 : 1];
   View from = x;
   from.offset -= (flat ? 0 : win.pads_begin[0] * xh) + win.pads_begin[flat ? 0 : 1] * xw;
   for (int64_t g = 0; g < groups; ++g) {
     std::vector<float> packed_w(static_cast<size_t>(taps * depth * width));
     for (int64_t f = 0; f < width; ++f)
       for (int64_t c = 0; c < depth; ++c)
-        for (int64_t t = 0; t < taps; ++t) packed_w[static_cast<size_t>((t * depth + c) * width + f)] = w->data<float>()[((g * width + f) * depth + c) * taps + t];
-    const View packed = l.packed(node.inputs[1] + "/g" + std::to_string(g), packed_w.data(), taps * depth, width, width, 1);
+        for (int64_t t = 0; t < taps; ++t)
+          packed_w[static_cast<size_t>((t * depth + c) * width + f)] =
+              w->data<float>()[((g * width + f) * depth + c) * taps + t];
+    const View packed =
+        l.packed(node.inputs[1] + "/g" + std::to_string(g), packed_w.data(), taps * depth, width, width, 1);
     std::optional<View> added;
-    if (bias != nullptr) added = l.floats(node.input(2) + "/g" + std::to_string(g), std::vector<float>(bias->data<float>() + g * width, bias->data<float>() + (g + 1) * width));
+    if (bias != nullptr)
+      added = l.floats(node.input(2) + "/g" + std::to_string(g),
+                       std::vector<float>(bias->data<float>() + g * width, bias->data<float>() + (g + 1) * width));
     DenseArgs args;
     args.set = &l.set();
     args.images = x_shape[0], args.x_image = x.strides[0], args.y_image = target.strides[0];
@@ -176,7 +193,8 @@ bool conv(Lowering& l, const Node& node) {
     l.keep(kept);
     DenseArgs final_args = *kept;
     final_args.dense.segment_offsets = kept->segment_offsets.data();
-    l.emit(run_dense, groups == 1 ? "conv" : "conv_group", final_args, {&group_x, &group_y, &packed, added ? &*added : nullptr, nullptr});
+    l.emit(run_dense, groups == 1 ? "conv" : "conv_group", final_args,
+           {&group_x, &group_y, &packed, added ? &*added : nullptr, nullptr});
   }
   if (target.buffer != y.buffer) l.copy(target, y);
   return true;
@@ -186,12 +204,15 @@ bool conv(Lowering& l, const Node& node) {
 View make_like(Lowering& l, const std::string& name, const std::vector<View>& operands) {
   const Shape shape = l.type(name).shape;
   for (const View& x : operands)
-    if (x.shape == shape && shape.size() >= 3 && shape.size() <= 4 && shape[1] > 1 && x.strides[1] == 1) return l.make_image(name);
+    if (x.shape == shape && shape.size() >= 3 && shape.size() <= 4 && shape[1] > 1 && x.strides[1] == 1)
+      return l.make_image(name);
   return l.make(name);
 }
 
 // Operand v of the loop must have steps of 0 or 1 in the innermost dimension; else it is moved to lie as y does.
-bool steps_fit(const Loop& loop, size_t v) { return loop.extents.back() == 1 || loop.strides[v].back() == 0 || loop.strides[v].back() == 1; }
+bool steps_fit(const Loop& loop, size_t v) {
+  return loop.extents.back() == 1 || loop.strides[v].back() == 0 || loop.strides[v].back() == 1;
+}
 
 View alike(Lowering& l, const View& x, const View& y) {
   View to = l.scratch(x.type, y.shape);
@@ -215,7 +236,9 @@ bool emit_unary(Lowering& l, const std::string& name, View x, Activation op) {
   UnaryArgs args;
   args.set = &l.set(), args.op = op, args.n = loop.extents.back();
   args.outer.dims = static_cast<int>(loop.extents.size()) - 1;
-  for (int i = 0; i < args.outer.dims; ++i) args.outer.extents[i] = loop.extents[i], args.outer.strides[0][i] = loop.strides[0][i], args.outer.strides[1][i] = loop.strides[1][i];
+  for (int i = 0; i < args.outer.dims; ++i)
+    args.outer.extents[i] = loop.extents[i], args.outer.strides[0][i] = loop.strides[0][i],
+    args.outer.strides[1][i] = loop.strides[1][i];
   l.emit(run_unary, "unary", args, {&y, &x});
   return true;
 }
@@ -233,7 +256,8 @@ bool unary(Lowering& l, const Node& node) {
 
 bool clip(Lowering& l, const Node& node) {
   if (!all_floats(l, node) || l.type(node.outputs[0]).shape.size() > kDimsMax) return false;
-  Activation op{Unary::kClip, node.get<float>("min", std::numeric_limits<float>::lowest()), node.get<float>("max", std::numeric_limits<float>::max())};
+  Activation op{Unary::kClip, node.get<float>("min", std::numeric_limits<float>::lowest()),
+                node.get<float>("max", std::numeric_limits<float>::max())};
   for (const size_t i : {size_t{1}, size_t{2}}) {
     if (node.input(i).empty()) continue;
     const Tensor* bound = l.constant(node.input(i));
@@ -256,12 +280,14 @@ bool emit_binary(Lowering& l, const std::string& made, View a, View b, kernels::
   args.binary.activation = activation;
   const size_t dims = loop.extents.size();
   args.binary.n = loop.extents.back();
-  args.binary.a_step = loop.extents.back() == 1 ? 1 : loop.strides[1].back(), args.binary.b_step = loop.extents.back() == 1 ? 1 : loop.strides[2].back();
+  args.binary.a_step = loop.extents.back() == 1 ? 1 : loop.strides[1].back(),
+  args.binary.b_step = loop.extents.back() == 1 ? 1 : loop.strides[2].back();
   size_t inner = 1;
   if (dims > 1) {
     inner = 2;
     args.binary.rows = loop.extents[dims - 2];
-    args.binary.y_row = loop.strides[0][dims - 2], args.binary.a_row = loop.strides[1][dims - 2], args.binary.b_row = loop.strides[2][dims - 2];
+    args.binary.y_row = loop.strides[0][dims - 2], args.binary.a_row = loop.strides[1][dims - 2],
+    args.binary.b_row = loop.strides[2][dims - 2];
   }
   args.outer.dims = static_cast<int>(dims - inner);
   for (int i = 0; i < args.outer.dims; ++i) {
@@ -310,7 +336,9 @@ bool layer_norm(Lowering& l, const Node& node) {
   int64_t n = 1;
   for (size_t i = static_cast<size_t>(axis); i < shape.size(); ++i) n *= shape[i];
   const Tensor *scale = l.constant(node.inputs[1]), *bias = l.constant(node.input(2));
-  if (n == 0 || scale == nullptr || scale->count() != n || (!node.input(2).empty() && (bias == nullptr || bias->count() != n))) return false;
+  if (n == 0 || scale == nullptr || scale->count() != n ||
+      (!node.input(2).empty() && (bias == nullptr || bias->count() != n)))
+    return false;
   const View x = l.dense(l.view(node.inputs[0])), s = l.view(node.inputs[1]);
   std::optional<View> b;
   if (bias != nullptr) b = l.view(node.input(2));
@@ -326,7 +354,8 @@ bool reduce(Lowering& l, const Node& node) {
   if (!all_floats(l, Node{"", "", "", {node.inputs[0]}, node.outputs, {}})) return false;
   const Shape in = l.type(node.inputs[0]).shape;
   std::optional<std::vector<int64_t>> axes;
-  if (node.attributes.contains("axes")) axes = node.get<std::vector<int64_t>>("axes", {});
+  if (node.attributes.contains("axes"))
+    axes = node.get<std::vector<int64_t>>("axes", {});
   else if (!node.input(1).empty()) {
     axes = integers(l, node, 1);
     if (!axes) return false;
@@ -358,22 +387,27 @@ bool pool(Lowering& l, const Node& node) {
   if (!all_floats(l, node) || (node.outputs.size() > 1 && !node.outputs[1].empty())) return false;
   const Shape in = l.type(node.inputs[0]).shape, out = l.type(node.outputs[0]).shape;
   if (in.size() != 3 && in.size() != 4) return false;
-  const bool flat = in.size() == 3, global = node.op == "GlobalAveragePool" || node.op == "GlobalMaxPool", average = node.op.find("Average") != std::string::npos;
+  const bool flat = in.size() == 3, global = node.op == "GlobalAveragePool" || node.op == "GlobalMaxPool",
+             average = node.op.find("Average") != std::string::npos;
   PoolArgs args;
   args.set = &l.set();
   kernels::Pool& p = args.pool;
-  p.images = in[0], p.channels = in[1], p.height = flat ? 1 : in[2], p.width = in.back(), p.out_height = flat ? 1 : out[2], p.out_width = out.back();
+  p.images = in[0], p.channels = in[1], p.height = flat ? 1 : in[2], p.width = in.back(),
+  p.out_height = flat ? 1 : out[2], p.out_width = out.back();
   p.average = average, p.count_include_pad = node.get<int64_t>("count_include_pad", 0) != 0;
   if (global) {
     p.kernel_h = p.height, p.kernel_w = p.width;
   } else {
-    const Result<Window> found = sliding_window(node, Shape(in.begin() + 2, in.end()), node.get<Shape>("kernel_shape", {}));
+    const Result<Window> found =
+        sliding_window(node, Shape(in.begin() + 2, in.end()), node.get<Shape>("kernel_shape", {}));
     if (!found.ok()) return false;
     const Window& w = found.value();
     if (average && node.get<int64_t>("ceil_mode", 0) != 0) return false;
     const size_t last = flat ? 0 : 1;
-    p.kernel_w = w.kernel[last], p.stride_w = w.stride[last], p.pad_left = w.pads_begin[last], p.dilation_w = w.dilation[last];
-    if (!flat) p.kernel_h = w.kernel[0], p.stride_h = w.stride[0], p.pad_top = w.pads_begin[0], p.dilation_h = w.dilation[0];
+    p.kernel_w = w.kernel[last], p.stride_w = w.stride[last], p.pad_left = w.pads_begin[last],
+    p.dilation_w = w.dilation[last];
+    if (!flat)
+      p.kernel_h = w.kernel[0], p.stride_h = w.stride[0], p.pad_top = w.pads_begin[0], p.dilation_h = w.dilation[0];
   }
   const Shape none(in.size() - 2, 0);
   const View x = l.image(l.view(node.inputs[0]), none, none, false);
@@ -392,11 +426,14 @@ bool recurrent(Lowering& l, const Node& node) {
   if (l.type(node.inputs[0]).type != Type::kFloat32) return false;
   const Tensor *w = l.constant(node.inputs[1]), *r = l.constant(node.inputs[2]), *bias = l.constant(node.input(3));
   if (w == nullptr || r == nullptr || (!node.input(3).empty() && bias == nullptr)) return false;
-  if (!node.input(4).empty() || !node.input(7).empty() || node.attributes.contains("activations") || node.get<float>("clip", 0) != 0 || node.get<int64_t>("input_forget", 0) != 0) return false;
+  if (!node.input(4).empty() || !node.input(7).empty() || node.attributes.contains("activations") ||
+      node.get<float>("clip", 0) != 0 || node.get<int64_t>("input_forget", 0) != 0)
+    return false;
   if (gru && node.get<int64_t>("linear_before_reset", 0) == 0) return false;
   const View x = l.view(node.inputs[0]);
   const std::string direction = node.get<std::string>("direction", "forward");
-  const int64_t directions = w->shape()[0], steps = x.shape[0], rows = x.shape[1], in = x.shape[2], hidden = r->shape()[2], width = gates * hidden;
+  const int64_t directions = w->shape()[0], steps = x.shape[0], rows = x.shape[1], in = x.shape[2],
+                hidden = r->shape()[2], width = gates * hidden;
   if (steps == 0 || rows == 0) return false;
   const std::string y_name = node.outputs[0];
   const View y = l.scratch(Type::kFloat32, {steps, rows, directions, hidden});
@@ -422,10 +459,12 @@ bool recurrent(Lowering& l, const Node& node) {
     const auto first = [&](size_t i, bool needed) -> std::optional<View> {
       const Tensor* known = l.constant(node.input(i));
       bool zero = node.input(i).empty();
-      if (known != nullptr) zero = std::all_of(known->data<float>(), known->data<float>() + known->count(), [](float v) { return v == 0; });
+      if (known != nullptr)
+        zero = std::all_of(known->data<float>(), known->data<float>() + known->count(), [](float v) { return v == 0; });
       if (zero) {
         if (!needed) return std::nullopt;
-        return l.floats("zeros" + std::to_string(rows * hidden), std::vector<float>(static_cast<size_t>(rows * hidden), 0.0f));
+        return l.floats("zeros" + std::to_string(rows * hidden),
+                        std::vector<float>(static_cast<size_t>(rows * hidden), 0.0f));
       }
       View v = l.dense(l.view(node.input(i)));
       v.offset += d * rows * hidden;
@@ -434,10 +473,13 @@ bool recurrent(Lowering& l, const Node& node) {
     const std::optional<View> h0 = first(5, gru), c0 = gru ? std::nullopt : first(6, false);
     RecurrentArgs args;
     args.set = &l.set(), args.gru = gru, args.reverse = d == 1 || direction == "reverse";
-    args.steps = steps, args.rows = rows, args.hidden = hidden, args.y_step = rows * directions * hidden, args.y_row = directions * hidden;
+    args.steps = steps, args.rows = rows, args.hidden = hidden, args.y_step = rows * directions * hidden,
+    args.y_row = directions * hidden;
     View own_y = y, own_c = c_last;
     own_y.offset += d * hidden, own_c.offset += d * rows * hidden;
-    l.emit(run_recurrent, gru ? "gru" : "lstm", args, {&own_y, &packed_r, gru ? &bias_h : nullptr, &projections, &sums, h0 ? &*h0 : nullptr, c0 ? &*c0 : nullptr, gru ? nullptr : &own_c});
+    l.emit(run_recurrent, gru ? "gru" : "lstm", args,
+           {&own_y, &packed_r, gru ? &bias_h : nullptr, &projections, &sums, h0 ? &*h0 : nullptr, c0 ? &*c0 : nullptr,
+            gru ? nullptr : &own_c});
   }
   if (!y_name.empty()) {
     View made = y;
@@ -495,7 +537,8 @@ bool slice(Lowering& l, const Node& node) {
     starts = node.get<Shape>("starts", {}), ends = node.get<Shape>("ends", {});
     if (node.attributes.contains("axes")) axes = node.get<Shape>("axes", {});
   } else {
-    starts = integers(l, node, 1), ends = integers(l, node, 2), axes = integers(l, node, 3), steps = integers(l, node, 4);
+    starts = integers(l, node, 1), ends = integers(l, node, 2), axes = integers(l, node, 3),
+    steps = integers(l, node, 4);
     if ((!node.input(3).empty() && !axes) || (!node.input(4).empty() && !steps)) return false;
   }
   if (!starts || !ends) return false;
@@ -583,8 +626,10 @@ bool concat(Lowering& l, const Node& node) {
 bool pad(Lowering& l, const Node& node) {
   if (node.get<std::string>("mode", "constant") != "constant" || !node.input(3).empty()) return false;
   std::optional<std::vector<int64_t>> pads;
-  if (node.attributes.contains("pads")) pads = node.get<Shape>("pads", {});
-  else pads = integers(l, node, 1);
+  if (node.attributes.contains("pads"))
+    pads = node.get<Shape>("pads", {});
+  else
+    pads = integers(l, node, 1);
   const View x = l.view(node.inputs[0]);
   if (!pads || static_cast<int64_t>(pads->size()) != 2 * x.rank()) return false;
   for (const int64_t p : *pads)
@@ -639,10 +684,12 @@ bool tree_input(const Lowering& l, const Node& node) {
   return x.shape.size() == 2 && (x.type == Type::kFloat32 || x.type == Type::kFloat64);
 }
 
-View emit_trees(Lowering& l, const Node& node, const kernels::TreeProgram* program, const View& out, const View* touched, bool clear) {
+View emit_trees(Lowering& l, const Node& node, const kernels::TreeProgram* program, const View& out,
+                const View* touched, bool clear) {
   const View x = l.dense(l.view(node.inputs[0]));
   TreeArgs args;
-  args.trees = program, args.rows = x.shape[0], args.float64_input = x.type == Type::kFloat64, args.clear_untouched = clear;
+  args.trees = program, args.rows = x.shape[0], args.float64_input = x.type == Type::kFloat64,
+  args.clear_untouched = clear;
   l.emit(run_trees, kernels::tree_method_name(program->method()), args, {&out, &x, touched});
   return out;
 }
@@ -657,28 +704,34 @@ bool own_trees(Lowering& l, const Node& node) {
 bool tree_regressor(Lowering& l, const Node& node) {
   const kernels::TreeProgram* program = tree_input(l, node) ? tree_program(l, node) : nullptr;
   const Result<kernels::PostTransform> transform = post_transform_from(node);
-  if (program == nullptr || !transform.ok() || program->float64_sum() || l.type(node.outputs[0]).type != Type::kFloat32) return false;
+  if (program == nullptr || !transform.ok() || program->float64_sum() || l.type(node.outputs[0]).type != Type::kFloat32)
+    return false;
   const View y = l.make(node.outputs[0]);
   const int64_t n = program->outputs(), rows = l.type(node.inputs[0]).shape[0];
   const View touched = l.scratch(Type::kUInt8, {rows, n});
   emit_trees(l, node, program, y, n > 1 ? &touched : nullptr, n > 1);
   if (n == 1 && transform.value() != kernels::PostTransform::kProbit) return true;
-  if (transform.value() != kernels::PostTransform::kNone) l.emit(run_post_transform, "post_transform", PostTransformArgs{transform.value(), rows, n}, {&y});
+  if (transform.value() != kernels::PostTransform::kNone)
+    l.emit(run_post_transform, "post_transform", PostTransformArgs{transform.value(), rows, n}, {&y});
   return true;
 }
 
 bool tree_classifier(Lowering& l, const Node& node) {
   const kernels::TreeProgram* program = tree_input(l, node) ? tree_program(l, node) : nullptr;
   const Result<kernels::Classifier> classifier = classifier_from(node);
-  if (program == nullptr || !classifier.ok() || program->float64_sum() != (l.type(node.inputs[0]).type == Type::kFloat64)) return false;
+  if (program == nullptr || !classifier.ok() ||
+      program->float64_sum() != (l.type(node.inputs[0]).type == Type::kFloat64))
+    return false;
   const int64_t rows = l.type(node.inputs[0]).shape[0], n = program->outputs();
-  const View sums = l.scratch(program->float64_sum() ? Type::kFloat64 : Type::kFloat32, {rows, n}), touched = l.scratch(Type::kUInt8, {rows, n});
+  const View sums = l.scratch(program->float64_sum() ? Type::kFloat64 : Type::kFloat32, {rows, n}),
+             touched = l.scratch(Type::kUInt8, {rows, n});
   emit_trees(l, node, program, sums, &touched, false);
   const View labels = node.outputs[0].empty() ? l.scratch(Type::kInt64, {rows}) : l.make(node.outputs[0]);
   const bool scored = node.outputs.size() > 1 && !node.outputs[1].empty();
   const View out = scored ? l.make(node.outputs[1]) : l.scratch(Type::kFloat32, {rows, n});
   if (out.shape.back() != n) return false;
-  l.emit(run_classify, "classify", ClassifyArgs{classifier.value(), rows, n, program->float64_sum()}, {&labels, &out, &sums, &touched});
+  l.emit(run_classify, "classify", ClassifyArgs{classifier.value(), rows, n, program->float64_sum()},
+         {&labels, &out, &sums, &touched});
   return true;
 }
 
@@ -688,7 +741,8 @@ bool objective(Lowering& l, const Node& node) {
   const View x = l.dense(l.view(node.inputs[0]));
   if (!kind || scale.size() != 1 || x.rank() != 2) return false;
   const View y = l.make(node.outputs[0]);
-  l.emit(run_objective, "objective", ObjectiveArgs{*kind, scale[0], x.shape[0], x.shape[1], x.type == Type::kFloat64}, {&y, &x});
+  l.emit(run_objective, "objective", ObjectiveArgs{*kind, scale[0], x.shape[0], x.shape[1], x.type == Type::kFloat64},
+         {&y, &x});
   return true;
 }
 
@@ -710,7 +764,8 @@ bool linear(Lowering& l, const Node& node) {
   if (!classifies) {
     const View y = l.make(node.outputs[0]);
     emit_dense(l, x, packed, k, n, bias ? &*bias : nullptr, y, {});
-    if (transform.value() != kernels::PostTransform::kNone && (n > 1 || transform.value() == kernels::PostTransform::kProbit))
+    if (transform.value() != kernels::PostTransform::kNone &&
+        (n > 1 || transform.value() == kernels::PostTransform::kProbit))
       l.emit(run_post_transform, "post_transform", PostTransformArgs{transform.value(), rows, n}, {&y});
     return true;
   }
@@ -743,21 +798,75 @@ using kernels::Binary;
 using kernels::Reduce;
 const std::map<std::string, Lower, std::less<>>& table() {
   static const std::map<std::string, Lower, std::less<>> kTable = {
-      {"Gemm", gemm}, {"MatMul", matmul}, {"Conv", conv}, {"Softmax", softmax}, {"LogSoftmax", softmax}, {"LayerNormalization", layer_norm},
-      {"Relu", unary<Unary::kRelu>}, {"LeakyRelu", unary<Unary::kLeakyRelu>}, {"Sigmoid", unary<Unary::kSigmoid>}, {"Tanh", unary<Unary::kTanh>},
-      {"Elu", unary<Unary::kElu>}, {"HardSigmoid", unary<Unary::kHardSigmoid>}, {"HardSwish", unary<Unary::kHardSwish>}, {"Softplus", unary<Unary::kSoftplus>},
-      {"Neg", unary<Unary::kNeg>}, {"Abs", unary<Unary::kAbs>}, {"Sqrt", unary<Unary::kSqrt>}, {"Reciprocal", unary<Unary::kReciprocal>},
-      {"Exp", unary<Unary::kExp>}, {"Log", unary<Unary::kLog>}, {"Erf", unary<Unary::kErf>}, {"Floor", unary<Unary::kFloor>}, {"Ceil", unary<Unary::kCeil>},
-      {"Gelu", unary<Unary::kGelu>}, {"Clip", clip}, {"Add", binary<Binary::kAdd>}, {"Sub", binary<Binary::kSub>}, {"Mul", binary<Binary::kMul>},
-      {"Div", binary<Binary::kDiv>}, {"Pow", binary<Binary::kPow>}, {"Min", binary<Binary::kMin>}, {"Max", binary<Binary::kMax>},
-      {"ReduceMean", reduce<Reduce::kMean>}, {"ReduceSum", reduce<Reduce::kSum>}, {"ReduceMax", reduce<Reduce::kMax>}, {"ReduceMin", reduce<Reduce::kMin>},
-      {"ReduceProd", reduce<Reduce::kProd>}, {"ReduceSumSquare", reduce<Reduce::kSumSquare>}, {"ReduceL2", reduce<Reduce::kL2>},
-      {"MaxPool", pool}, {"AveragePool", pool}, {"GlobalAveragePool", pool}, {"GlobalMaxPool", pool}, {"LSTM", recurrent}, {"GRU", recurrent},
-      {"Transpose", transpose}, {"Reshape", same_elements}, {"Squeeze", same_elements}, {"Unsqueeze", same_elements}, {"Flatten", same_elements},
-      {"Identity", same_elements}, {"Dropout", same_elements}, {"Cast", same_elements}, {"Slice", slice}, {"Split", split}, {"Gather", gather}, {"Expand", expand},
-      {"Concat", concat}, {"Pad", pad}, {"ConstantOfShape", constant_of_shape}, {"hayate.TreeEnsemble", own_trees}, {"hayate.Objective", objective},
-      {"ai.onnx.ml.TreeEnsembleRegressor", tree_regressor}, {"ai.onnx.ml.TreeEnsemble", tree_regressor}, {"ai.onnx.ml.TreeEnsembleClassifier", tree_classifier},
-      {"ai.onnx.ml.LinearClassifier", linear}, {"ai.onnx.ml.LinearRegressor", linear}, {"ai.onnx.ml.Normalizer", normalizer}, {"ai.onnx.ml.ZipMap", same_elements}};
+      {"Gemm", gemm},
+      {"MatMul", matmul},
+      {"Conv", conv},
+      {"Softmax", softmax},
+      {"LogSoftmax", softmax},
+      {"LayerNormalization", layer_norm},
+      {"Relu", unary<Unary::kRelu>},
+      {"LeakyRelu", unary<Unary::kLeakyRelu>},
+      {"Sigmoid", unary<Unary::kSigmoid>},
+      {"Tanh", unary<Unary::kTanh>},
+      {"Elu", unary<Unary::kElu>},
+      {"HardSigmoid", unary<Unary::kHardSigmoid>},
+      {"HardSwish", unary<Unary::kHardSwish>},
+      {"Softplus", unary<Unary::kSoftplus>},
+      {"Neg", unary<Unary::kNeg>},
+      {"Abs", unary<Unary::kAbs>},
+      {"Sqrt", unary<Unary::kSqrt>},
+      {"Reciprocal", unary<Unary::kReciprocal>},
+      {"Exp", unary<Unary::kExp>},
+      {"Log", unary<Unary::kLog>},
+      {"Erf", unary<Unary::kErf>},
+      {"Floor", unary<Unary::kFloor>},
+      {"Ceil", unary<Unary::kCeil>},
+      {"Gelu", unary<Unary::kGelu>},
+      {"Clip", clip},
+      {"Add", binary<Binary::kAdd>},
+      {"Sub", binary<Binary::kSub>},
+      {"Mul", binary<Binary::kMul>},
+      {"Div", binary<Binary::kDiv>},
+      {"Pow", binary<Binary::kPow>},
+      {"Min", binary<Binary::kMin>},
+      {"Max", binary<Binary::kMax>},
+      {"ReduceMean", reduce<Reduce::kMean>},
+      {"ReduceSum", reduce<Reduce::kSum>},
+      {"ReduceMax", reduce<Reduce::kMax>},
+      {"ReduceMin", reduce<Reduce::kMin>},
+      {"ReduceProd", reduce<Reduce::kProd>},
+      {"ReduceSumSquare", reduce<Reduce::kSumSquare>},
+      {"ReduceL2", reduce<Reduce::kL2>},
+      {"MaxPool", pool},
+      {"AveragePool", pool},
+      {"GlobalAveragePool", pool},
+      {"GlobalMaxPool", pool},
+      {"LSTM", recurrent},
+      {"GRU", recurrent},
+      {"Transpose", transpose},
+      {"Reshape", same_elements},
+      {"Squeeze", same_elements},
+      {"Unsqueeze", same_elements},
+      {"Flatten", same_elements},
+      {"Identity", same_elements},
+      {"Dropout", same_elements},
+      {"Cast", same_elements},
+      {"Slice", slice},
+      {"Split", split},
+      {"Gather", gather},
+      {"Expand", expand},
+      {"Concat", concat},
+      {"Pad", pad},
+      {"ConstantOfShape", constant_of_shape},
+      {"hayate.TreeEnsemble", own_trees},
+      {"hayate.Objective", objective},
+      {"ai.onnx.ml.TreeEnsembleRegressor", tree_regressor},
+      {"ai.onnx.ml.TreeEnsemble", tree_regressor},
+      {"ai.onnx.ml.TreeEnsembleClassifier", tree_classifier},
+      {"ai.onnx.ml.LinearClassifier", linear},
+      {"ai.onnx.ml.LinearRegressor", linear},
+      {"ai.onnx.ml.Normalizer", normalizer},
+      {"ai.onnx.ml.ZipMap", same_elements}};
   return kTable;
 }
 

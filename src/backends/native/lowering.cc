@@ -13,12 +13,24 @@ constexpr int64_t kAlign = 64;
 // The unary function a node is, with its parameters; kNone where it is none that kernels know.
 kernels::Activation activation_of(const Node& node, const Lowering& l) {
   using kernels::Unary;
-  static const std::map<std::string_view, Unary> kNames = {
-      {"Relu", Unary::kRelu},         {"LeakyRelu", Unary::kLeakyRelu}, {"Sigmoid", Unary::kSigmoid},       {"Tanh", Unary::kTanh},
-      {"Elu", Unary::kElu},           {"HardSigmoid", Unary::kHardSigmoid}, {"HardSwish", Unary::kHardSwish}, {"Softplus", Unary::kSoftplus},
-      {"Neg", Unary::kNeg},           {"Abs", Unary::kAbs},             {"Sqrt", Unary::kSqrt},             {"Reciprocal", Unary::kReciprocal},
-      {"Exp", Unary::kExp},           {"Log", Unary::kLog},             {"Erf", Unary::kErf},               {"Floor", Unary::kFloor},
-      {"Ceil", Unary::kCeil},         {"Gelu", Unary::kGelu}};
+  static const std::map<std::string_view, Unary> kNames = {{"Relu", Unary::kRelu},
+                                                           {"LeakyRelu", Unary::kLeakyRelu},
+                                                           {"Sigmoid", Unary::kSigmoid},
+                                                           {"Tanh", Unary::kTanh},
+                                                           {"Elu", Unary::kElu},
+                                                           {"HardSigmoid", Unary::kHardSigmoid},
+                                                           {"HardSwish", Unary::kHardSwish},
+                                                           {"Softplus", Unary::kSoftplus},
+                                                           {"Neg", Unary::kNeg},
+                                                           {"Abs", Unary::kAbs},
+                                                           {"Sqrt", Unary::kSqrt},
+                                                           {"Reciprocal", Unary::kReciprocal},
+                                                           {"Exp", Unary::kExp},
+                                                           {"Log", Unary::kLog},
+                                                           {"Erf", Unary::kErf},
+                                                           {"Floor", Unary::kFloor},
+                                                           {"Ceil", Unary::kCeil},
+                                                           {"Gelu", Unary::kGelu}};
   if (!node.domain.empty() || node.inputs.empty() || l.type(node.inputs[0]).type != Type::kFloat32) return {};
   const auto it = kNames.find(node.op);
   if (it == kNames.end()) return {};
@@ -56,7 +68,8 @@ View Lowering::view(const std::string& name) {
   if (it != views_.end()) return it->second;
   const Tensor& tensor = *constant(name);  // verified graphs define every value before it is read
   auto kept = std::make_shared<Tensor>(tensor);
-  View made{add_buffer(1, kept->bytes(), static_cast<int64_t>(tensor.byte_count())), 0, tensor.type(), tensor.shape(), row_major(tensor.shape())};
+  View made{add_buffer(1, kept->bytes(), static_cast<int64_t>(tensor.byte_count())), 0, tensor.type(), tensor.shape(),
+            row_major(tensor.shape())};
   keep(kept);
   views_[name] = made;
   return made;
@@ -131,8 +144,10 @@ View Lowering::rows(const View& view) {
     Shape extents, strides;  // in file order: rows keep their order
     for (size_t i = 0; i < outer.shape.size(); ++i) {
       if (outer.shape[i] == 1) continue;
-      if (!extents.empty() && strides.back() == outer.shape[i] * outer.strides[i]) extents.back() *= outer.shape[i], strides.back() = outer.strides[i];
-      else extents.push_back(outer.shape[i]), strides.push_back(outer.strides[i]);
+      if (!extents.empty() && strides.back() == outer.shape[i] * outer.strides[i])
+        extents.back() *= outer.shape[i], strides.back() = outer.strides[i];
+      else
+        extents.push_back(outer.shape[i]), strides.push_back(outer.strides[i]);
     }
     if (extents.size() <= 2) return view;
   }
@@ -145,7 +160,8 @@ View Lowering::image(const View& view, const Shape& begin, const Shape& end, boo
   // Taken as it is where its channels are consecutive and nothing is to be padded, or where make_image left room.
   const size_t spatial = begin.size();
   bool fits = view.strides[1] == 1 || view.shape[1] == 1;
-  const bool pads = std::any_of(begin.begin(), begin.end(), [](int64_t p) { return p != 0; }) || std::any_of(end.begin(), end.end(), [](int64_t p) { return p != 0; });
+  const bool pads = std::any_of(begin.begin(), begin.end(), [](int64_t p) { return p != 0; }) ||
+                    std::any_of(end.begin(), end.end(), [](int64_t p) { return p != 0; });
   if (!stride_free) {
     int64_t step = view.shape[1];
     for (size_t i = spatial; i-- > 0;) {
@@ -158,7 +174,9 @@ View Lowering::image(const View& view, const Shape& begin, const Shape& end, boo
     fits = false;
     for (const auto& [name, border] : borders_) {
       const auto it = views_.find(name);
-      if (it == views_.end() || it->second.buffer != view.buffer || it->second.offset != view.offset || it->second.strides != view.strides || buffers_[view.buffer].base != 0) continue;
+      if (it == views_.end() || it->second.buffer != view.buffer || it->second.offset != view.offset ||
+          it->second.strides != view.strides || buffers_[view.buffer].base != 0)
+        continue;
       bool room = border.first.size() == spatial;
       for (size_t i = 0; i < spatial && room; ++i) room = border.first[i] >= begin[i] && border.second[i] >= end[i];
       fits = fits || room;
@@ -220,7 +238,8 @@ void Lowering::fill(const View& to, const void* value) {
   emit(run_fill, "fill", args, {&to});
 }
 
-View Lowering::packed(const std::string& key, const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride) {
+View Lowering::packed(const std::string& key, const float* w, int64_t k, int64_t n, int64_t k_stride,
+                      int64_t n_stride) {
   auto& made = packing_->weights[key];
   if (made == nullptr) {
     made = std::make_shared<kernels::AlignedVector<float>>(static_cast<size_t>(set_.dense_packed_size(k, n)));
@@ -249,7 +268,8 @@ kernels::Activation Lowering::take_activation(std::string* name) {
   return a;
 }
 
-void Lowering::emit_kept(StepFunction run, const char* kernel, const void* args, const std::vector<const View*>& operands, PlainArgs* plain) {
+void Lowering::emit_kept(StepFunction run, const char* kernel, const void* args,
+                         const std::vector<const View*>& operands, PlainArgs* plain) {
   Pending pending{run, args, std::string(kernel) + ": " + (node_ == nullptr ? "output" : node_->where()), {}, plain};
   const int64_t at = static_cast<int64_t>(pending_.size());
   for (const View* operand : operands) {
@@ -315,13 +335,15 @@ void Lowering::place_buffers() {
   std::vector<size_t> order;
   for (size_t i = 0; i < buffers_.size(); ++i)
     if (buffers_[i].base == 0 && buffers_[i].first >= 0) order.push_back(i);
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return buffers_[a].bytes > buffers_[b].bytes; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return buffers_[a].bytes > buffers_[b].bytes; });
   std::vector<size_t> placed;
   for (const size_t i : order) {
     Buffer& buffer = buffers_[i];
     std::vector<std::pair<int64_t, int64_t>> taken;
     for (const size_t k : placed)
-      if (buffers_[k].first <= buffer.last && buffer.first <= buffers_[k].last) taken.emplace_back(buffers_[k].place, buffers_[k].place + buffers_[k].bytes);
+      if (buffers_[k].first <= buffer.last && buffer.first <= buffers_[k].last)
+        taken.emplace_back(buffers_[k].place, buffers_[k].place + buffers_[k].bytes);
     std::sort(taken.begin(), taken.end());
     int64_t at = 0;
     for (const auto& [begin, end] : taken) {
@@ -339,7 +361,8 @@ Result<Program> Lowering::lower() {
   collect_borders();
   for (size_t i = 0; i < graph_.inputs.size(); ++i) {
     const TensorType& t = type(graph_.inputs[i].name);
-    define(graph_.inputs[i].name, {add_buffer(static_cast<uint32_t>(2 + i), nullptr, 0), 0, t.type, t.shape, row_major(t.shape)});
+    define(graph_.inputs[i].name,
+           {add_buffer(static_cast<uint32_t>(2 + i), nullptr, 0), 0, t.type, t.shape, row_major(t.shape)});
   }
   for (size_t i = 0; i < graph_.nodes.size(); ++i) {
     if (skipped_[i]) continue;
@@ -350,14 +373,16 @@ Result<Program> Lowering::lower() {
     if (known) continue;  // a place is made when somebody reads it
     const Lower lower = find_lower(node);
     if (lower != nullptr && lower(*this, node)) continue;
-    if (find_kernel(node.domain, node.op) == nullptr) return Error{Code::kUnsupported, graph_.source + ": " + node.where(), "native has no kernel for it"};
+    if (find_kernel(node.domain, node.op) == nullptr)
+      return Error{Code::kUnsupported, graph_.source + ": " + node.where(), "native has no kernel for it"};
     plain(node);
   }
   node_ = nullptr;
   for (size_t i = 0; i < graph_.outputs.size(); ++i) {
     const View made = view(graph_.outputs[i].name);
     if (buffers_[made.buffer].base == 2 + graph_.inputs.size() + i && made.offset == 0 && is_row_major(made)) continue;
-    View to{add_buffer(static_cast<uint32_t>(2 + graph_.inputs.size() + i), nullptr, 0), 0, made.type, made.shape, row_major(made.shape)};
+    View to{add_buffer(static_cast<uint32_t>(2 + graph_.inputs.size() + i), nullptr, 0), 0, made.type, made.shape,
+            row_major(made.shape)};
     copy(made, to);
   }
   place_buffers();
@@ -365,8 +390,10 @@ Result<Program> Lowering::lower() {
     Step step{pending.run, pending.args, {}};
     for (size_t i = 0; i < pending.operands.size(); ++i) {
       const Ref ref = ref_of(pending.operands[i]);
-      if (pending.plain != nullptr) pending.plain->refs.push_back(ref);
-      else step.refs[i] = ref;
+      if (pending.plain != nullptr)
+        pending.plain->refs.push_back(ref);
+      else
+        step.refs[i] = ref;
     }
     program_.steps.push_back(step);
     program_.names.push_back(pending.name);

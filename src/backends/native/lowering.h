@@ -44,9 +44,10 @@ class Lowering {
   View make_image(const std::string& name);
   void define(const std::string& name, View view);  // name is what lies there
   // The same contents, moved if they do not lie as asked.
-  View dense(const View& view);         // row-major
-  View rows(const View& view);          // last axis of stride 1, the others merging into at most two
-  View image(const View& view, const Shape& begin, const Shape& end, bool stride_free);  // channels last, the given zero border around it
+  View dense(const View& view);  // row-major
+  View rows(const View& view);   // last axis of stride 1, the others merging into at most two
+  View image(const View& view, const Shape& begin, const Shape& end,
+             bool stride_free);  // channels last, the given zero border around it
   void copy(const View& from, const View& to);
   void fill(const View& to, const void* value);
   // Adds a step; args are kept by the program.
@@ -67,7 +68,7 @@ class Lowering {
 
  private:
   struct Buffer {
-    uint32_t base = 0;           // 0: arena
+    uint32_t base = 0;            // 0: arena
     std::byte* memory = nullptr;  // base 1
     int64_t bytes = 0, place = -1;
     int64_t first = -1, last = -1;  // steps that touch it
@@ -79,7 +80,8 @@ class Lowering {
     std::vector<View> operands;
     PlainArgs* plain = nullptr;
   };
-  void emit_kept(StepFunction run, const char* kernel, const void* args, const std::vector<const View*>& operands, PlainArgs* plain = nullptr);
+  void emit_kept(StepFunction run, const char* kernel, const void* args, const std::vector<const View*>& operands,
+                 PlainArgs* plain = nullptr);
   int add_buffer(uint32_t base, std::byte* memory, int64_t bytes);
   void collect_borders();
   void place_buffers();

@@ -8,7 +8,8 @@
 
 namespace hayate::native {
 
-Result<std::shared_ptr<const NativeExecutable>> NativeExecutable::compile(const Graph& graph, const std::map<std::string, TensorType>& inputs, const NativeOptions& options) {
+Result<std::shared_ptr<const NativeExecutable>> NativeExecutable::compile(
+    const Graph& graph, const std::map<std::string, TensorType>& inputs, const NativeOptions& options) {
   const Result<Graph> rewritten = rewrite(graph, inputs);
   if (!rewritten.ok()) return rewritten.error();
   const Result<Facts> facts = infer(rewritten.value(), inputs);
@@ -20,11 +21,13 @@ Result<std::shared_ptr<const NativeExecutable>> NativeExecutable::compile(const 
   made->program_ = std::move(program).value();
   made->isa_ = options.isa;
   for (const ValueInfo& input : rewritten.value().inputs) made->inputs_.push_back({input.name, inputs.at(input.name)});
-  for (const ValueInfo& output : rewritten.value().outputs) made->outputs_.push_back({output.name, facts.value().find(output.name)->second.type});
+  for (const ValueInfo& output : rewritten.value().outputs)
+    made->outputs_.push_back({output.name, facts.value().find(output.name)->second.type});
   return std::shared_ptr<const NativeExecutable>(made);
 }
 
-NativeState::NativeState(std::shared_ptr<const NativeExecutable> executable) : executable_(std::move(executable)), arena_(Type::kUInt8, {executable_->program().arena_bytes}) {
+NativeState::NativeState(std::shared_ptr<const NativeExecutable> executable)
+    : executable_(std::move(executable)), arena_(Type::kUInt8, {executable_->program().arena_bytes}) {
   bases_ = {arena_.bytes(), nullptr};
   for (const std::vector<Port>* ports : {&executable_->inputs(), &executable_->outputs()})
     for (const Port& port : *ports) {
@@ -52,7 +55,8 @@ RunStatus NativeState::run_timed(std::vector<uint64_t>* ticks) {
 }
 
 Error NativeState::error(RunStatus status) const {
-  return {Code::kOutOfRange, executable_->program().names[static_cast<size_t>(status.failed_step)], "a value is out of range"};
+  return {Code::kOutOfRange, executable_->program().names[static_cast<size_t>(status.failed_step)],
+          "a value is out of range"};
 }
 
 }  // namespace hayate::native

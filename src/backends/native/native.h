@@ -1,4 +1,5 @@
-// The engine of our own: a rewritten graph of fixed shapes becomes a flat program over packed weights and one memory map.
+// The engine of our own: a rewritten graph of fixed shapes becomes a flat program over packed weights and one memory
+// map.
 #pragma once
 
 #include <map>
@@ -26,7 +27,9 @@ struct NativeOptions {
 class NativeExecutable {
  public:
   // For inputs of exactly these types.
-  static Result<std::shared_ptr<const NativeExecutable>> compile(const Graph& graph, const std::map<std::string, TensorType>& inputs, const NativeOptions& options = {});
+  static Result<std::shared_ptr<const NativeExecutable>> compile(const Graph& graph,
+                                                                 const std::map<std::string, TensorType>& inputs,
+                                                                 const NativeOptions& options = {});
 
   const std::vector<Port>& inputs() const { return inputs_; }
   const std::vector<Port>& outputs() const { return outputs_; }

@@ -42,8 +42,10 @@ Loaded load(const std::string& path, int64_t batch) {
   std::mt19937_64 random(7);
   std::normal_distribution<double> normal;
   for (int64_t i = 0; i < rows.count(); ++i) {
-    if (input.type == Type::kFloat64) rows.data<double>()[i] = normal(random);
-    else rows.data<float>()[i] = static_cast<float>(normal(random));
+    if (input.type == Type::kFloat64)
+      rows.data<double>()[i] = normal(random);
+    else
+      rows.data<float>()[i] = static_cast<float>(normal(random));
   }
   return {std::move(graph).value(), rows};
 }
@@ -70,10 +72,12 @@ std::vector<Tensor> run(const std::shared_ptr<const NativeExecutable>& executabl
   return outputs;
 }
 
-std::shared_ptr<const NativeExecutable> compiled(const Loaded& loaded, int64_t batch, kernels::Isa isa = kernels::supported_isas().front()) {
+std::shared_ptr<const NativeExecutable> compiled(const Loaded& loaded, int64_t batch,
+                                                 kernels::Isa isa = kernels::supported_isas().front()) {
   Shape shape = loaded.rows.shape();
   shape[0] = batch;
-  const auto executable = NativeExecutable::compile(loaded.graph, {{loaded.graph.inputs[0].name, {loaded.rows.type(), shape}}}, {isa});
+  const auto executable =
+      NativeExecutable::compile(loaded.graph, {{loaded.graph.inputs[0].name, {loaded.rows.type(), shape}}}, {isa});
   EXPECT_TRUE(executable.ok()) << executable.error().text();
   return executable.value();
 }
@@ -88,9 +92,12 @@ TEST(Native, EverySampleEqualsTheReferenceOnEveryInstructionSet) {
       EXPECT_EQ(executable->program().plain_steps, 0) << path;
       const std::vector<Tensor> got = run(executable, loaded.rows);
       for (size_t i = 0; i < got.size(); ++i) {
-        const std::vector<double> a = to_doubles(got[i]), b = to_doubles(wanted.value().at(executable->outputs()[i].name));
+        const std::vector<double> a = to_doubles(got[i]),
+                                  b = to_doubles(wanted.value().at(executable->outputs()[i].name));
         ASSERT_EQ(a.size(), b.size()) << path;
-        for (size_t k = 0; k < a.size(); ++k) ASSERT_LE(std::fabs(a[k] - b[k]), 1e-6 + 1e-5 * std::fabs(b[k])) << path << " " << kernels::isa_name(isa) << " element " << k;
+        for (size_t k = 0; k < a.size(); ++k)
+          ASSERT_LE(std::fabs(a[k] - b[k]), 1e-6 + 1e-5 * std::fabs(b[k]))
+              << path << " " << kernels::isa_name(isa) << " element " << k;
       }
     }
   }
@@ -106,7 +113,9 @@ TEST(Native, RowsHaveTheSameBitsInEveryBatch) {
         const std::vector<Tensor> part = run(executable, first_rows(loaded.rows, at, batch));
         for (size_t i = 0; i < part.size(); ++i) {
           const size_t row = all[i].byte_count() / 32;
-          EXPECT_EQ(std::memcmp(part[i].bytes(), all[i].bytes() + static_cast<size_t>(at) * row, part[i].byte_count()), 0) << path << " batch " << batch << " row " << at;
+          EXPECT_EQ(std::memcmp(part[i].bytes(), all[i].bytes() + static_cast<size_t>(at) * row, part[i].byte_count()),
+                    0)
+              << path << " batch " << batch << " row " << at;
         }
       }
     }
@@ -124,7 +133,8 @@ TEST(Native, ThreadsWithAStateEachGiveTheSameBits) {
       threads.emplace_back([&, t] {
         const std::vector<Tensor> got = run(executable, loaded.rows);
         bool same = true;
-        for (size_t i = 0; i < got.size(); ++i) same = same && std::memcmp(got[i].bytes(), wanted[i].bytes(), got[i].byte_count()) == 0;
+        for (size_t i = 0; i < got.size(); ++i)
+          same = same && std::memcmp(got[i].bytes(), wanted[i].bytes(), got[i].byte_count()) == 0;
         equal[t] = same;
       });
     for (std::thread& thread : threads) thread.join();
@@ -135,7 +145,8 @@ TEST(Native, ThreadsWithAStateEachGiveTheSameBits) {
 TEST(Native, NoRowsGiveNoRows) {
   for (const std::string& path : samples()) {
     const Loaded loaded = load(path, 1);
-    for (const Tensor& output : run(compiled(loaded, 0), first_rows(loaded.rows, 0, 0))) EXPECT_EQ(output.count(), 0) << path;
+    for (const Tensor& output : run(compiled(loaded, 0), first_rows(loaded.rows, 0, 0)))
+      EXPECT_EQ(output.count(), 0) << path;
   }
 }
 

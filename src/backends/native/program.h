@@ -29,7 +29,9 @@ struct Step {
   Ref refs[kRefsMax];
 
   template <typename T>
-  const T& as() const { return *static_cast<const T*>(args); }
+  const T& as() const {
+    return *static_cast<const T*>(args);
+  }
   // Null where the reference was left out.
   template <typename T>
   T* at(Bases bases, size_t i) const {

@@ -85,13 +85,15 @@ bool run_softmax(const Step& step, Bases bases) {
 
 bool run_layer_norm(const Step& step, Bases bases) {
   const auto& args = step.as<RowsArgs>();
-  args.set->layer_norm(step.at<const float>(bases, 1), step.at<const float>(bases, 2), step.at<const float>(bases, 3), args.epsilon, step.at<float>(bases, 0), args.rows, args.n);
+  args.set->layer_norm(step.at<const float>(bases, 1), step.at<const float>(bases, 2), step.at<const float>(bases, 3),
+                       args.epsilon, step.at<float>(bases, 0), args.rows, args.n);
   return true;
 }
 
 bool run_reduce(const Step& step, Bases bases) {
   const auto& args = step.as<RowsArgs>();
-  args.set->reduce(args.reduce, step.at<const float>(bases, 1), step.at<float>(bases, 0), args.rows, args.n, args.inner);
+  args.set->reduce(args.reduce, step.at<const float>(bases, 1), step.at<float>(bases, 0), args.rows, args.n,
+                   args.inner);
   return true;
 }
 
@@ -125,11 +127,16 @@ bool run_copy(const Step& step, Bases bases) {
   each(args.outer, [&](int64_t y_at, int64_t x_at, int64_t) {
     std::byte* to = y + y_at * size;
     const std::byte* from = x + x_at * size;
-    if (args.x_step == 1 && args.y_step == 1) std::memcpy(to, from, static_cast<size_t>(args.n * size));
-    else if (size == 4) spread.template operator()<uint32_t>(to, from);
-    else if (size == 8) spread.template operator()<uint64_t>(to, from);
-    else if (size == 2) spread.template operator()<uint16_t>(to, from);
-    else spread.template operator()<uint8_t>(to, from);
+    if (args.x_step == 1 && args.y_step == 1)
+      std::memcpy(to, from, static_cast<size_t>(args.n * size));
+    else if (size == 4)
+      spread.template operator()<uint32_t>(to, from);
+    else if (size == 8)
+      spread.template operator()<uint64_t>(to, from);
+    else if (size == 2)
+      spread.template operator()<uint16_t>(to, from);
+    else
+      spread.template operator()<uint8_t>(to, from);
   });
   return true;
 }
@@ -138,9 +145,11 @@ bool run_fill(const Step& step, Bases bases) {
   const auto& args = step.as<FillArgs>();
   std::byte* y = step.at<std::byte>(bases, 0);
   each(args.outer, [&](int64_t y_at, int64_t, int64_t) {
-    if (args.zero) std::memset(y + y_at * args.size, 0, static_cast<size_t>(args.n * args.size));
+    if (args.zero)
+      std::memset(y + y_at * args.size, 0, static_cast<size_t>(args.n * args.size));
     else
-      for (int64_t i = 0; i < args.n; ++i) std::memcpy(y + (y_at + i) * args.size, args.value, static_cast<size_t>(args.size));
+      for (int64_t i = 0; i < args.n; ++i)
+        std::memcpy(y + (y_at + i) * args.size, args.value, static_cast<size_t>(args.size));
   });
   return true;
 }
@@ -149,14 +158,17 @@ bool run_recurrent(const Step& step, Bases bases) {
   const auto& a = step.as<RecurrentArgs>();
   const int64_t gates = a.gru ? 3 : 4, width = gates * a.hidden;
   float *y = step.at<float>(bases, 0), *sums = step.at<float>(bases, 4), *cell = step.at<float>(bases, 7);
-  const float *projections = step.at<const float>(bases, 3), *first_h = step.at<const float>(bases, 5), *first_c = step.at<const float>(bases, 6);
+  const float *projections = step.at<const float>(bases, 3), *first_h = step.at<const float>(bases, 5),
+              *first_c = step.at<const float>(bases, 6);
   kernels::Dense dense;
   dense.m = a.rows, dense.n = width, dense.k = a.hidden, dense.inner = 1, dense.segment_length = a.hidden;
   dense.packed = step.at<const float>(bases, 1), dense.bias = step.at<const float>(bases, 2);
   dense.y = sums, dense.y_outer = width;
   if (cell != nullptr) {
-    if (first_c != nullptr) std::memcpy(cell, first_c, static_cast<size_t>(a.rows * a.hidden) * sizeof(float));
-    else std::memset(cell, 0, static_cast<size_t>(a.rows * a.hidden) * sizeof(float));
+    if (first_c != nullptr)
+      std::memcpy(cell, first_c, static_cast<size_t>(a.rows * a.hidden) * sizeof(float));
+    else
+      std::memset(cell, 0, static_cast<size_t>(a.rows * a.hidden) * sizeof(float));
   }
   const float* before = first_h;
   int64_t before_row = a.hidden;
@@ -167,10 +179,26 @@ bool run_recurrent(const Step& step, Bases bases) {
     dense.x = before, dense.x_outer = before_row;
     if (a.gru) {
       a.set->dense(dense);
-      kernels::GruCell args{.m = a.rows, .hidden = a.hidden, .x = projected, .r = sums, .x_row = width, .r_row = width, .h_before = before, .h_before_row = before_row, .h = h, .h_row = a.y_row};
+      kernels::GruCell args{.m = a.rows,
+                            .hidden = a.hidden,
+                            .x = projected,
+                            .r = sums,
+                            .x_row = width,
+                            .r_row = width,
+                            .h_before = before,
+                            .h_before_row = before_row,
+                            .h = h,
+                            .h_row = a.y_row};
       a.set->gru_cell(args);
     } else {
-      kernels::LstmCell args{.m = a.rows, .hidden = a.hidden, .gates = projected, .gates_row = width, .c = cell, .c_row = a.hidden, .h = h, .h_row = a.y_row};
+      kernels::LstmCell args{.m = a.rows,
+                             .hidden = a.hidden,
+                             .gates = projected,
+                             .gates_row = width,
+                             .c = cell,
+                             .c_row = a.hidden,
+                             .h = h,
+                             .h_row = a.y_row};
       if (before != nullptr) {
         dense.start = projected, dense.start_stride = width;
         a.set->dense(dense);
@@ -193,8 +221,10 @@ bool run_trees(const Step& step, Bases bases) {
       for (int64_t i = 0; i < a.rows * a.trees->outputs(); ++i)
         if (touched[i] == 0) out[i] = 0;
   };
-  if (a.trees->float64_sum()) a.float64_input ? run.template operator()<double, double>() : run.template operator()<float, double>();
-  else a.float64_input ? run.template operator()<double, float>() : run.template operator()<float, float>();
+  if (a.trees->float64_sum())
+    a.float64_input ? run.template operator()<double, double>() : run.template operator()<float, double>();
+  else
+    a.float64_input ? run.template operator()<double, float>() : run.template operator()<float, float>();
   return true;
 }
 
@@ -206,22 +236,29 @@ bool run_classify(const Step& step, Bases bases) {
   const size_t n = static_cast<size_t>(a.n);
   for (int64_t r = 0; r < a.rows; ++r) {
     const int64_t at = r * a.n;
-    labels[r] = a.float64_sum ? kernels::classify<double>(a.classifier, {step.at<double>(bases, 2) + at, n}, {touched + at, n}, {out + at, n})
-                              : kernels::classify<float>(a.classifier, {step.at<float>(bases, 2) + at, n}, {touched + at, n}, {out + at, n});
+    labels[r] = a.float64_sum ? kernels::classify<double>(a.classifier, {step.at<double>(bases, 2) + at, n},
+                                                          {touched + at, n}, {out + at, n})
+                              : kernels::classify<float>(a.classifier, {step.at<float>(bases, 2) + at, n},
+                                                         {touched + at, n}, {out + at, n});
   }
   return true;
 }
 
 bool run_objective(const Step& step, Bases bases) {
   const auto& a = step.as<ObjectiveArgs>();
-  if (a.float64) kernels::apply_objective(a.objective, a.scale, step.at<const double>(bases, 1), a.rows, a.n, step.at<double>(bases, 0));
-  else kernels::apply_objective(a.objective, a.scale, step.at<const float>(bases, 1), a.rows, a.n, step.at<float>(bases, 0));
+  if (a.float64)
+    kernels::apply_objective(a.objective, a.scale, step.at<const double>(bases, 1), a.rows, a.n,
+                             step.at<double>(bases, 0));
+  else
+    kernels::apply_objective(a.objective, a.scale, step.at<const float>(bases, 1), a.rows, a.n,
+                             step.at<float>(bases, 0));
   return true;
 }
 
 bool run_post_transform(const Step& step, Bases bases) {
   const auto& a = step.as<PostTransformArgs>();
-  for (int64_t r = 0; r < a.rows; ++r) kernels::apply_post_transform(a.transform, {step.at<float>(bases, 0) + r * a.n, static_cast<size_t>(a.n)});
+  for (int64_t r = 0; r < a.rows; ++r)
+    kernels::apply_post_transform(a.transform, {step.at<float>(bases, 0) + r * a.n, static_cast<size_t>(a.n)});
   return true;
 }
 
@@ -234,7 +271,8 @@ bool run_linear_tail(const Step& step, Bases bases) {
     float* z = step.at<float>(bases, 1) + r * a.width;
     const int64_t best = a.n == 1 ? row[0] > 0 : std::max_element(row, row + a.n) - row;
     if (labels != nullptr) labels[r] = a.n == 1 && a.labels.size() != 2 ? best : a.labels[static_cast<size_t>(best)];
-    if (a.n > 1 || a.transform == PostTransform::kProbit) kernels::apply_post_transform(a.transform, {row, static_cast<size_t>(a.n)});
+    if (a.n > 1 || a.transform == PostTransform::kProbit)
+      kernels::apply_post_transform(a.transform, {row, static_cast<size_t>(a.n)});
     std::copy(row, row + a.n, z);
     if (a.n > 1 || a.labels.size() != 2) continue;
     z[0] = a.transform == PostTransform::kLogistic ? -row[0] : 1 - row[0], z[1] = row[0];
@@ -251,17 +289,21 @@ bool run_normalizer(const Step& step, Bases bases) {
     double divisor = a.norm == NormalizerArgs::kMax ? -std::numeric_limits<double>::infinity() : 0.0;
     for (int64_t i = 0; i < a.n; ++i) {
       const double v = static_cast<double>(x[i]);
-      divisor = a.norm == NormalizerArgs::kMax ? std::max(divisor, v) : divisor + (a.norm == NormalizerArgs::kL1 ? std::fabs(v) : v * v);
+      divisor = a.norm == NormalizerArgs::kMax ? std::max(divisor, v)
+                                               : divisor + (a.norm == NormalizerArgs::kL1 ? std::fabs(v) : v * v);
     }
     if (a.norm == NormalizerArgs::kL2) divisor = std::sqrt(divisor);
-    for (int64_t i = 0; i < a.n; ++i) y[i] = divisor == 0 ? x[i] : static_cast<float>(static_cast<double>(x[i]) / divisor);
+    for (int64_t i = 0; i < a.n; ++i)
+      y[i] = divisor == 0 ? x[i] : static_cast<float>(static_cast<double>(x[i]) / divisor);
   }
   return true;
 }
 
 bool run_plain(const Step& step, Bases bases) {
   const auto& a = step.as<PlainArgs>();
-  const auto tensor = [&](const TensorType& type, const Ref& ref) { return Tensor(type.type, type.shape, bases[ref.base] + ref.offset); };
+  const auto tensor = [&](const TensorType& type, const Ref& ref) {
+    return Tensor(type.type, type.shape, bases[ref.base] + ref.offset);
+  };
   std::vector<Tensor> outputs, inputs;
   for (size_t i = 0; i < a.outputs.size(); ++i) outputs.push_back(tensor(a.outputs[i], a.refs[i]));
   for (size_t i = 0; i < a.inputs.size(); ++i) inputs.push_back(tensor(a.inputs[i], a.refs[a.outputs.size() + i]));

@@ -21,7 +21,8 @@ struct Outer {
   int64_t strides[3][kDimsMax] = {};
 };
 
-// `images` calls of one dense, the input x_image and the output y_image floats apart. References: x, y, packed, bias, start.
+// `images` calls of one dense, the input x_image and the output y_image floats apart. References: x, y, packed, bias,
+// start.
 struct DenseArgs {
   const kernels::Set* set = nullptr;
   kernels::Dense dense;

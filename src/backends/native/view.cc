@@ -55,8 +55,10 @@ std::optional<View> reshaped(const View& view, const Shape& shape) {
     size_t from_end = from + 1, to_end = to + 1;
     int64_t have = extents[from], want = shape[to];
     while (have != want) {
-      if (have < want) have *= extents[from_end++];
-      else want *= shape[to_end++];
+      if (have < want)
+        have *= extents[from_end++];
+      else
+        want *= shape[to_end++];
     }
     for (size_t i = from; i + 1 < from_end; ++i)
       if (strides[i] != extents[i + 1] * strides[i + 1]) return std::nullopt;
@@ -76,7 +78,8 @@ View broadcast_to(const View& view, const Shape& shape) {
   out.shape = shape;
   out.strides.assign(shape.size(), 0);
   const size_t missing = shape.size() - view.shape.size();
-  for (size_t i = 0; i < view.shape.size(); ++i) out.strides[missing + i] = view.shape[i] == 1 && shape[missing + i] != 1 ? 0 : view.strides[i];
+  for (size_t i = 0; i < view.shape.size(); ++i)
+    out.strides[missing + i] = view.shape[i] == 1 && shape[missing + i] != 1 ? 0 : view.strides[i];
   return out;
 }
 
@@ -84,18 +87,24 @@ Loop merged_loop(const std::vector<View>& views) {
   std::vector<size_t> axes;
   for (size_t i = 0; i < views[0].shape.size(); ++i)
     if (views[0].shape[i] != 1) axes.push_back(i);
-  std::stable_sort(axes.begin(), axes.end(), [&](size_t a, size_t b) { return views[0].strides[a] > views[0].strides[b]; });
+  std::stable_sort(axes.begin(), axes.end(),
+                   [&](size_t a, size_t b) { return views[0].strides[a] > views[0].strides[b]; });
   Loop loop;
   loop.strides.resize(views.size());
   for (const size_t axis : axes) {
     const int64_t extent = views[0].shape[axis];
     bool merges = !loop.extents.empty();
-    for (size_t v = 0; v < views.size() && merges; ++v) merges = loop.strides[v].back() == extent * views[v].strides[axis];
-    if (merges) loop.extents.back() *= extent;
-    else loop.extents.push_back(extent);
+    for (size_t v = 0; v < views.size() && merges; ++v)
+      merges = loop.strides[v].back() == extent * views[v].strides[axis];
+    if (merges)
+      loop.extents.back() *= extent;
+    else
+      loop.extents.push_back(extent);
     for (size_t v = 0; v < views.size(); ++v) {
-      if (merges) loop.strides[v].back() = views[v].strides[axis];
-      else loop.strides[v].push_back(views[v].strides[axis]);
+      if (merges)
+        loop.strides[v].back() = views[v].strides[axis];
+      else
+        loop.strides[v].push_back(views[v].strides[axis]);
     }
   }
   if (loop.extents.empty()) {

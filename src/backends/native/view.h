@@ -1,4 +1,5 @@
-// Where a value's elements lie: a strided window on a buffer. Transpose, Slice, Squeeze and most Reshapes only make views.
+// Where a value's elements lie: a strided window on a buffer. Transpose, Slice, Squeeze and most Reshapes only make
+// views.
 #pragma once
 
 #include <cstdint>

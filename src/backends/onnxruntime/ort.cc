@@ -35,7 +35,8 @@ std::vector<std::string> candidates(const std::string& path, std::string* looked
   std::error_code ignored;
   std::vector<std::string> found = in_venv(fs::current_path(ignored));
   *looked_in = ".venv in the current folder";
-  for (fs::path folder = fs::read_symlink("/proc/self/exe", ignored).parent_path(); folder.has_relative_path(); folder = folder.parent_path())
+  for (fs::path folder = fs::read_symlink("/proc/self/exe", ignored).parent_path(); folder.has_relative_path();
+       folder = folder.parent_path())
     for (std::string& file : in_venv(folder)) found.push_back(std::move(file));
   *looked_in += ", .venv in the folders above the program, libonnxruntime.so.1 of the system";
   found.push_back("libonnxruntime.so.1");
@@ -44,9 +45,10 @@ std::vector<std::string> candidates(const std::string& path, std::string* looked
 }
 
 // ONNX's TensorProto.DataType, which ONNX Runtime uses for its elements too.
-constexpr std::pair<Type, int> kTypes[] = {{Type::kFloat32, 1}, {Type::kUInt8, 2},    {Type::kInt8, 3},     {Type::kUInt16, 4}, {Type::kInt16, 5},
-                                           {Type::kInt32, 6},   {Type::kInt64, 7},    {Type::kBool, 9},     {Type::kFloat16, 10}, {Type::kFloat64, 11},
-                                           {Type::kUInt32, 12}, {Type::kUInt64, 13}, {Type::kBFloat16, 16}};
+constexpr std::pair<Type, int> kTypes[] = {
+    {Type::kFloat32, 1}, {Type::kUInt8, 2},   {Type::kInt8, 3},     {Type::kUInt16, 4},   {Type::kInt16, 5},
+    {Type::kInt32, 6},   {Type::kInt64, 7},   {Type::kBool, 9},     {Type::kFloat16, 10}, {Type::kFloat64, 11},
+    {Type::kUInt32, 12}, {Type::kUInt64, 13}, {Type::kBFloat16, 16}};
 
 }  // namespace
 
@@ -64,13 +66,18 @@ Result<std::shared_ptr<const OrtLibrary>> OrtLibrary::open(const std::string& pa
     break;
   }
   if (handle == nullptr)
-    return Error{Code::kNotFound, "ONNX Runtime", fmt::format("not found ({}); looked in {}. pip install onnxruntime, or --ort-library PATH", reason, looked_in)};
+    return Error{
+        Code::kNotFound, "ONNX Runtime",
+        fmt::format("not found ({}); looked in {}. pip install onnxruntime, or --ort-library PATH", reason, looked_in)};
   const auto base_of = reinterpret_cast<const abi::Base* (*)()>(dlsym(handle, "OrtGetApiBase"));
-  if (base_of == nullptr) return Error{Code::kInvalidArgument, library->path_, "is no ONNX Runtime library (it has no OrtGetApiBase)"};
+  if (base_of == nullptr)
+    return Error{Code::kInvalidArgument, library->path_, "is no ONNX Runtime library (it has no OrtGetApiBase)"};
   library->version_ = base_of()->version();
   library->api_ = base_of()->get_api(abi::kApiVersion);
   if (library->api_ == nullptr)
-    return Error{Code::kUnsupported, library->path_, fmt::format("ONNX Runtime {} does not offer C API version {}; 1.0 or newer does", library->version_, abi::kApiVersion)};
+    return Error{Code::kUnsupported, library->path_,
+                 fmt::format("ONNX Runtime {} does not offer C API version {}; 1.0 or newer does", library->version_,
+                             abi::kApiVersion)};
   return std::shared_ptr<const OrtLibrary>(library);
 }
 
@@ -82,7 +89,8 @@ struct OrtSession::State {
   abi::SessionOptions* options = nullptr;
   abi::MemoryInfo* memory = nullptr;
   std::vector<std::string> inputs, outputs;
-  // Of bind(): values of the inputs, then of the outputs; which outputs are the caller's; the names as the ABI takes them.
+  // Of bind(): values of the inputs, then of the outputs; which outputs are the caller's; the names as the ABI takes
+  // them.
   std::vector<abi::Value*> bound;
   std::vector<bool> own_output;
   std::vector<const char*> input_names, output_names;
@@ -106,7 +114,9 @@ struct OrtSession::State {
   bool call(abi::Place place, Error* error, Arguments... arguments) const {
     abi::Status* status = library->entry<abi::Status* (*)(Parameters...)>(place)(static_cast<Parameters>(arguments)...);
     if (status == nullptr) return true;
-    *error = Error{Code::kUnsupported, source, fmt::format("ONNX Runtime {}: {}", library->version(), library->entry<const char* (*)(const abi::Status*)>(abi::kGetErrorMessage)(status))};
+    *error = Error{Code::kUnsupported, source,
+                   fmt::format("ONNX Runtime {}: {}", library->version(),
+                               library->entry<const char* (*)(const abi::Status*)>(abi::kGetErrorMessage)(status))};
     release(abi::kReleaseStatus, status);
     return false;
   }
@@ -115,10 +125,13 @@ struct OrtSession::State {
   bool names(abi::Place count_of, abi::Place name_of, std::vector<std::string>* out, Error* error) const {
     size_t count = 0;
     abi::Allocator* allocator = nullptr;
-    if (!call<const abi::Session*, size_t*>(count_of, error, session, &count) || !call<abi::Allocator**>(abi::kGetAllocatorWithDefaultOptions, error, &allocator)) return false;
+    if (!call<const abi::Session*, size_t*>(count_of, error, session, &count) ||
+        !call<abi::Allocator**>(abi::kGetAllocatorWithDefaultOptions, error, &allocator))
+      return false;
     for (size_t i = 0; i < count; ++i) {
       char* name = nullptr;
-      if (!call<const abi::Session*, size_t, abi::Allocator*, char**>(name_of, error, session, i, allocator, &name)) return false;
+      if (!call<const abi::Session*, size_t, abi::Allocator*, char**>(name_of, error, session, i, allocator, &name))
+        return false;
       out->push_back(name);
       if (!call<abi::Allocator*, void*>(abi::kAllocatorFree, error, allocator, name)) return false;
     }
@@ -126,9 +139,11 @@ struct OrtSession::State {
   }
 
   bool value_of(const Tensor& tensor, abi::Value** value, Error* error) const {
-    const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const auto& known) { return known.first == tensor.type(); });
+    const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                    [&](const auto& known) { return known.first == tensor.type(); });
     return call<const abi::MemoryInfo*, void*, size_t, const int64_t*, size_t, int, abi::Value**>(
-        abi::kCreateTensorWithDataAsOrtValue, error, memory, const_cast<std::byte*>(tensor.bytes()), tensor.byte_count(), tensor.shape().data(), tensor.shape().size(), type->second, value);
+        abi::kCreateTensorWithDataAsOrtValue, error, memory, const_cast<std::byte*>(tensor.bytes()),
+        tensor.byte_count(), tensor.shape().data(), tensor.shape().size(), type->second, value);
   }
 
   // A copy of the value, which must be a dense tensor.
@@ -136,17 +151,27 @@ struct OrtSession::State {
     Error error;
     int is_tensor = 0, code = 0;
     if (!call<const abi::Value*, int*>(abi::kIsTensor, &error, value, &is_tensor)) return error;
-    if (is_tensor == 0) return Error{Code::kUnsupported, source, fmt::format("output '{}' is no tensor; only tensors are supported", name)};
+    if (is_tensor == 0)
+      return Error{Code::kUnsupported, source,
+                   fmt::format("output '{}' is no tensor; only tensors are supported", name)};
     abi::TensorInfo* info = nullptr;
     if (!call<const abi::Value*, abi::TensorInfo**>(abi::kGetTensorTypeAndShape, &error, value, &info)) return error;
-    const std::unique_ptr<abi::TensorInfo, std::function<void(abi::TensorInfo*)>> owned(info, [this](abi::TensorInfo* made) { release(abi::kReleaseTensorInfo, made); });
+    const std::unique_ptr<abi::TensorInfo, std::function<void(abi::TensorInfo*)>> owned(
+        info, [this](abi::TensorInfo* made) { release(abi::kReleaseTensorInfo, made); });
     size_t rank = 0;
-    if (!call<const abi::TensorInfo*, int*>(abi::kGetTensorElementType, &error, info, &code) || !call<const abi::TensorInfo*, size_t*>(abi::kGetDimensionsCount, &error, info, &rank)) return error;
+    if (!call<const abi::TensorInfo*, int*>(abi::kGetTensorElementType, &error, info, &code) ||
+        !call<const abi::TensorInfo*, size_t*>(abi::kGetDimensionsCount, &error, info, &rank))
+      return error;
     Shape shape(rank);
     void* data = nullptr;
-    if (!call<const abi::TensorInfo*, int64_t*, size_t>(abi::kGetDimensions, &error, info, shape.data(), rank) || !call<const abi::Value*, void**>(abi::kGetTensorMutableData, &error, value, &data)) return error;
-    const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const auto& known) { return known.second == code; });
-    if (type == std::end(kTypes)) return Error{Code::kUnsupported, source, fmt::format("output '{}' has element type {}, which is not supported", name, code)};
+    if (!call<const abi::TensorInfo*, int64_t*, size_t>(abi::kGetDimensions, &error, info, shape.data(), rank) ||
+        !call<const abi::Value*, void**>(abi::kGetTensorMutableData, &error, value, &data))
+      return error;
+    const auto* type =
+        std::find_if(std::begin(kTypes), std::end(kTypes), [&](const auto& known) { return known.second == code; });
+    if (type == std::end(kTypes))
+      return Error{Code::kUnsupported, source,
+                   fmt::format("output '{}' has element type {}, which is not supported", name, code)};
     Tensor tensor(type->first, shape);
     if (tensor.byte_count() != 0) std::memcpy(tensor.bytes(), data, tensor.byte_count());
     return tensor;
@@ -156,21 +181,27 @@ struct OrtSession::State {
 OrtSession::OrtSession(std::unique_ptr<State> state) : state_(std::move(state)) {}
 OrtSession::~OrtSession() = default;
 
-Result<std::unique_ptr<OrtSession>> OrtSession::create(std::shared_ptr<const OrtLibrary> library, std::string_view model, const std::string& source, const OrtOptions& options) {
+Result<std::unique_ptr<OrtSession>> OrtSession::create(std::shared_ptr<const OrtLibrary> library,
+                                                       std::string_view model, const std::string& source,
+                                                       const OrtOptions& options) {
   auto state = std::make_unique<State>();
   state->library = std::move(library);
   state->source = source;
   Error error;
-  const bool made = state->call<int, const char*, abi::Env**>(abi::kCreateEnv, &error, abi::kLogErrors, "hayate", &state->env) &&
-                    state->call<abi::SessionOptions**>(abi::kCreateSessionOptions, &error, &state->options) &&
-                    state->call<abi::SessionOptions*, int>(abi::kSetSessionGraphOptimizationLevel, &error, state->options, options.optimisation) &&
-                    state->call<abi::SessionOptions*, int>(abi::kSetIntraOpNumThreads, &error, state->options, options.threads) &&
-                    state->call<abi::SessionOptions*, int>(abi::kSetInterOpNumThreads, &error, state->options, 1) &&
-                    state->call<int, int, abi::MemoryInfo**>(abi::kCreateCpuMemoryInfo, &error, abi::kArenaAllocator, abi::kDefaultMemory, &state->memory) &&
-                    state->call<const abi::Env*, const void*, size_t, const abi::SessionOptions*, abi::Session**>(abi::kCreateSessionFromArray, &error, state->env, model.data(), model.size(),
-                                                                                                                   state->options, &state->session) &&
-                    state->names(abi::kSessionGetInputCount, abi::kSessionGetInputName, &state->inputs, &error) &&
-                    state->names(abi::kSessionGetOutputCount, abi::kSessionGetOutputName, &state->outputs, &error);
+  const bool made =
+      state->call<int, const char*, abi::Env**>(abi::kCreateEnv, &error, abi::kLogErrors, "hayate", &state->env) &&
+      state->call<abi::SessionOptions**>(abi::kCreateSessionOptions, &error, &state->options) &&
+      state->call<abi::SessionOptions*, int>(abi::kSetSessionGraphOptimizationLevel, &error, state->options,
+                                             options.optimisation) &&
+      state->call<abi::SessionOptions*, int>(abi::kSetIntraOpNumThreads, &error, state->options, options.threads) &&
+      state->call<abi::SessionOptions*, int>(abi::kSetInterOpNumThreads, &error, state->options, 1) &&
+      state->call<int, int, abi::MemoryInfo**>(abi::kCreateCpuMemoryInfo, &error, abi::kArenaAllocator,
+                                               abi::kDefaultMemory, &state->memory) &&
+      state->call<const abi::Env*, const void*, size_t, const abi::SessionOptions*, abi::Session**>(
+          abi::kCreateSessionFromArray, &error, state->env, model.data(), model.size(), state->options,
+          &state->session) &&
+      state->names(abi::kSessionGetInputCount, abi::kSessionGetInputName, &state->inputs, &error) &&
+      state->names(abi::kSessionGetOutputCount, abi::kSessionGetOutputName, &state->outputs, &error);
   if (!made) return error;
   return std::unique_ptr<OrtSession>(new OrtSession(std::move(state)));
 }
@@ -178,20 +209,24 @@ Result<std::unique_ptr<OrtSession>> OrtSession::create(std::shared_ptr<const Ort
 Result<std::map<std::string, Tensor>> OrtSession::run(const std::map<std::string, Tensor>& inputs) {
   const State& s = *state_;
   std::vector<abi::Value*> values(s.inputs.size() + s.outputs.size(), nullptr);
-  const std::unique_ptr<std::vector<abi::Value*>, std::function<void(std::vector<abi::Value*>*)>> owned(&values, [&](auto* made) {
-    for (abi::Value* value : *made) s.release(abi::kReleaseValue, value);
-  });
+  const std::unique_ptr<std::vector<abi::Value*>, std::function<void(std::vector<abi::Value*>*)>> owned(
+      &values, [&](auto* made) {
+        for (abi::Value* value : *made) s.release(abi::kReleaseValue, value);
+      });
   std::vector<const char*> input_names, output_names;
   Error error;
   for (size_t i = 0; i < s.inputs.size(); ++i) {
     const auto it = inputs.find(s.inputs[i]);
-    if (it == inputs.end()) return Error{Code::kInvalidArgument, s.source, fmt::format("input '{}' is not given", s.inputs[i])};
+    if (it == inputs.end())
+      return Error{Code::kInvalidArgument, s.source, fmt::format("input '{}' is not given", s.inputs[i])};
     if (!s.value_of(it->second, &values[i], &error)) return error;
     input_names.push_back(s.inputs[i].c_str());
   }
   for (const std::string& name : s.outputs) output_names.push_back(name.c_str());
-  if (!s.call<abi::Session*, const void*, const char* const*, const abi::Value* const*, size_t, const char* const*, size_t, abi::Value**>(
-          abi::kRun, &error, s.session, nullptr, input_names.data(), values.data(), s.inputs.size(), output_names.data(), s.outputs.size(), values.data() + s.inputs.size()))
+  if (!s.call<abi::Session*, const void*, const char* const*, const abi::Value* const*, size_t, const char* const*,
+              size_t, abi::Value**>(abi::kRun, &error, s.session, nullptr, input_names.data(), values.data(),
+                                    s.inputs.size(), output_names.data(), s.outputs.size(),
+                                    values.data() + s.inputs.size()))
     return error;
   std::map<std::string, Tensor> outputs;
   for (size_t i = 0; i < s.outputs.size(); ++i) {
@@ -202,7 +237,8 @@ Result<std::map<std::string, Tensor>> OrtSession::run(const std::map<std::string
   return outputs;
 }
 
-Result<bool> OrtSession::bind(const std::map<std::string, Tensor>& inputs, const std::map<std::string, Tensor>& outputs) {
+Result<bool> OrtSession::bind(const std::map<std::string, Tensor>& inputs,
+                              const std::map<std::string, Tensor>& outputs) {
   State& s = *state_;
   Error error;
   for (abi::Value* value : s.bound) s.release(abi::kReleaseValue, value);
@@ -215,7 +251,8 @@ Result<bool> OrtSession::bind(const std::map<std::string, Tensor>& inputs, const
   };
   for (size_t i = 0; i < s.inputs.size(); ++i) {
     const auto it = inputs.find(s.inputs[i]);
-    if (it == inputs.end()) return Error{Code::kInvalidArgument, s.source, fmt::format("input '{}' is not given", s.inputs[i])};
+    if (it == inputs.end())
+      return Error{Code::kInvalidArgument, s.source, fmt::format("input '{}' is not given", s.inputs[i])};
     if (!take(it->second, i)) return error;
     s.input_names.push_back(s.inputs[i].c_str());
   }
@@ -238,8 +275,10 @@ Result<bool> OrtSession::run_bound() {
     s.release(abi::kReleaseValue, value);
     value = nullptr;
   }
-  if (!s.call<abi::Session*, const void*, const char* const*, const abi::Value* const*, size_t, const char* const*, size_t, abi::Value**>(
-          abi::kRun, &error, s.session, nullptr, s.input_names.data(), s.bound.data(), s.inputs.size(), s.output_names.data(), s.outputs.size(), s.bound.data() + s.inputs.size()))
+  if (!s.call<abi::Session*, const void*, const char* const*, const abi::Value* const*, size_t, const char* const*,
+              size_t, abi::Value**>(abi::kRun, &error, s.session, nullptr, s.input_names.data(), s.bound.data(),
+                                    s.inputs.size(), s.output_names.data(), s.outputs.size(),
+                                    s.bound.data() + s.inputs.size()))
     return error;
   return true;
 }

@@ -14,8 +14,8 @@ namespace hayate {
 
 class OrtLibrary {
  public:
-  // The library at `path`; where that is empty, of the `.venv` in the current folder or in one above the program, else the
-  // one the system's loader finds. Stays loaded for the life of the process: its threads do not survive unloading.
+  // The library at `path`; where that is empty, of the `.venv` in the current folder or in one above the program, else
+  // the one the system's loader finds. Stays loaded for the life of the process: its threads do not survive unloading.
   static Result<std::shared_ptr<const OrtLibrary>> open(const std::string& path);
 
   const std::string& version() const { return version_; }
@@ -23,7 +23,9 @@ class OrtLibrary {
 
   // The table's entry at `place`, as a function of type F.
   template <typename F>
-  F entry(size_t place) const { return reinterpret_cast<F>(api_[place]); }
+  F entry(size_t place) const {
+    return reinterpret_cast<F>(api_[place]);
+  }
 
  private:
   OrtLibrary() = default;
@@ -39,7 +41,8 @@ struct OrtOptions {
 // One thread at a time.
 class OrtSession {
  public:
-  static Result<std::unique_ptr<OrtSession>> create(std::shared_ptr<const OrtLibrary> library, std::string_view model, const std::string& source, const OrtOptions& options);
+  static Result<std::unique_ptr<OrtSession>> create(std::shared_ptr<const OrtLibrary> library, std::string_view model,
+                                                    const std::string& source, const OrtOptions& options);
   ~OrtSession();
   OrtSession(const OrtSession&) = delete;
   OrtSession& operator=(const OrtSession&) = delete;

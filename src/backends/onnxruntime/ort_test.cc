@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "import/import.h"
 #include "eval/evaluate.h"
+#include "import/import.h"
 #include "tensor/npy.h"
 
 namespace hayate {
@@ -22,7 +22,8 @@ TEST(Ort, LibrariesThatAreNoneAreErrors) {
 
 TEST(Ort, AnswersLikeTheReference) {
   const char* data = std::getenv("HAYATE_DATA");
-  const std::string path = std::string(data != nullptr ? data : HAYATE_SOURCE_DIR "/../shared") + "/models/books/book_mlp.onnx";
+  const std::string path =
+      std::string(data != nullptr ? data : HAYATE_SOURCE_DIR "/../shared") + "/models/books/book_mlp.onnx";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there (HAYATE_DATA)";
   const auto library = OrtLibrary::open("");
   if (!library.ok()) GTEST_SKIP() << library.error().text();
@@ -34,13 +35,16 @@ TEST(Ort, AnswersLikeTheReference) {
   EXPECT_FALSE(truncated.ok());
 
   Tensor book(Type::kFloat32, {3, 100, 40});
-  for (int64_t i = 0; i < book.count(); ++i) book.data<float>()[i] = static_cast<float>((i * 7919) % 2003) / 1000.0f - 1.0f;
+  for (int64_t i = 0; i < book.count(); ++i)
+    book.data<float>()[i] = static_cast<float>((i * 7919) % 2003) / 1000.0f - 1.0f;
   const Result<Graph> graph = import_model(path);
   ASSERT_TRUE(graph.ok());
   const auto wanted = evaluate(graph.value(), {{"book", book}}), got = session.value()->run({{"book", book}});
   ASSERT_TRUE(wanted.ok());
   ASSERT_TRUE(got.ok()) << got.error().text();
-  for (int64_t i = 0; i < 9; ++i) EXPECT_NEAR(got.value().at("probability").data<float>()[i], wanted.value().at("probability").data<float>()[i], 2e-6);
+  for (int64_t i = 0; i < 9; ++i)
+    EXPECT_NEAR(got.value().at("probability").data<float>()[i], wanted.value().at("probability").data<float>()[i],
+                2e-6);
   EXPECT_FALSE(session.value()->run({}).ok());
   EXPECT_FALSE(session.value()->run({{"book", Tensor(Type::kFloat32, {3, 100})}}).ok());
 }

@@ -104,8 +104,7 @@ class Importer {
 
   // The numbers of a line: `count` of them, or any number where it is negative.
   template <typename T>
-  std::optional<Error> numbers(const Block& block, std::string_view key, int64_t count,
-                               std::vector<T>* out) const {
+  std::optional<Error> numbers(const Block& block, std::string_view key, int64_t count, std::vector<T>* out) const {
     const Line* line = block.find(key);
     if (line == nullptr) return bad(block.first_line, fmt::format("has no {}", key));
     const auto words = words_of(line->value);
@@ -114,8 +113,7 @@ class Importer {
     out->clear();
     for (const std::string_view word : words) {
       const std::optional<T> value = number_from<T>(word);
-      if (!value)
-        return bad(line->number, fmt::format("{}: '{}' is no number of its type", key, word.substr(0, 40)));
+      if (!value) return bad(line->number, fmt::format("{}: '{}' is no number of its type", key, word.substr(0, 40)));
       out->push_back(*value);
     }
     return std::nullopt;
@@ -126,8 +124,7 @@ class Importer {
     std::vector<int64_t> values;
     if (auto error = numbers(block, key, 1, &values)) return error;
     if (values[0] < low || values[0] > high)
-      return bad(block.find(key)->number,
-                 fmt::format("{} is {}; {} to {} are possible", key, values[0], low, high));
+      return bad(block.find(key)->number, fmt::format("{} is {}; {} to {} are possible", key, values[0], low, high));
     *out = values[0];
     return std::nullopt;
   }
@@ -149,13 +146,11 @@ class Importer {
     if (auto error = integer(header_, "num_class", 1, kernels::kTreeOutputsMax, &classes_)) return error;
     per_iteration_ = classes_;
     if (header_.find("num_tree_per_iteration") != nullptr)
-      if (auto error =
-              integer(header_, "num_tree_per_iteration", 1, kernels::kTreeOutputsMax, &per_iteration_))
+      if (auto error = integer(header_, "num_tree_per_iteration", 1, kernels::kTreeOutputsMax, &per_iteration_))
         return error;
     if (auto error = integer(header_, "max_feature_idx", 0, kFeaturesMax - 1, &feature_max)) return error;
     if (per_iteration_ != classes_)
-      return bad(1,
-                 fmt::format("num_tree_per_iteration {} differs from num_class {}", per_iteration_, classes_),
+      return bad(1, fmt::format("num_tree_per_iteration {} differs from num_class {}", per_iteration_, classes_),
                  Code::kUnsupported);
     trees_.features = feature_max + 1;
     trees_.outputs = per_iteration_;
@@ -170,9 +165,9 @@ class Importer {
     int64_t needed = 0;
     for (const int64_t size : sizes) {
       if (size < 0 || size > there - needed)
-        return bad(header_.find("tree_sizes")->number,
-                   fmt::format("its {} trees do not fit the {} bytes behind it: the file is truncated",
-                               sizes.size(), there));
+        return bad(
+            header_.find("tree_sizes")->number,
+            fmt::format("its {} trees do not fit the {} bytes behind it: the file is truncated", sizes.size(), there));
       needed += size;
     }
     tree_count_ = static_cast<int64_t>(sizes.size());
@@ -265,8 +260,8 @@ class Importer {
     tree->first_set = std::max(0, static_cast<int32_t>(trees_.set_bounds.size()) - 1);
     for (int64_t s = 0; s < tree->sets; ++s) {
       if (bounds[s] < 0 || bounds[s] > bounds[s + 1] || bounds[s + 1] > static_cast<int64_t>(words.size()))
-        return bad(line, fmt::format("cat_boundaries {} to {} do not fit the {} words of cat_threshold",
-                                     bounds[s], bounds[s + 1], words.size()));
+        return bad(line, fmt::format("cat_boundaries {} to {} do not fit the {} words of cat_threshold", bounds[s],
+                                     bounds[s + 1], words.size()));
       trees_.add_set(words.data() + bounds[s], bounds[s + 1] - bounds[s]);
     }
     return std::nullopt;
@@ -279,9 +274,8 @@ class Importer {
     for (const bool right : {false, true}) {
       const int64_t c = right ? tree.right[i] : tree.left[i];
       if (c >= tree.leaves - 1 || c < -tree.leaves)
-        return bad(
-            where(right ? "right_child" : "left_child"),
-            fmt::format("split {}: child {} of {} splits and {} leaves", i, c, tree.leaves - 1, tree.leaves));
+        return bad(where(right ? "right_child" : "left_child"),
+                   fmt::format("split {}: child {} of {} splits and {} leaves", i, c, tree.leaves - 1, tree.leaves));
       child[right] = base + static_cast<int32_t>(c >= 0 ? c : tree.leaves - 1 + ~c);
     }
     if (tree.feature[i] < 0 || tree.feature[i] >= trees_.features)
@@ -290,8 +284,7 @@ class Importer {
     const int32_t decision = tree.decision[i];
     if (tree.sets > 0 && (decision & 1) != 0) {
       if (!(tree.threshold[i] >= 0 && tree.threshold[i] < static_cast<double>(tree.sets)))
-        return bad(where("threshold"),
-                   fmt::format("split {}: category set {} of {}", i, tree.threshold[i], tree.sets));
+        return bad(where("threshold"), fmt::format("split {}: category set {} of {}", i, tree.threshold[i], tree.sets));
       trees_.add_node(static_cast<uint8_t>(Split::kInSet) | kernels::kTruncate, tree.feature[i],
                       tree.first_set + std::floor(tree.threshold[i]), child[0], child[1]);
       return std::nullopt;
@@ -305,15 +298,13 @@ class Importer {
   void add_numerical(int32_t decision, int32_t feature, double threshold, int32_t left, int32_t right) {
     enum { kMissingZero = 1, kMissingNan = 2 };
     const int missing = (decision >> 2) & 3;
-    const bool default_left = (decision & 2) != 0,
-               has_default = missing == kMissingZero || missing == kMissingNan;
+    const bool default_left = (decision & 2) != 0, has_default = missing == kMissingZero || missing == kMissingNan;
     const bool nan_left = has_default ? default_left : 0.0 <= threshold;
     // x read as 0 within the bound and then compared with a threshold that lies within it too: the same as
     // comparing x with the bound that the zeros do not cross.
     if (std::fabs(threshold) <= kernels::kZeroBound)
-      threshold = threshold >= 0
-                      ? kernels::kZeroBound
-                      : std::nextafter(-kernels::kZeroBound, -std::numeric_limits<double>::infinity());
+      threshold = threshold >= 0 ? kernels::kZeroBound
+                                 : std::nextafter(-kernels::kZeroBound, -std::numeric_limits<double>::infinity());
     const int kind = static_cast<int>(Split::kLessEqual) | (nan_left ? kernels::kNanTrue : 0) |
                      (missing == kMissingZero ? kernels::kZeroMissing : 0);
     trees_.add_node(static_cast<uint8_t>(kind), feature, threshold, left, right);
@@ -333,8 +324,7 @@ class Importer {
     if (!objective)
       return bad(
           line->number,
-          fmt::format("objective '{}' is unknown; --raw-score gives the sums without its output transform",
-                      name),
+          fmt::format("objective '{}' is unknown; --raw-score gives the sums without its output transform", name),
           Code::kUnsupported);
     objective_ = *objective;
     if (objective_ != Objective::kSigmoid) return std::nullopt;
@@ -349,8 +339,7 @@ class Importer {
     return std::nullopt;
   }
 
-  static std::optional<Objective> objective_of(std::string_view name,
-                                               const std::vector<std::string_view>& words) {
+  static std::optional<Objective> objective_of(std::string_view name, const std::vector<std::string_view>& words) {
     static const std::map<std::string_view, Objective> kObjectives = {
         {"regression", Objective::kIdentity},
         {"regression_l2", Objective::kIdentity},
@@ -395,10 +384,9 @@ class Importer {
         {"na", Objective::kIdentity}};
     const auto it = kObjectives.find(name);
     if (it == kObjectives.end()) return std::nullopt;
-    const bool takes_sqrt = name == "regression" || name == "regression_l1" || name == "fair" ||
-                            name == "quantile" || name == "mape";
-    if (takes_sqrt && std::find(words.begin(), words.end(), "sqrt") != words.end())
-      return Objective::kSignedSquare;
+    const bool takes_sqrt =
+        name == "regression" || name == "regression_l1" || name == "fair" || name == "quantile" || name == "mape";
+    if (takes_sqrt && std::find(words.begin(), words.end(), "sqrt") != words.end()) return Objective::kSignedSquare;
     return it->second;
   }
 

@@ -34,8 +34,8 @@ std::string model(const std::string& header, const std::vector<std::string>& bod
 
 // x0 <= 0.5 ? (x1 <= 2 ? 1 : 2) : 4
 std::string numeric(const std::string& decisions = "2 2", const std::string& thresholds = "0.5 2") {
-  return "num_leaves=3\nnum_cat=0\nsplit_feature=0 1\nthreshold=" + thresholds +
-         "\ndecision_type=" + decisions + "\nleft_child=1 -1\nright_child=-3 -2\nleaf_value=1 2 4\n";
+  return "num_leaves=3\nnum_cat=0\nsplit_feature=0 1\nthreshold=" + thresholds + "\ndecision_type=" + decisions +
+         "\nleft_child=1 -1\nright_child=-3 -2\nleaf_value=1 2 4\n";
 }
 
 // x0 in {1, 33} ? 10 : 20
@@ -49,8 +49,7 @@ std::vector<double> predict(const std::string& text, const std::vector<double>& 
   const Result<Graph> graph = load(text, raw);
   EXPECT_TRUE(graph.ok()) << graph.error().text();
   if (!graph.ok()) return {};
-  const auto out =
-      evaluate(graph.value(), {{"input", Tensor::of<double>({static_cast<int64_t>(x.size() / 2), 2}, x)}});
+  const auto out = evaluate(graph.value(), {{"input", Tensor::of<double>({static_cast<int64_t>(x.size() / 2), 2}, x)}});
   EXPECT_TRUE(out.ok()) << out.error().text();
   return out.ok() ? to_doubles(out.value().at("output")) : std::vector<double>();
 }
@@ -121,9 +120,9 @@ TEST(LightGbm, ForestsAverageUnlessRaw) {
 }
 
 TEST(LightGbm, MulticlassTakesTurns) {
-  std::string text = model("objective=multiclass num_class:3\n", {"num_leaves=1\nnum_cat=0\nleaf_value=1\n",
-                                                                  "num_leaves=1\nnum_cat=0\nleaf_value=2\n",
-                                                                  "num_leaves=1\nnum_cat=0\nleaf_value=3\n"});
+  std::string text = model("objective=multiclass num_class:3\n",
+                           {"num_leaves=1\nnum_cat=0\nleaf_value=1\n", "num_leaves=1\nnum_cat=0\nleaf_value=2\n",
+                            "num_leaves=1\nnum_cat=0\nleaf_value=3\n"});
   for (const std::string key : {"num_class=", "num_tree_per_iteration="})
     text.replace(text.find(key + "1"), key.size() + 1, key + "3");
   EXPECT_EQ(predict(text, {0, 0}, true), (Values{1, 2, 3}));
@@ -150,20 +149,17 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 }
 
 TEST(LightGbm, FaultsAreNamedWithTheirLine) {
-  const std::string good = model("objective=regression\n", {numeric()}),
-                    categorical = model("", {kCategorical});
+  const std::string good = model("objective=regression\n", {numeric()}), categorical = model("", {kCategorical});
   expect_error(replaced(good, "left_child=1 -1", "left_child=0 -1"), "another parent");
   expect_error(replaced(good, "left_child=1 -1", "left_child=2 -1"), "line 18: split 0: child 2 of 2 splits");
   expect_error(replaced(good, "left_child=1 -1", "left_child=1 -4"), "child -4");
   expect_error(replaced(good, "right_child=-3 -2", "right_child=-1 -2"), "another parent");
   expect_error(replaced(good, "split_feature=0 1", "split_feature=0 2"), "line 15: split 1: feature 2 of 2");
-  expect_error(replaced(good, "leaf_value=1 2 4", "leaf_value=1 2"),
-               "leaf_value holds 2 numbers, 3 are needed");
+  expect_error(replaced(good, "leaf_value=1 2 4", "leaf_value=1 2"), "leaf_value holds 2 numbers, 3 are needed");
   expect_error(replaced(good, "leaf_value=1 2 4", "leaf_value=1 x 4"), "'x' is no number");
   expect_error(replaced(good, "num_leaves=3", "num_leaves=3000000000"), "num_leaves is 3000000000");
   expect_error(replaced(good, "num_class=1", "num_class=0"), "num_class is 0");
-  expect_error(replaced(good, "max_feature_idx=1", "max_feature_idx=99999999999999999999"),
-               "no number of its type");
+  expect_error(replaced(good, "max_feature_idx=1", "max_feature_idx=99999999999999999999"), "no number of its type");
   expect_error(replaced(good, "objective=regression", "objective=mystery"),
                "objective 'mystery' is unknown; --raw-score");
   expect_error(replaced(good, "shrinkage=1", "is_linear=1"), "linear trees");

@@ -16,20 +16,34 @@ namespace schema = onnx_schema;
 // TensorProto.DataType of the standard.
 std::optional<Type> type_from_onnx(int32_t code) {
   switch (code) {
-    case 1: return Type::kFloat32;
-    case 2: return Type::kUInt8;
-    case 3: return Type::kInt8;
-    case 4: return Type::kUInt16;
-    case 5: return Type::kInt16;
-    case 6: return Type::kInt32;
-    case 7: return Type::kInt64;
-    case 9: return Type::kBool;
-    case 10: return Type::kFloat16;
-    case 11: return Type::kFloat64;
-    case 12: return Type::kUInt32;
-    case 13: return Type::kUInt64;
-    case 16: return Type::kBFloat16;
-    default: return std::nullopt;
+    case 1:
+      return Type::kFloat32;
+    case 2:
+      return Type::kUInt8;
+    case 3:
+      return Type::kInt8;
+    case 4:
+      return Type::kUInt16;
+    case 5:
+      return Type::kInt16;
+    case 6:
+      return Type::kInt32;
+    case 7:
+      return Type::kInt64;
+    case 9:
+      return Type::kBool;
+    case 10:
+      return Type::kFloat16;
+    case 11:
+      return Type::kFloat64;
+    case 12:
+      return Type::kUInt32;
+    case 13:
+      return Type::kUInt64;
+    case 16:
+      return Type::kBFloat16;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -48,27 +62,41 @@ bool copy_field(const Field& field, Tensor* tensor) {
 
 bool copy_typed_data(const schema::Tensor& proto, Tensor* tensor) {
   switch (tensor->type()) {
-    case Type::kFloat32: return copy_field<float>(proto.float_data(), tensor);
-    case Type::kFloat64: return copy_field<double>(proto.double_data(), tensor);
-    case Type::kInt64: return copy_field<int64_t>(proto.int64_data(), tensor);
-    case Type::kUInt64: return copy_field<uint64_t>(proto.uint64_data(), tensor);
-    case Type::kUInt32: return copy_field<uint32_t>(proto.uint64_data(), tensor);
-    case Type::kInt32: return copy_field<int32_t>(proto.int32_data(), tensor);
-    case Type::kInt16: return copy_field<int16_t>(proto.int32_data(), tensor);
-    case Type::kInt8: return copy_field<int8_t>(proto.int32_data(), tensor);
-    case Type::kUInt8: return copy_field<uint8_t>(proto.int32_data(), tensor);
-    case Type::kBool: return copy_field<bool>(proto.int32_data(), tensor);
+    case Type::kFloat32:
+      return copy_field<float>(proto.float_data(), tensor);
+    case Type::kFloat64:
+      return copy_field<double>(proto.double_data(), tensor);
+    case Type::kInt64:
+      return copy_field<int64_t>(proto.int64_data(), tensor);
+    case Type::kUInt64:
+      return copy_field<uint64_t>(proto.uint64_data(), tensor);
+    case Type::kUInt32:
+      return copy_field<uint32_t>(proto.uint64_data(), tensor);
+    case Type::kInt32:
+      return copy_field<int32_t>(proto.int32_data(), tensor);
+    case Type::kInt16:
+      return copy_field<int16_t>(proto.int32_data(), tensor);
+    case Type::kInt8:
+      return copy_field<int8_t>(proto.int32_data(), tensor);
+    case Type::kUInt8:
+      return copy_field<uint8_t>(proto.int32_data(), tensor);
+    case Type::kBool:
+      return copy_field<bool>(proto.int32_data(), tensor);
     case Type::kUInt16:
     case Type::kFloat16:
-    case Type::kBFloat16: return copy_field<uint16_t>(proto.int32_data(), tensor);
+    case Type::kBFloat16:
+      return copy_field<uint16_t>(proto.int32_data(), tensor);
   }
   return false;
 }
 
 Result<Tensor> tensor_from(const schema::Tensor& proto, const std::string& where) {
   const std::optional<Type> type = type_from_onnx(proto.data_type());
-  if (!type) return bad(where, fmt::format("element type {} of the ONNX standard is not supported", proto.data_type()), Code::kUnsupported);
-  if (proto.data_location() == 1) return bad(where, "its data lie in an external file, which is not read", Code::kUnsupported);
+  if (!type)
+    return bad(where, fmt::format("element type {} of the ONNX standard is not supported", proto.data_type()),
+               Code::kUnsupported);
+  if (proto.data_location() == 1)
+    return bad(where, "its data lie in an external file, which is not read", Code::kUnsupported);
   const Shape shape(proto.dims().begin(), proto.dims().end());
   const Result<int64_t> count = checked_count(shape);
   if (!count.ok()) return bad(where, count.error().what);
@@ -77,8 +105,10 @@ Result<Tensor> tensor_from(const schema::Tensor& proto, const std::string& where
                                    proto.double_data_size(), proto.uint64_data_size()});
   // Checked before the tensor is allocated: a few bytes of file must not claim gigabytes.
   if (proto.has_raw_data() ? proto.raw_data().size() != needed : listed != count.value())
-    return bad(where, fmt::format("shape {} of {} needs {} values, {} are there", shape_text(shape), type_name(*type), count.value(),
-                                  proto.has_raw_data() ? static_cast<int64_t>(proto.raw_data().size() / type_size(*type)) : listed));
+    return bad(
+        where,
+        fmt::format("shape {} of {} needs {} values, {} are there", shape_text(shape), type_name(*type), count.value(),
+                    proto.has_raw_data() ? static_cast<int64_t>(proto.raw_data().size() / type_size(*type)) : listed));
   Tensor tensor(*type, shape);
   if (proto.has_raw_data()) {
     if (needed != 0) std::memcpy(tensor.bytes(), proto.raw_data().data(), needed);
@@ -95,12 +125,15 @@ Result<ValueInfo> value_info_from(const schema::ValueInfo& proto, const std::str
   if (depth > 0 && !proto.type().has_tensor_type() && !proto.type().has_sequence_type() && !proto.type().has_map_type())
     return ValueInfo{proto.name(), Type::kFloat32, false, {}};
   const std::string where = fmt::format("{}: value '{}'", source, proto.name());
-  if (!proto.type().has_tensor_type()) return bad(where, "is no tensor; only tensors are supported", Code::kUnsupported);
+  if (!proto.type().has_tensor_type())
+    return bad(where, "is no tensor; only tensors are supported", Code::kUnsupported);
   const auto& tensor_type = proto.type().tensor_type();
   const std::optional<Type> type = type_from_onnx(tensor_type.elem_type());
-  if (!type) return bad(where, fmt::format("element type {} is not supported", tensor_type.elem_type()), Code::kUnsupported);
+  if (!type)
+    return bad(where, fmt::format("element type {} is not supported", tensor_type.elem_type()), Code::kUnsupported);
   ValueInfo info{proto.name(), *type, tensor_type.has_shape(), {}};
-  for (const auto& dim : tensor_type.shape().dim()) info.dims.push_back({dim.has_dim_value() && dim.dim_value() > 0 ? dim.dim_value() : -1, dim.dim_param()});
+  for (const auto& dim : tensor_type.shape().dim())
+    info.dims.push_back({dim.has_dim_value() && dim.dim_value() > 0 ? dim.dim_value() : -1, dim.dim_param()});
   return info;
 }
 
@@ -118,9 +151,12 @@ Result<Graph> graph_from(const schema::Graph& proto, const std::string& source, 
 Result<Attribute> attribute_from(const schema::Attribute& proto, const std::string& where, int64_t opset, int depth) {
   const std::string here = fmt::format("{}: attribute '{}'", where, proto.name());
   switch (proto.type()) {  // AttributeProto.AttributeType of the standard
-    case 1: return Attribute(proto.f());
-    case 2: return Attribute(proto.i());
-    case 3: return Attribute(proto.s());
+    case 1:
+      return Attribute(proto.f());
+    case 2:
+      return Attribute(proto.i());
+    case 3:
+      return Attribute(proto.s());
     case 4: {
       Result<Tensor> tensor = tensor_from(proto.t(), here);
       if (!tensor.ok()) return tensor.error();
@@ -131,14 +167,19 @@ Result<Attribute> attribute_from(const schema::Attribute& proto, const std::stri
       if (!graph.ok()) return graph.error();
       return Attribute(std::make_shared<const Graph>(std::move(graph).value()));
     }
-    case 6: return Attribute(std::vector<float>(proto.floats().begin(), proto.floats().end()));
-    case 7: return Attribute(std::vector<int64_t>(proto.ints().begin(), proto.ints().end()));
-    case 8: return Attribute(std::vector<std::string>(proto.strings().begin(), proto.strings().end()));
-    default: return bad(here, fmt::format("attribute type {} is not supported", proto.type()), Code::kUnsupported);
+    case 6:
+      return Attribute(std::vector<float>(proto.floats().begin(), proto.floats().end()));
+    case 7:
+      return Attribute(std::vector<int64_t>(proto.ints().begin(), proto.ints().end()));
+    case 8:
+      return Attribute(std::vector<std::string>(proto.strings().begin(), proto.strings().end()));
+    default:
+      return bad(here, fmt::format("attribute type {} is not supported", proto.type()), Code::kUnsupported);
   }
 }
 
-Result<Node> node_from(const schema::Node& proto, size_t position, const std::string& source, int64_t opset, int depth) {
+Result<Node> node_from(const schema::Node& proto, size_t position, const std::string& source, int64_t opset,
+                       int depth) {
   Node node;
   node.name = proto.name().empty() ? fmt::format("{}_{}", proto.op_type(), position) : proto.name();
   node.domain = proto.domain() == "ai.onnx" ? "" : proto.domain();
@@ -203,7 +244,8 @@ Result<Graph> graph_from(const schema::Graph& proto, const std::string& source, 
     Result<Tensor> value = constant_value(node.value(), source);
     if (!value.ok()) return value.error();
     if (!graph.constants.emplace(node.value().outputs[0], std::move(value).value()).second)
-      return bad(source + ": " + node.value().where(), fmt::format("makes value '{}', which exists already", node.value().outputs[0]));
+      return bad(source + ": " + node.value().where(),
+                 fmt::format("makes value '{}', which exists already", node.value().outputs[0]));
   }
   return graph;
 }
@@ -216,7 +258,9 @@ Result<Graph> import_onnx(std::string_view bytes, const std::string& source) {
     return bad(source, "is no readable ONNX model (empty, truncated or another format)");
   if (!model.has_graph()) return bad(source, "is no ONNX model: it holds no graph");
   if (model.functions_size() != 0)
-    return bad(source, fmt::format("holds the local function '{}'; functions are not supported", model.functions(0).name()), Code::kUnsupported);
+    return bad(source,
+               fmt::format("holds the local function '{}'; functions are not supported", model.functions(0).name()),
+               Code::kUnsupported);
   int64_t opset = 1;
   for (const auto& import : model.opset_import())
     if (import.domain().empty() || import.domain() == "ai.onnx") opset = import.version();

@@ -8,9 +8,9 @@
 
 namespace hayate {
 
-// Reads and verifies a model. Bytes are not trusted: whatever they hold, the answer is a verified graph or an error that
-// names file, node and value. Constant nodes become constants. Local functions and external data are refused with the
-// reason; so are files nested deeper than kDepthMax subgraphs.
+// Reads and verifies a model. Bytes are not trusted: whatever they hold, the answer is a verified graph or an error
+// that names file, node and value. Constant nodes become constants. Local functions and external data are refused with
+// the reason; so are files nested deeper than kDepthMax subgraphs.
 Result<Graph> import_onnx(const std::string& path);
 Result<Graph> import_onnx(std::string_view bytes, const std::string& source);
 

@@ -24,10 +24,8 @@ class Reader {
   explicit Reader(const std::string& source) : source_(source) {}
 
   std::optional<Error> read(json::value value, int depth, Document* out) {
-    if (++values_ > kDocumentValuesMax)
-      return bad(fmt::format("holds more than {} values", kDocumentValuesMax));
-    if (depth > kDocumentDepthMax)
-      return bad(fmt::format("is nested deeper than {} levels", kDocumentDepthMax));
+    if (++values_ > kDocumentValuesMax) return bad(fmt::format("holds more than {} values", kDocumentValuesMax));
+    if (depth > kDocumentDepthMax) return bad(fmt::format("is nested deeper than {} levels", kDocumentDepthMax));
     json::json_type type;
     if (const auto error = value.type().get(type)) return bad(error);
     switch (type) {
@@ -135,8 +133,7 @@ Result<Document> parse_json(std::string_view bytes, const std::string& source) {
   Document out;
   if (auto error = Reader(source).read(root, 0, &out)) return *error;
   const char* behind = nullptr;  // an error there says that nothing follows
-  if (document.current_location().get(behind) == simdjson::SUCCESS)
-    return bare.bad("holds more than one JSON value");
+  if (document.current_location().get(behind) == simdjson::SUCCESS) return bare.bad("holds more than one JSON value");
   return out;
 }
 

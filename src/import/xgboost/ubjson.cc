@@ -43,8 +43,7 @@ class Reader {
   template <typename U>
   U big_endian() {
     U value = 0;
-    for (size_t i = 0; i < sizeof(U); ++i)
-      value = static_cast<U>(value << 8 | static_cast<uint8_t>(bytes_[at_ + i]));
+    for (size_t i = 0; i < sizeof(U); ++i) value = static_cast<U>(value << 8 | static_cast<uint8_t>(bytes_[at_ + i]));
     at_ += sizeof(U);
     return value;
   }
@@ -117,10 +116,8 @@ class Reader {
   }
 
   std::optional<Error> read(char marker, int depth, Document* out) {
-    if (++values_ > kDocumentValuesMax)
-      return bad(fmt::format("holds more than {} values", kDocumentValuesMax));
-    if (depth > kDocumentDepthMax)
-      return bad(fmt::format("is nested deeper than {} levels", kDocumentDepthMax));
+    if (++values_ > kDocumentValuesMax) return bad(fmt::format("holds more than {} values", kDocumentValuesMax));
+    if (depth > kDocumentDepthMax) return bad(fmt::format("is nested deeper than {} levels", kDocumentDepthMax));
     switch (marker) {
       case '{':
         return read_object(depth, out);
@@ -219,8 +216,7 @@ Result<Document> parse_ubjson(std::string_view bytes, const std::string& source)
   Document out;
   if (auto error = reader.read(0, &out)) return *error;
   if (reader.left() != 0)
-    return Error{Code::kInvalidArgument, source,
-                 fmt::format("holds {} bytes after its document", reader.left())};
+    return Error{Code::kInvalidArgument, source, fmt::format("holds {} bytes after its document", reader.left())};
   return out;
 }
 

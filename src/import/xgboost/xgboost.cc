@@ -135,8 +135,7 @@ class Importer {
                  fmt::format("is '{}'; a number or a list of numbers is needed", whole.substr(0, 40)));
     if (base_.size() == 1) base_.resize(trees_.outputs, base_[0]);
     if (static_cast<int64_t>(base_.size()) != trees_.outputs)
-      return bad("field base_score",
-                 fmt::format("holds {} numbers for {} outputs", base_.size(), trees_.outputs));
+      return bad("field base_score", fmt::format("holds {} numbers for {} outputs", base_.size(), trees_.outputs));
     return std::nullopt;
   }
 
@@ -145,10 +144,10 @@ class Importer {
     const auto* known = std::find_if(std::begin(kObjectives), std::end(kObjectives),
                                      [&](const KnownObjective& o) { return name == o.name; });
     if (known == std::end(kObjectives) && !raw_score_)
-      return bad("field objective",
-                 fmt::format("'{}' is unknown; --raw-score gives the margin without its output transform",
-                             name.substr(0, 40)),
-                 Code::kUnsupported);
+      return bad(
+          "field objective",
+          fmt::format("'{}' is unknown; --raw-score gives the margin without its output transform", name.substr(0, 40)),
+          Code::kUnsupported);
     const Link link = known == std::end(kObjectives) ? Link::kIdentity : known->link;
     if (!raw_score_) objective_ = known->transform;
     for (const float score : base_) {
@@ -172,16 +171,13 @@ class Importer {
     const std::vector<double>& outputs = model["tree_info"].numbers;
     if (model["trees"].kind != Kind::kArray) return bad("field gradient_booster", "has no trees");
     if (outputs.size() != trees.size())
-      return bad("field tree_info",
-                 fmt::format("holds {} numbers for {} trees", outputs.size(), trees.size()));
+      return bad("field tree_info", fmt::format("holds {} numbers for {} trees", outputs.size(), trees.size()));
     const std::vector<double>& weights = booster["weight_drop"].numbers;
     if (dart && weights.size() != trees.size())
-      return bad("field weight_drop",
-                 fmt::format("holds {} numbers for {} trees", weights.size(), trees.size()));
+      return bad("field weight_drop", fmt::format("holds {} numbers for {} trees", weights.size(), trees.size()));
     for (size_t i = 0; i < trees.size(); ++i) {
       if (!(outputs[i] >= 0 && outputs[i] < static_cast<double>(trees_.outputs)))
-        return bad("field tree_info",
-                   fmt::format("tree {} adds to output {} of {}", i, outputs[i], trees_.outputs));
+        return bad("field tree_info", fmt::format("tree {} adds to output {} of {}", i, outputs[i], trees_.outputs));
       if (auto error = add_tree(trees[i], fmt::format("tree {}", i), static_cast<int32_t>(outputs[i]),
                                 dart ? static_cast<float>(weights[i]) : 1.0f))
         return error;
@@ -191,8 +187,7 @@ class Importer {
 
   std::optional<Error> read_arrays(const Document& tree, const std::string& where, Arrays* out) {
     int64_t vector_length = 1;
-    if (auto error =
-            integer(tree["tree_param"], "size_leaf_vector", 1, kernels::kTreeOutputsMax, &vector_length))
+    if (auto error = integer(tree["tree_param"], "size_leaf_vector", 1, kernels::kTreeOutputsMax, &vector_length))
       return error;
     if (vector_length > 1)
       return bad(where, "has vector leaves (multi_strategy=multi_output_tree), which are not supported",
@@ -210,16 +205,14 @@ class Importer {
         return bad(where, fmt::format("its arrays differ in length ({} and {}): left_children, "
                                       "right_children, split_indices, split_conditions, default_left",
                                       n, each->size()));
-    if (n == 0 || n > static_cast<size_t>(kernels::kTreeNodesMax))
-      return bad(where, fmt::format("has {} nodes", n));
+    if (n == 0 || n > static_cast<size_t>(kernels::kTreeNodesMax)) return bad(where, fmt::format("has {} nodes", n));
     if (!out->split_type->empty() && out->split_type->size() != n)
       return bad(where, "split_type differs in length from its other arrays");
     return std::nullopt;
   }
 
   // Nodes that the root does not reach (the library keeps pruned ones) are left out.
-  std::optional<Error> add_tree(const Document& tree, const std::string& where, int32_t output,
-                                float leaf_scale) {
+  std::optional<Error> add_tree(const Document& tree, const std::string& where, int32_t output, float leaf_scale) {
     Arrays a;
     if (auto error = read_arrays(tree, where, &a)) return error;
     std::vector<int32_t> sets;
@@ -240,31 +233,28 @@ class Importer {
           return bad(where, fmt::format("node {}: child {} of {} nodes", from, child, a.count));
         order.push_back(static_cast<int64_t>(child));
       }
-      if (auto error = add_split(a, where, from, sets, base + static_cast<int32_t>(order.size()) - 2))
-        return error;
+      if (auto error = add_split(a, where, from, sets, base + static_cast<int32_t>(order.size()) - 2)) return error;
     }
     return std::nullopt;
   }
 
   // Left is true: x < condition; of a category set x is left where it is not in it, so that its sides are
   // swapped.
-  std::optional<Error> add_split(const Arrays& a, const std::string& where, int64_t i,
-                                 const std::vector<int32_t>& sets, int32_t left) {
+  std::optional<Error> add_split(const Arrays& a, const std::string& where, int64_t i, const std::vector<int32_t>& sets,
+                                 int32_t left) {
     const double feature = (*a.feature)[i];
     if (!(feature >= 0 && feature < static_cast<double>(trees_.features)))
       return bad(where, fmt::format("node {}: feature {} of {}", i, feature, trees_.features));
     const bool default_left = (*a.default_left)[i] != 0;
     if (!a.split_type->empty() && (*a.split_type)[i] == 1) {
       if (sets[i] < 0) return bad(where, fmt::format("node {}: a categorical split without categories", i));
-      trees_.add_node(
-          static_cast<uint8_t>(static_cast<int>(Split::kInSet) | (default_left ? 0 : kernels::kNanTrue)),
-          static_cast<int32_t>(feature), sets[i], left + 1, left);
+      trees_.add_node(static_cast<uint8_t>(static_cast<int>(Split::kInSet) | (default_left ? 0 : kernels::kNanTrue)),
+                      static_cast<int32_t>(feature), sets[i], left + 1, left);
       return std::nullopt;
     }
-    trees_.add_node(
-        static_cast<uint8_t>(static_cast<int>(Split::kLess) | (default_left ? kernels::kNanTrue : 0)),
-        static_cast<int32_t>(feature), static_cast<double>(static_cast<float>((*a.condition)[i])), left,
-        left + 1);
+    trees_.add_node(static_cast<uint8_t>(static_cast<int>(Split::kLess) | (default_left ? kernels::kNanTrue : 0)),
+                    static_cast<int32_t>(feature), static_cast<double>(static_cast<float>((*a.condition)[i])), left,
+                    left + 1);
     return std::nullopt;
   }
 
@@ -280,18 +270,17 @@ class Importer {
       if (!(nodes[i] >= 0 && nodes[i] < static_cast<double>(count)))
         return bad(where, fmt::format("categories_nodes names node {} of {}", nodes[i], count));
       if (!(begins[i] >= 0 && sizes[i] >= 1 && begins[i] + sizes[i] <= static_cast<double>(all.size())))
-        return bad(where, fmt::format("node {}: its categories {} + {} of {}", nodes[i], begins[i], sizes[i],
-                                      all.size()));
+        return bad(where,
+                   fmt::format("node {}: its categories {} + {} of {}", nodes[i], begins[i], sizes[i], all.size()));
       const double* first = all.data() + static_cast<size_t>(begins[i]);
-      if (auto error = add_set(first, first + static_cast<size_t>(sizes[i]), where,
-                               &(*sets)[static_cast<size_t>(nodes[i])]))
+      if (auto error =
+              add_set(first, first + static_cast<size_t>(sizes[i]), where, &(*sets)[static_cast<size_t>(nodes[i])]))
         return error;
     }
     return std::nullopt;
   }
 
-  std::optional<Error> add_set(const double* first, const double* last, const std::string& where,
-                               int32_t* set) {
+  std::optional<Error> add_set(const double* first, const double* last, const std::string& where, int32_t* set) {
     const double highest = *std::max_element(first, last);
     if (!std::all_of(first, last, [](double c) { return c >= 0 && c < 16777216.0; }))
       return bad(where, "a category is outside 0 to 16777215");
@@ -308,10 +297,8 @@ class Importer {
     Graph graph;
     graph.source = source_;
     graph.inputs.push_back({"input", Type::kFloat32, true, {{-1, "N"}, {trees_.features, ""}}});
-    graph.outputs.push_back({"output",
-                             Type::kFloat32,
-                             true,
-                             {{-1, "N"}, {kernels::objective_width(objective_, trees_.outputs), ""}}});
+    graph.outputs.push_back(
+        {"output", Type::kFloat32, true, {{-1, "N"}, {kernels::objective_width(objective_, trees_.outputs), ""}}});
     const bool transformed = objective_ != Objective::kIdentity;
     graph.nodes.push_back(tree_ensemble_node(trees_, false, "input", transformed ? "margin" : "output"));
     if (transformed) graph.nodes.push_back(objective_node(objective_, 1, "margin", "output"));

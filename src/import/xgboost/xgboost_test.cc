@@ -89,8 +89,7 @@ Result<Graph> load(const std::string& bytes, bool raw = false) {
 std::vector<double> scores(const Result<Graph>& graph, const std::vector<float>& x) {
   EXPECT_TRUE(graph.ok()) << graph.error().text();
   if (!graph.ok()) return {};
-  const auto out =
-      evaluate(graph.value(), {{"input", Tensor::of<float>({static_cast<int64_t>(x.size() / 2), 2}, x)}});
+  const auto out = evaluate(graph.value(), {{"input", Tensor::of<float>({static_cast<int64_t>(x.size() / 2), 2}, x)}});
   EXPECT_TRUE(out.ok()) << out.error().text();
   return out.ok() ? to_doubles(out.value().at("output")) : std::vector<double>();
 }
@@ -113,8 +112,7 @@ TEST(XgBoost, BothFormatsGiveTheSame) {
 TEST(XgBoost, BaseScoreOfAllVersions) {
   for (const char* base : {"5E-1", "0.5", "[5E-1]", "[0.5]"})
     EXPECT_EQ(predict(one_tree("reg:squarederror", base), kRows), kSums) << base;
-  const std::string two =
-      model(booster(std::string(kTree) + "," + kTree, "0,1"), "multi:softprob", "[1E0,-2E0]", 2);
+  const std::string two = model(booster(std::string(kTree) + "," + kTree, "0,1"), "multi:softprob", "[1E0,-2E0]", 2);
   EXPECT_EQ(predict(two, {0.5f, 0}, true), (Values{3, 0}));
 }
 
@@ -128,8 +126,7 @@ TEST(XgBoost, ObjectivesTransformInFloat32) {
   EXPECT_EQ(one("count:poisson", "[2.5E-1]"), std::exp(std::log(0.25f) + 2.0f));
   EXPECT_EQ(one("binary:hinge", "[-3E0]"), 0.0f);
   EXPECT_EQ(one("rank:ndcg", "[5E-1]"), 2.5f);
-  const std::string two =
-      model(booster(std::string(kTree) + "," + kTree, "0,1"), "multi:softmax", "[1E0,2E0]", 2);
+  const std::string two = model(booster(std::string(kTree) + "," + kTree, "0,1"), "multi:softmax", "[1E0,2E0]", 2);
   EXPECT_EQ(predict(two, {0.5f, 0}), Values{1}) << "the class";
 }
 
@@ -166,8 +163,7 @@ TEST(XgBoost, FaultsAreNamedWithTreeAndField) {
   expect_error(replaced(good, "[0,1,0,0,0,77]", "[0,1,0,0,0]"), "differ in length");
   expect_error(replaced(good, R"("categories":[2])", R"("categories":[-1])"), "a category is outside");
   expect_error(replaced(good, R"("categories":[2])", R"("categories":[16777216])"), "a category is outside");
-  expect_error(replaced(good, R"("categories_sizes":[1])", R"("categories_sizes":[2])"),
-               "its categories 0 + 2 of 1");
+  expect_error(replaced(good, R"("categories_sizes":[1])", R"("categories_sizes":[2])"), "its categories 0 + 2 of 1");
   expect_error(replaced(good, R"("categories_nodes":[1])", R"("categories_nodes":[9])"), "node 9 of 6");
   expect_error(replaced(good, R"("tree_info":[0])", R"("tree_info":[1])"), "adds to output 1 of 1");
   expect_error(replaced(good, R"("tree_info":[0])", R"("tree_info":[])"), "0 numbers for 1 trees");
@@ -189,8 +185,7 @@ TEST(XgBoost, FaultsAreNamedWithTreeAndField) {
 TEST(XgBoost, CutAnywhereItIsAnError) {
   const std::string json = one_tree(), ubjson = Ubjson::of(parse_json(json, "m").value());
   for (const std::string& whole : {json, ubjson})
-    for (size_t length = 0; length < whole.size(); ++length)
-      EXPECT_FALSE(load(whole.substr(0, length)).ok()) << length;
+    for (size_t length = 0; length < whole.size(); ++length) EXPECT_FALSE(load(whole.substr(0, length)).ok()) << length;
 }
 
 TEST(XgBoost, AnyChangedByteIsAnErrorOrAModel) {
@@ -211,8 +206,8 @@ TEST(Ubjson, LengthsBeyondTheBytesAreErrors) {
   for (const std::string& bytes : {"[$d#L\x10\0\0\0\0\0\0\0"s, "[$d#L\xff\xff\xff\xff\xff\xff\xff\xff"s,
                                    "{L\0\0\0\0\0\0\0\x20"
                                    "ab"s,
-                                   "[#l\x7f\xff\xff\xff"s, "[$Z#i\x01"s, "[$d"s, "[$di\x01"s, "[#S"s,
-                                   "Sd\x41\0\0\0"s, "q"s, ""s, "[i\x01{}]"s, "i\x01i\x01"s})
+                                   "[#l\x7f\xff\xff\xff"s, "[$Z#i\x01"s, "[$d"s, "[$di\x01"s, "[#S"s, "Sd\x41\0\0\0"s,
+                                   "q"s, ""s, "[i\x01{}]"s, "i\x01i\x01"s})
     EXPECT_FALSE(parse_ubjson(bytes, "m").ok()) << bytes;
   const Result<Document> deep = parse_ubjson(std::string(100000, '['), "m");
   ASSERT_FALSE(deep.ok());

@@ -5,9 +5,12 @@
 
 namespace hayate::kernels::reference {
 
-void copy_strided(const std::byte* x, std::byte* y, size_t element, const Extents& shape, const Extents& strides, int64_t start) {
+void copy_strided(const std::byte* x, std::byte* y, size_t element, const Extents& shape, const Extents& strides,
+                  int64_t start) {
   const Extents walks[1] = {strides};
-  for_each_element(shape, walks, [&](int64_t i, const int64_t* at) { std::memcpy(y + i * element, x + (start + at[0]) * element, element); });
+  for_each_element(shape, walks, [&](int64_t i, const int64_t* at) {
+    std::memcpy(y + i * element, x + (start + at[0]) * element, element);
+  });
 }
 
 namespace {
@@ -46,17 +49,19 @@ int64_t volume(const int64_t (&e)[3]) { return e[0] * e[1] * e[2]; }
 }  // namespace
 
 template <typename T>
-void conv(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t out, const T* x, const T* w, const T* bias, T* y) {
+void conv(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t out, const T* x, const T* w,
+          const T* bias, T* y) {
   const int64_t x_plane = volume(g.input), y_plane = volume(g.output), cells = volume(g.kernel);
   for (int64_t n = 0; n < images; ++n)
     for (int64_t o = 0; o < groups * out; ++o) {
       const T* image = x + (n * groups + o / out) * in * x_plane;
       const T* filter = w + o * in * cells;
       T* plane = y + (n * groups * out + o) * y_plane;
-      for_positions(g.output, [&](int64_t i, const int64_t (&position)[3]) {
+      for_positions(g.output, [&](int64_t i, const int64_t(&position)[3]) {
         double sum = bias == nullptr ? 0.0 : static_cast<double>(bias[o]);
         for_window(g, position, [&](int64_t at, int64_t cell) {
-          for (int64_t c = 0; c < in; ++c) sum += static_cast<double>(image[c * x_plane + at]) * static_cast<double>(filter[c * cells + cell]);
+          for (int64_t c = 0; c < in; ++c)
+            sum += static_cast<double>(image[c * x_plane + at]) * static_cast<double>(filter[c * cells + cell]);
         });
         plane[i] = static_cast<T>(sum);
       });
@@ -64,9 +69,11 @@ void conv(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t 
 }
 
 template <typename T>
-void conv_transpose(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t out, const T* x, const T* w, const T* bias, T* y) {
+void conv_transpose(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t out, const T* x, const T* w,
+                    const T* bias, T* y) {
   const int64_t x_plane = volume(g.input), y_plane = volume(g.output), cells = volume(g.kernel);
-  // The window of an input position covers the outputs it adds to: the convolution's geometry with input and output swapped.
+  // The window of an input position covers the outputs it adds to: the convolution's geometry with input and output
+  // swapped.
   Window3 swapped = g;
   for (int i = 0; i < 3; ++i) swapped.input[i] = g.output[i];
   std::vector<double> sums(y_plane);
@@ -74,10 +81,11 @@ void conv_transpose(const Window3& g, int64_t images, int64_t groups, int64_t in
     for (int64_t o = 0; o < groups * out; ++o) {
       std::fill(sums.begin(), sums.end(), bias == nullptr ? 0.0 : static_cast<double>(bias[o]));
       const T* image = x + (n * groups + o / out) * in * x_plane;
-      for_positions(g.input, [&](int64_t i, const int64_t (&position)[3]) {
+      for_positions(g.input, [&](int64_t i, const int64_t(&position)[3]) {
         for_window(swapped, position, [&](int64_t at, int64_t cell) {
           for (int64_t c = 0; c < in; ++c)
-            sums[at] += static_cast<double>(image[c * x_plane + i]) * static_cast<double>(w[(((o / out) * in + c) * out + o % out) * cells + cell]);
+            sums[at] += static_cast<double>(image[c * x_plane + i]) *
+                        static_cast<double>(w[(((o / out) * in + c) * out + o % out) * cells + cell]);
         });
       });
       for (int64_t i = 0; i < y_plane; ++i) y[(n * groups * out + o) * y_plane + i] = static_cast<T>(sums[i]);
@@ -85,10 +93,11 @@ void conv_transpose(const Window3& g, int64_t images, int64_t groups, int64_t in
 }
 
 template <typename T>
-void pool(const Window3& g, const int64_t (&pad_end)[3], PoolKind kind, int64_t planes, const T* x, T* y, int64_t* where) {
+void pool(const Window3& g, const int64_t (&pad_end)[3], PoolKind kind, int64_t planes, const T* x, T* y,
+          int64_t* where) {
   const int64_t x_plane = volume(g.input), y_plane = volume(g.output);
   for (int64_t p = 0; p < planes; ++p)
-    for_positions(g.output, [&](int64_t i, const int64_t (&position)[3]) {
+    for_positions(g.output, [&](int64_t i, const int64_t(&position)[3]) {
       double sum = 0, best = -std::numeric_limits<double>::infinity();
       int64_t seen = 0, best_at = -1;
       for_window(g, position, [&](int64_t at, int64_t) {
@@ -113,10 +122,14 @@ void pool(const Window3& g, const int64_t (&pad_end)[3], PoolKind kind, int64_t 
     });
 }
 
-template void conv(const Window3&, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*, float*);
-template void conv(const Window3&, int64_t, int64_t, int64_t, int64_t, const double*, const double*, const double*, double*);
-template void conv_transpose(const Window3&, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*, float*);
-template void conv_transpose(const Window3&, int64_t, int64_t, int64_t, int64_t, const double*, const double*, const double*, double*);
+template void conv(const Window3&, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*,
+                   float*);
+template void conv(const Window3&, int64_t, int64_t, int64_t, int64_t, const double*, const double*, const double*,
+                   double*);
+template void conv_transpose(const Window3&, int64_t, int64_t, int64_t, int64_t, const float*, const float*,
+                             const float*, float*);
+template void conv_transpose(const Window3&, int64_t, int64_t, int64_t, int64_t, const double*, const double*,
+                             const double*, double*);
 template void pool(const Window3&, const int64_t (&)[3], PoolKind, int64_t, const float*, float*, int64_t*);
 template void pool(const Window3&, const int64_t (&)[3], PoolKind, int64_t, const double*, double*, int64_t*);
 
@@ -124,9 +137,12 @@ namespace {
 
 double gate(Gate kind, double x) {
   switch (kind) {
-    case Gate::kSigmoid: return 1.0 / (1.0 + std::exp(-x));
-    case Gate::kTanh: return std::tanh(x);
-    case Gate::kRelu: return x > 0 ? x : 0;
+    case Gate::kSigmoid:
+      return 1.0 / (1.0 + std::exp(-x));
+    case Gate::kTanh:
+      return std::tanh(x);
+    case Gate::kRelu:
+      return x > 0 ? x : 0;
   }
   return x;
 }
@@ -157,7 +173,8 @@ void walk(const Recurrent& a, Cell&& cell) {
       const int64_t t = a.reverse && i < length ? length - 1 - i : i;
       if (i < length) cell(a.x + (t * a.batch + row) * a.in, h, c);
       if (a.y != nullptr)
-        for (int64_t k = 0; k < a.hidden; ++k) a.y[t * a.y_step + row * a.y_row + k] = i < length ? static_cast<float>(h[k]) : 0.0f;
+        for (int64_t k = 0; k < a.hidden; ++k)
+          a.y[t * a.y_step + row * a.y_row + k] = i < length ? static_cast<float>(h[k]) : 0.0f;
     }
     for (int64_t k = 0; k < a.hidden; ++k) {
       a.h[row * a.hidden + k] = static_cast<float>(h[k]);
@@ -168,7 +185,8 @@ void walk(const Recurrent& a, Cell&& cell) {
 
 // The sum of gate row g from input and state: W x + R h + both biases.
 double pre(const Recurrent& a, int64_t gates, int64_t g, const float* x, const std::vector<double>& h) {
-  const double bias = a.bias == nullptr ? 0.0 : static_cast<double>(a.bias[g]) + static_cast<double>(a.bias[gates * a.hidden + g]);
+  const double bias =
+      a.bias == nullptr ? 0.0 : static_cast<double>(a.bias[g]) + static_cast<double>(a.bias[gates * a.hidden + g]);
   return dot(a.w + g * a.in, x, a.in) + dot(a.r + g * a.hidden, h.data(), a.hidden) + bias;
 }
 
@@ -178,10 +196,13 @@ void lstm(const Recurrent& a) {
   std::vector<double> next_h(a.hidden), next_c(a.hidden);
   walk(a, [&](const float* x, std::vector<double>& h, std::vector<double>& c) {
     const int64_t n = a.hidden;
-    const auto peep = [&](int64_t which, int64_t k, double cell) { return a.peephole == nullptr ? 0.0 : static_cast<double>(a.peephole[which * n + k]) * cell; };
+    const auto peep = [&](int64_t which, int64_t k, double cell) {
+      return a.peephole == nullptr ? 0.0 : static_cast<double>(a.peephole[which * n + k]) * cell;
+    };
     for (int64_t k = 0; k < n; ++k) {  // gate order of the standard: i, o, f, c
       const double i = gate(a.activations[0], clipped(a, pre(a, 4, k, x, h) + peep(0, k, c[k])));
-      const double f = a.input_forget ? 1.0 - i : gate(a.activations[0], clipped(a, pre(a, 4, 2 * n + k, x, h) + peep(2, k, c[k])));
+      const double f =
+          a.input_forget ? 1.0 - i : gate(a.activations[0], clipped(a, pre(a, 4, 2 * n + k, x, h) + peep(2, k, c[k])));
       next_c[k] = f * c[k] + i * gate(a.activations[1], clipped(a, pre(a, 4, 3 * n + k, x, h)));
       const double o = gate(a.activations[0], clipped(a, pre(a, 4, n + k, x, h) + peep(1, k, next_c[k])));
       next_h[k] = o * gate(a.activations[2], next_c[k]);
@@ -201,7 +222,8 @@ void gru(const Recurrent& a) {
     }
     for (int64_t k = 0; k < n; ++k) {
       const int64_t g = 2 * n + k;
-      const double wb = a.bias == nullptr ? 0.0 : static_cast<double>(a.bias[g]), rb = a.bias == nullptr ? 0.0 : static_cast<double>(a.bias[3 * n + g]);
+      const double wb = a.bias == nullptr ? 0.0 : static_cast<double>(a.bias[g]),
+                   rb = a.bias == nullptr ? 0.0 : static_cast<double>(a.bias[3 * n + g]);
       double recurrent = rb;
       if (a.linear_before_reset) {
         recurrent = r[k] * (dot(a.r + g * n, h.data(), n) + rb);

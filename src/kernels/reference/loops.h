@@ -50,16 +50,18 @@ void for_each_element(const Extents& shape, const Extents (&strides)[kInputs], F
 }
 
 // y[i] = x[start + sum of index * strides], elements copied bytewise: transposes, slices, broadcasts.
-void copy_strided(const std::byte* x, std::byte* y, size_t element, const Extents& shape, const Extents& strides, int64_t start);
+void copy_strided(const std::byte* x, std::byte* y, size_t element, const Extents& shape, const Extents& strides,
+                  int64_t start);
 
 // y[m, n] = alpha * sum a(i, k) b(k, j) + beta * c(i, j), with any strides (c may be null).
 template <typename T>
-void gemm(int64_t m, int64_t n, int64_t k, double alpha, const T* a, int64_t a_m, int64_t a_k, const T* b, int64_t b_k, int64_t b_n,
-          double beta, const T* c, int64_t c_m, int64_t c_n, T* y) {
+void gemm(int64_t m, int64_t n, int64_t k, double alpha, const T* a, int64_t a_m, int64_t a_k, const T* b, int64_t b_k,
+          int64_t b_n, double beta, const T* c, int64_t c_m, int64_t c_n, T* y) {
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < n; ++j) {
       double sum = 0;
-      for (int64_t p = 0; p < k; ++p) sum += static_cast<double>(a[i * a_m + p * a_k]) * static_cast<double>(b[p * b_k + j * b_n]);
+      for (int64_t p = 0; p < k; ++p)
+        sum += static_cast<double>(a[i * a_m + p * a_k]) * static_cast<double>(b[p * b_k + j * b_n]);
       sum *= alpha;
       if (c != nullptr) sum += beta * static_cast<double>(c[i * c_m + j * c_n]);
       y[i * n + j] = static_cast<T>(sum);
@@ -71,27 +73,33 @@ struct Window3 {
   int64_t input[3], output[3], kernel[3], stride[3], dilation[3], pad[3];
 };
 
-// x [images, groups * in, spatial], w [groups * out, in, kernel], bias [groups * out] or null, y [images, groups * out, output].
+// x [images, groups * in, spatial], w [groups * out, in, kernel], bias [groups * out] or null, y [images, groups * out,
+// output].
 template <typename T>
-void conv(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t out, const T* x, const T* w, const T* bias, T* y);
+void conv(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t out, const T* x, const T* w,
+          const T* bias, T* y);
 // w [groups * in, out, kernel]; g.input is x's extent, g.output y's.
 template <typename T>
-void conv_transpose(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t out, const T* x, const T* w, const T* bias, T* y);
+void conv_transpose(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t out, const T* x, const T* w,
+                    const T* bias, T* y);
 enum class PoolKind { kMax, kAverage, kAverageWithPad };
 // planes = images * channels. `where` (may be null) receives the flat index of the maximum within x.
 template <typename T>
-void pool(const Window3& g, const int64_t (&pad_end)[3], PoolKind kind, int64_t planes, const T* x, T* y, int64_t* where);
+void pool(const Window3& g, const int64_t (&pad_end)[3], PoolKind kind, int64_t planes, const T* x, T* y,
+          int64_t* where);
 
 enum class Gate { kSigmoid, kTanh, kRelu };
-// One direction of a recurrent layer in ONNX's layout: x [steps, batch, in], w [gates * hidden, in], r [gates * hidden, hidden],
-// bias [2 * gates * hidden] or null, lens [batch] or null, h0 / c0 [batch, hidden] or null, peephole [3 * hidden] or null.
-// y: step t of row b at y + t * y_step + b * y_row (null: not wanted). h, c [batch, hidden] receive the last state.
+// One direction of a recurrent layer in ONNX's layout: x [steps, batch, in], w [gates * hidden, in], r [gates * hidden,
+// hidden], bias [2 * gates * hidden] or null, lens [batch] or null, h0 / c0 [batch, hidden] or null, peephole [3 *
+// hidden] or null. y: step t of row b at y + t * y_step + b * y_row (null: not wanted). h, c [batch, hidden] receive
+// the last state.
 struct Recurrent {
   int64_t steps = 0, batch = 0, in = 0, hidden = 0;
   bool reverse = false, linear_before_reset = false, input_forget = false;
   double clip = 0;  // 0: none
   Gate activations[3] = {Gate::kSigmoid, Gate::kTanh, Gate::kTanh};
-  const float *x = nullptr, *w = nullptr, *r = nullptr, *bias = nullptr, *h0 = nullptr, *c0 = nullptr, *peephole = nullptr;
+  const float *x = nullptr, *w = nullptr, *r = nullptr, *bias = nullptr, *h0 = nullptr, *c0 = nullptr,
+              *peephole = nullptr;
   const int32_t* lens = nullptr;
   float* y = nullptr;
   int64_t y_step = 0, y_row = 0;

@@ -15,13 +15,35 @@ namespace hayate::kernels {
 
 enum class Isa : uint8_t { kPlain, kSse4, kAvx2, kAvx512, kNeon };
 
-const char* isa_name(Isa isa);                       // "plain", "sse4", "avx2", "avx512", "neon"
+const char* isa_name(Isa isa);  // "plain", "sse4", "avx2", "avx512", "neon"
 std::optional<Isa> isa_from_name(std::string_view name);
-std::vector<Isa> supported_isas();                   // what this processor runs, best first; kPlain last
+std::vector<Isa> supported_isas();  // what this processor runs, best first; kPlain last
 
 enum class Unary : uint8_t {
-  kNone, kRelu, kLeakyRelu, kSigmoid, kTanh, kGelu, kGeluTanh, kSilu, kElu, kHardSigmoid, kHardSwish, kSoftplus, kClip,
-  kNeg, kAbs, kSqrt, kRsqrt, kReciprocal, kExp, kLog, kErf, kSquare, kFloor, kCeil
+  kNone,
+  kRelu,
+  kLeakyRelu,
+  kSigmoid,
+  kTanh,
+  kGelu,
+  kGeluTanh,
+  kSilu,
+  kElu,
+  kHardSigmoid,
+  kHardSwish,
+  kSoftplus,
+  kClip,
+  kNeg,
+  kAbs,
+  kSqrt,
+  kRsqrt,
+  kReciprocal,
+  kExp,
+  kLog,
+  kErf,
+  kSquare,
+  kFloor,
+  kCeil
 };
 // A unary function with its parameters: LeakyRelu and Elu read alpha; HardSigmoid alpha, beta; Clip lowest = alpha,
 // highest = beta. NaN stays NaN in all of them.
@@ -34,10 +56,10 @@ enum class Binary : uint8_t { kAdd, kSub, kMul, kDiv, kMin, kMax, kPow };
 enum class Reduce : uint8_t { kSum, kMean, kMax, kMin, kProd, kSumSquare, kL2 };
 
 // y(r, 0..n) = act(start(r) + sum over k of x(r, k) * w(k, 0..n)), for rows r in 0..m.
-// Row r = (i, j) with i = r / inner, j = r % inner. x(r, .) is `segments` runs of `segment_length` consecutive floats, run s
-// starting at x + i * x_outer + j * x_inner + segment_offsets[s]; k = segments * segment_length. So a dense layer has one
-// segment, and a convolution over channels-last images has one per kernel row: no im2col.
-// start(r) is start + r * start_stride where start is given, else bias (n floats) where given, else 0.
+// Row r = (i, j) with i = r / inner, j = r % inner. x(r, .) is `segments` runs of `segment_length` consecutive floats,
+// run s starting at x + i * x_outer + j * x_inner + segment_offsets[s]; k = segments * segment_length. So a dense layer
+// has one segment, and a convolution over channels-last images has one per kernel row: no im2col. start(r) is start + r
+// * start_stride where start is given, else bias (n floats) where given, else 0.
 struct Dense {
   int64_t m = 0, n = 0, k = 0;
   const float* x = nullptr;
@@ -48,7 +70,7 @@ struct Dense {
   const float* bias = nullptr;
   const float* start = nullptr;
   int64_t start_stride = 0;
-  float* y = nullptr;                        // row (i, j) at y + i * y_outer + j * y_inner
+  float* y = nullptr;  // row (i, j) at y + i * y_outer + j * y_inner
   int64_t y_outer = 0, y_inner = 0;
   Activation activation;
 };
@@ -64,7 +86,8 @@ struct MatMul {
   Activation activation;
 };
 
-// y(r, i) = act(a(r, i) op b(r, i)) over rows x n; a(r, i) = a[r * a_row + i * a_step], a_step 0 or 1; b alike; y rows y_row apart.
+// y(r, i) = act(a(r, i) op b(r, i)) over rows x n; a(r, i) = a[r * a_row + i * a_step], a_step 0 or 1; b alike; y rows
+// y_row apart.
 struct BinaryArgs {
   int64_t rows = 1, n = 0;
   const float *a = nullptr, *b = nullptr;
@@ -77,14 +100,16 @@ struct BinaryArgs {
 // Max or average over windows of a channels-last image [images, height, width, channels], rows of y likewise.
 struct Pool {
   int64_t images = 0, height = 0, width = 0, channels = 0, out_height = 0, out_width = 0;
-  int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1, dilation_w = 1;
+  int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1,
+          dilation_w = 1;
   bool average = false;            // else max
   bool count_include_pad = false;  // average only
   const float* x = nullptr;
   float* y = nullptr;
 };
 
-// Depthwise convolution, channels last, x already padded: y(i, p, q, c) = act(bias[c] + sum x(i, p*sh + a*dh, q*sw + b*dw, c) * w[a][b][c]).
+// Depthwise convolution, channels last, x already padded: y(i, p, q, c) = act(bias[c] + sum x(i, p*sh + a*dh, q*sw +
+// b*dw, c) * w[a][b][c]).
 struct Depthwise {
   int64_t images = 0, height = 0, width = 0, channels = 0, out_height = 0, out_width = 0;
   int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
@@ -105,9 +130,9 @@ struct LstmCell {
   int64_t h_row = 0;
 };
 
-// One step of a GRU for m rows. x [m, 3 * hidden]: sums from the input of z, r, h~ with both biases of z and r and the input
-// bias of h~. r [m, 3 * hidden]: sums from the previous h of z, r, h~ (h~ with its recurrent bias: linear_before_reset = 1).
-// h' = (1 - z) * tanh(x_h + r * r_h) + z * h.
+// One step of a GRU for m rows. x [m, 3 * hidden]: sums from the input of z, r, h~ with both biases of z and r and the
+// input bias of h~. r [m, 3 * hidden]: sums from the previous h of z, r, h~ (h~ with its recurrent bias:
+// linear_before_reset = 1). h' = (1 - z) * tanh(x_h + r * r_h) + z * h.
 struct GruCell {
   int64_t m = 0, hidden = 0;
   const float *x = nullptr, *r = nullptr;
@@ -131,7 +156,8 @@ struct Set {
   void (*binary)(Binary op, const BinaryArgs& args);
   void (*softmax)(const float* x, float* y, int64_t rows, int64_t n, bool log);  // over consecutive n; x may be y
   // y = (x - mean) / sqrt(variance + epsilon) * scale + bias over consecutive n; scale, bias [n] or null; x may be y.
-  void (*layer_norm)(const float* x, const float* scale, const float* bias, float epsilon, float* y, int64_t rows, int64_t n);
+  void (*layer_norm)(const float* x, const float* scale, const float* bias, float epsilon, float* y, int64_t rows,
+                     int64_t n);
   // y [outer, inner] from x [outer, middle, inner].
   void (*reduce)(Reduce op, const float* x, float* y, int64_t outer, int64_t middle, int64_t inner);
   void (*pool)(const Pool& args);

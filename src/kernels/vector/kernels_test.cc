@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <random>
 #include <string>
@@ -36,7 +36,8 @@ TEST(Kernels, TheForcedSetIsTheOneThatRuns) {
   std::vector<void (*)(const Dense&)> seen;
   for (const Isa isa : supported_isas()) {
     EXPECT_EQ(set_for(isa).isa, isa);
-    EXPECT_EQ(std::count(seen.begin(), seen.end(), set_for(isa).dense), 0) << isa_name(isa) << " runs another set's kernel";
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), set_for(isa).dense), 0)
+        << isa_name(isa) << " runs another set's kernel";
     seen.push_back(set_for(isa).dense);
   }
 }
@@ -50,7 +51,8 @@ struct Layer {
 };
 
 // y of m rows; exactly m * n floats, so that a sanitizer sees any access past them.
-std::vector<float> run_dense(const Set& set, const Layer& layer, const std::vector<float>& x, int64_t m, int64_t n, int64_t k, Activation activation, bool start) {
+std::vector<float> run_dense(const Set& set, const Layer& layer, const std::vector<float>& x, int64_t m, int64_t n,
+                             int64_t k, Activation activation, bool start) {
   std::vector<float> y(m * n), starts = noise(m * n, 99);
   Dense a;
   a.m = m, a.n = n, a.k = k, a.x = x.data(), a.x_outer = k, a.segment_length = k;
@@ -72,7 +74,8 @@ TEST(Kernels, DenseEqualsItsPlainTwin) {
           const auto got = run_dense(set, Layer(set, k, n, 3), x, m, n, k, {Unary::kRelu}, m % 2 == 0);
           // Each of k roundings errs by half a unit of the sum so far, whose size is about sqrt(k).
           const double bound = 6e-8 * static_cast<double>(k + 2) * (4 + std::sqrt(static_cast<double>(k)));
-          for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], bound) << isa_name(isa) << " n " << n << " k " << k << " m " << m;
+          for (size_t i = 0; i < got.size(); ++i)
+            ASSERT_NEAR(got[i], wanted[i], bound) << isa_name(isa) << " n " << n << " k " << k << " m " << m;
         }
 }
 
@@ -88,7 +91,8 @@ TEST(Kernels, ARowsBitsDoNotDependOnItsNeighbours) {
         for (int64_t first = 0; first + m <= rows; ++first) {
           const std::vector<float> part(x.begin() + first * k, x.begin() + (first + m) * k);
           const auto some = run_dense(set, layer, part, m, n, k, {}, false);
-          ASSERT_EQ(0, memcmp(some.data(), all.data() + first * n, some.size() * sizeof(float))) << isa_name(isa) << " n " << n << " m " << m;
+          ASSERT_EQ(0, memcmp(some.data(), all.data() + first * n, some.size() * sizeof(float)))
+              << isa_name(isa) << " n " << n << " m " << m;
         }
     }
 }
@@ -103,7 +107,8 @@ TEST(Kernels, DenseWalksSegmentsAsAConvolutionDoes) {
     std::vector<float> y(height * width * n);
     Dense a;
     a.m = height * width, a.n = n, a.k = 24, a.x = image.data(), a.inner = width, a.x_outer = row, a.x_inner = channels;
-    a.segments = 2, a.segment_length = 12, a.segment_offsets = offsets, a.packed = layer.packed.data(), a.bias = layer.bias.data();
+    a.segments = 2, a.segment_length = 12, a.segment_offsets = offsets, a.packed = layer.packed.data(),
+    a.bias = layer.bias.data();
     a.y = y.data(), a.y_outer = width * n, a.y_inner = n, a.activation = {Unary::kLeakyRelu, 0.1f};
     set.dense(a);
     return y;
@@ -120,12 +125,14 @@ TEST(Kernels, UnaryFunctionsAreAccurateAndKeepNan) {
   for (int i = -4000; i <= 4000; ++i) x.push_back(static_cast<float>(i) * 0.025f);
   for (const float edge : {0.0f, -0.0f, 1e-20f, -1e-6f, 3e38f, -3e38f, INFINITY, -INFINITY, NAN}) x.push_back(edge);
   for (const Isa isa : vector_isas())
-    for (const Unary op : {Unary::kNone, Unary::kRelu, Unary::kLeakyRelu, Unary::kSigmoid, Unary::kTanh, Unary::kSilu, Unary::kAbs, Unary::kGelu, Unary::kExp}) {
+    for (const Unary op : {Unary::kNone, Unary::kRelu, Unary::kLeakyRelu, Unary::kSigmoid, Unary::kTanh, Unary::kSilu,
+                           Unary::kAbs, Unary::kGelu, Unary::kExp}) {
       std::vector<float> got(x.size()), wanted(x.size());
       set_for(isa).unary({op, 0.1f}, x.data(), got.data(), static_cast<int64_t>(x.size()));
       set_for(Isa::kPlain).unary({op, 0.1f}, x.data(), wanted.data(), static_cast<int64_t>(x.size()));
       for (size_t i = 0; i < x.size(); ++i) {
-        const std::string what = std::string(isa_name(isa)) + " op " + std::to_string(static_cast<int>(op)) + " at " + std::to_string(x[i]);
+        const std::string what =
+            std::string(isa_name(isa)) + " op " + std::to_string(static_cast<int>(op)) + " at " + std::to_string(x[i]);
         if (std::isnan(x[i])) {
           ASSERT_TRUE(std::isnan(got[i])) << what;
         } else if (std::isinf(wanted[i])) {
@@ -145,18 +152,21 @@ TEST(Kernels, ErfIsAccurate) {
     std::vector<float> got(x.size()), wanted(x.size());
     set_for(isa).unary({Unary::kErf}, x.data(), got.data(), static_cast<int64_t>(x.size()));
     set_for(Isa::kPlain).unary({Unary::kErf}, x.data(), wanted.data(), static_cast<int64_t>(x.size()));
-    for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-6 * std::fabs(wanted[i]) + 1e-37) << isa_name(isa) << " at " << x[i];
+    for (size_t i = 0; i < x.size(); ++i)
+      ASSERT_NEAR(got[i], wanted[i], 1e-6 * std::fabs(wanted[i]) + 1e-37) << isa_name(isa) << " at " << x[i];
   }
 }
 
 TEST(Kernels, BinaryFunctionsEqualTheirPlainTwins) {
   for (const Isa isa : vector_isas())
-    for (const Binary op : {Binary::kAdd, Binary::kSub, Binary::kMul, Binary::kDiv, Binary::kMin, Binary::kMax, Binary::kPow})
+    for (const Binary op :
+         {Binary::kAdd, Binary::kSub, Binary::kMul, Binary::kDiv, Binary::kMin, Binary::kMax, Binary::kPow})
       for (const int64_t n : {1, 3, 16, 37})
         for (const int steps : {0, 1, 2, 3}) {
           auto a = noise(3 * n, 1), b = noise(3 * n, 2);
           a[0] = NAN, b[static_cast<size_t>(n) - 1] = NAN;
-          std::vector<float> y[2] = {std::vector<float>(static_cast<size_t>(3 * n)), std::vector<float>(static_cast<size_t>(3 * n))};
+          std::vector<float> y[2] = {std::vector<float>(static_cast<size_t>(3 * n)),
+                                     std::vector<float>(static_cast<size_t>(3 * n))};
           for (const int which : {0, 1}) {
             BinaryArgs args;
             args.rows = 3, args.n = n, args.a = a.data(), args.b = b.data(), args.y = y[which].data();
@@ -167,7 +177,8 @@ TEST(Kernels, BinaryFunctionsEqualTheirPlainTwins) {
           for (size_t i = 0; i < y[0].size(); ++i) {
             ASSERT_EQ(std::isnan(y[1][i]), std::isnan(y[0][i])) << isa_name(isa) << " op " << static_cast<int>(op);
             if (!std::isnan(y[0][i])) {
-              ASSERT_NEAR(y[1][i], y[0][i], 1e-6 * std::fabs(y[0][i])) << isa_name(isa) << " op " << static_cast<int>(op) << " n " << n;
+              ASSERT_NEAR(y[1][i], y[0][i], 1e-6 * std::fabs(y[0][i]))
+                  << isa_name(isa) << " op " << static_cast<int>(op) << " n " << n;
             }
           }
         }
@@ -203,7 +214,8 @@ TEST(Kernels, SoftmaxOfNanAndInfinityIsAsItsPlainTwin) {
         set_for(isa).softmax(x.data(), got.data(), 1, n, false);
         set_for(Isa::kPlain).softmax(x.data(), wanted.data(), 1, n, false);
         for (size_t i = 0; i < x.size(); ++i) {
-          ASSERT_EQ(std::isnan(got[i]), std::isnan(wanted[i])) << isa_name(isa) << " " << odd << " n " << n << " at " << i;
+          ASSERT_EQ(std::isnan(got[i]), std::isnan(wanted[i]))
+              << isa_name(isa) << " " << odd << " n " << n << " at " << i;
           if (!std::isnan(wanted[i])) {
             ASSERT_NEAR(got[i], wanted[i], 1e-6);
           }
@@ -213,14 +225,17 @@ TEST(Kernels, SoftmaxOfNanAndInfinityIsAsItsPlainTwin) {
 
 TEST(Kernels, ReductionsEqualTheirPlainTwins) {
   for (const Isa isa : vector_isas())
-    for (const Reduce op : {Reduce::kSum, Reduce::kMean, Reduce::kMax, Reduce::kMin, Reduce::kProd, Reduce::kSumSquare, Reduce::kL2})
+    for (const Reduce op :
+         {Reduce::kSum, Reduce::kMean, Reduce::kMax, Reduce::kMin, Reduce::kProd, Reduce::kSumSquare, Reduce::kL2})
       for (const int64_t middle : {1, 5, 33})
         for (const int64_t inner : {1, 7, 16, 35}) {
           const auto x = noise(2 * middle * inner, 1);
           std::vector<float> got(static_cast<size_t>(2 * inner)), wanted(got);
           set_for(isa).reduce(op, x.data(), got.data(), 2, middle, inner);
           set_for(Isa::kPlain).reduce(op, x.data(), wanted.data(), 2, middle, inner);
-          for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-5 * std::fabs(wanted[i]) + 1e-5) << isa_name(isa) << " op " << static_cast<int>(op);
+          for (size_t i = 0; i < got.size(); ++i)
+            ASSERT_NEAR(got[i], wanted[i], 1e-5 * std::fabs(wanted[i]) + 1e-5)
+                << isa_name(isa) << " op " << static_cast<int>(op);
         }
 }
 
@@ -233,7 +248,8 @@ TEST(Kernels, PoolsEqualTheirPlainTwins) {
         for (const int which : {0, 1}) {
           y[which].resize(static_cast<size_t>(2 * 6 * 3 * channels));
           Pool pool;
-          pool.images = 2, pool.height = 6, pool.width = 5, pool.channels = channels, pool.out_height = 6, pool.out_width = 3;
+          pool.images = 2, pool.height = 6, pool.width = 5, pool.channels = channels, pool.out_height = 6,
+          pool.out_width = 3;
           pool.kernel_h = 3, pool.kernel_w = 2, pool.stride_w = 2, pool.pad_top = 1, pool.pad_left = 1;
           pool.average = average, pool.x = x.data(), pool.y = y[which].data();
           set_for(which == 0 ? Isa::kPlain : isa).pool(pool);
@@ -254,10 +270,12 @@ TEST(Kernels, MatMulEqualsItsPlainTwin) {
           MatMul args;
           args.batch = 2, args.m = m, args.n = n, args.k = k, args.alpha = 0.5f;
           args.a = a.data(), args.b = b.data(), args.y = y[which].data();
-          args.a_row = k, args.b_row = n, args.y_row = n, args.a_batch = m * k, args.b_batch = k * n, args.y_batch = m * n;
+          args.a_row = k, args.b_row = n, args.y_row = n, args.a_batch = m * k, args.b_batch = k * n,
+          args.y_batch = m * n;
           set_for(which == 0 ? Isa::kPlain : isa).matmul(args);
         }
-        for (size_t i = 0; i < y[0].size(); ++i) ASSERT_NEAR(y[1][i], y[0][i], 1e-5) << isa_name(isa) << " m " << m << " n " << n;
+        for (size_t i = 0; i < y[0].size(); ++i)
+          ASSERT_NEAR(y[1][i], y[0][i], 1e-5) << isa_name(isa) << " m " << m << " n " << n;
       }
 }
 
@@ -270,7 +288,8 @@ TEST(Kernels, RecurrentCellsEqualTheirPlainTwins) {
       for (const int which : {0, 1}) {
         const Set& set = set_for(which == 0 ? Isa::kPlain : isa);
         set.lstm_cell({m, hidden, gates.data(), 4 * hidden, c[which].data(), hidden, h[which].data(), hidden});
-        set.gru_cell({m, hidden, gates.data(), r.data(), 3 * hidden, 3 * hidden, state.data(), hidden, g[which].data(), hidden});
+        set.gru_cell(
+            {m, hidden, gates.data(), r.data(), 3 * hidden, 3 * hidden, state.data(), hidden, g[which].data(), hidden});
       }
       for (int64_t i = 0; i < m * hidden; ++i) {
         ASSERT_NEAR(c[1][i], c[0][i], 2e-6) << isa_name(isa) << " hidden " << hidden;

@@ -1,12 +1,15 @@
-// Float32 kernels written once with Highway and compiled for each instruction set; set_for picks by our own table, because
-// Highway's dispatch is one choice for the whole process.
+// Float32 kernels written once with Highway and compiled for each instruction set; set_for picks by our own table,
+// because Highway's dispatch is one choice for the whole process.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/vector/vector.cc"
 #define HWY_DISABLED_TARGETS HWY_SSSE3
+// The order of these matters.
+// clang-format off
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
 #include <hwy/contrib/math/math-inl.h>
+// clang-format on
 
 #include <algorithm>
 #include <cmath>
@@ -77,8 +80,11 @@ HWY_INLINE V sigmoid(V x) {
 HWY_INLINE V tanh_of(V x) {
   const V bound = hn::Set(d, 7.90531110763549805f), v = hn::Max(hn::Min(x, bound), hn::Neg(bound)), s = hn::Mul(v, v);
   V p = hn::Set(d, -2.76076847742355e-16f), q = hn::Set(d, 1.19825839466702e-06f);
-  for (const float c : {2.00018790482477e-13f, -8.60467152213735e-11f, 5.12229709037114e-08f, 1.48572235717979e-05f, 6.37261928875436e-04f, 4.89352455891786e-03f}) p = hn::MulAdd(p, s, hn::Set(d, c));
-  for (const float c : {1.18534705686654e-04f, 2.26843463243900e-03f, 4.89352518554385e-03f}) q = hn::MulAdd(q, s, hn::Set(d, c));
+  for (const float c : {2.00018790482477e-13f, -8.60467152213735e-11f, 5.12229709037114e-08f, 1.48572235717979e-05f,
+                        6.37261928875436e-04f, 4.89352455891786e-03f})
+    p = hn::MulAdd(p, s, hn::Set(d, c));
+  for (const float c : {1.18534705686654e-04f, 2.26843463243900e-03f, 4.89352518554385e-03f})
+    q = hn::MulAdd(q, s, hn::Set(d, c));
   return hn::IfThenElse(hn::IsNaN(x), x, hn::Div(hn::Mul(v, p), q));
 }
 HWY_INLINE V exp_of(V x) { return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x)); }
@@ -98,7 +104,9 @@ HWY_INLINE V lost_of_square(V x, V s) {
 HWY_INLINE V erfc_of(V z, V square, V lost) {
   const V one = hn::Set(d, 1.0f), t = hn::Div(one, hn::MulAdd(hn::Set(d, 0.5f), z, one));
   V p = hn::Set(d, 0.17087277f);
-  for (const float c : {-0.82215223f, 1.48851587f, -1.13520398f, 0.27886807f, -0.18628806f, 0.09678418f, 0.37409196f, 1.00002368f, -1.26551223f}) p = hn::MulAdd(p, t, hn::Set(d, c));
+  for (const float c : {-0.82215223f, 1.48851587f, -1.13520398f, 0.27886807f, -0.18628806f, 0.09678418f, 0.37409196f,
+                        1.00002368f, -1.26551223f})
+    p = hn::MulAdd(p, t, hn::Set(d, c));
   const V tail = hn::Exp(d, hn::Neg(square));
   lost = hn::IfThenElseZero(hn::Lt(square, hn::Set(d, 100.0f)), lost);  // beyond, all is 0 and inf - inf would speak
   return hn::Mul(hn::Mul(t, hn::Exp(d, p)), hn::NegMulAdd(tail, lost, tail));
@@ -114,39 +122,55 @@ HWY_INLINE V erf_of(V x) {
 }
 // x Phi(x): of negative x from erfc itself, so that nothing cancels.
 HWY_INLINE V gelu_of(V x) {
-  const V half = hn::Set(d, 0.5f), s = hn::Mul(x, x), square = hn::Mul(half, s), lost = hn::Mul(half, lost_of_square(x, s));
+  const V half = hn::Set(d, 0.5f), s = hn::Mul(x, x), square = hn::Mul(half, s),
+          lost = hn::Mul(half, lost_of_square(x, s));
   const V tail = hn::Mul(half, erfc_of(hn::Mul(hn::Abs(x), hn::Set(d, 0.70710678118654752f)), square, lost));
   const V y = hn::Mul(x, hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 1.0f), tail)));
   return hn::IfThenElse(hn::IsNaN(x), x, y);
 }
 
 constexpr bool is_vector(Unary op) {
-  return op == Unary::kNone || op == Unary::kRelu || op == Unary::kLeakyRelu || op == Unary::kSigmoid || op == Unary::kTanh || op == Unary::kSilu ||
-         op == Unary::kSquare || op == Unary::kAbs || op == Unary::kNeg || op == Unary::kSqrt || op == Unary::kExp || op == Unary::kErf || op == Unary::kGelu || op == Unary::kClip ||
+  return op == Unary::kNone || op == Unary::kRelu || op == Unary::kLeakyRelu || op == Unary::kSigmoid ||
+         op == Unary::kTanh || op == Unary::kSilu || op == Unary::kSquare || op == Unary::kAbs || op == Unary::kNeg ||
+         op == Unary::kSqrt || op == Unary::kExp || op == Unary::kErf || op == Unary::kGelu || op == Unary::kClip ||
          op == Unary::kReciprocal;
 }
 
 // Requires: is_vector(a.op). A comparison with NaN is false, so NaN passes through.
 HWY_INLINE V apply(Activation a, V x) {
   switch (a.op) {
-    case Unary::kRelu: return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
-    case Unary::kLeakyRelu: return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(hn::Set(d, a.alpha), x), x);
-    case Unary::kSigmoid: return sigmoid(x);
-    case Unary::kTanh: return tanh_of(x);
-    case Unary::kSilu: return hn::Mul(x, sigmoid(x));
-    case Unary::kSquare: return hn::Mul(x, x);
-    case Unary::kAbs: return hn::Abs(x);
-    case Unary::kNeg: return hn::Neg(x);
-    case Unary::kSqrt: return hn::Sqrt(x);
-    case Unary::kExp: return exp_of(x);
-    case Unary::kErf: return erf_of(x);
-    case Unary::kGelu: return gelu_of(x);
+    case Unary::kRelu:
+      return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
+    case Unary::kLeakyRelu:
+      return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(hn::Set(d, a.alpha), x), x);
+    case Unary::kSigmoid:
+      return sigmoid(x);
+    case Unary::kTanh:
+      return tanh_of(x);
+    case Unary::kSilu:
+      return hn::Mul(x, sigmoid(x));
+    case Unary::kSquare:
+      return hn::Mul(x, x);
+    case Unary::kAbs:
+      return hn::Abs(x);
+    case Unary::kNeg:
+      return hn::Neg(x);
+    case Unary::kSqrt:
+      return hn::Sqrt(x);
+    case Unary::kExp:
+      return exp_of(x);
+    case Unary::kErf:
+      return erf_of(x);
+    case Unary::kGelu:
+      return gelu_of(x);
     case Unary::kClip: {
       const V low = hn::Set(d, a.alpha), high = hn::Set(d, a.beta);
       return hn::IfThenElse(hn::Lt(x, low), low, hn::IfThenElse(hn::Gt(x, high), high, x));
     }
-    case Unary::kReciprocal: return hn::Div(hn::Set(d, 1.0f), x);
-    default: return x;
+    case Unary::kReciprocal:
+      return hn::Div(hn::Set(d, 1.0f), x);
+    default:
+      return x;
   }
 }
 
@@ -229,10 +253,14 @@ void dense(const Dense& a) {
   const float* panel = a.packed;
   for (int64_t column = 0; column < a.n; column += kVectors * kLanes) {
     const int64_t vectors = std::min<int64_t>(kVectors, (a.n - column + kLanes - 1) / kLanes);
-    if (vectors == 1) dense_panel<1, 4>(a, panel, column);
-    else if (vectors == 2) dense_panel<2, 2>(a, panel, column);
-    else if (vectors == 3) dense_panel<3, 1>(a, panel, column);
-    else dense_panel<4, 1>(a, panel, column);
+    if (vectors == 1)
+      dense_panel<1, 4>(a, panel, column);
+    else if (vectors == 2)
+      dense_panel<2, 2>(a, panel, column);
+    else if (vectors == 3)
+      dense_panel<3, 1>(a, panel, column);
+    else
+      dense_panel<4, 1>(a, panel, column);
     panel += a.k * vectors * kLanes;
   }
 }
@@ -241,7 +269,8 @@ void lstm_cell(const LstmCell& a) {
   for (int64_t r = 0; r < a.m; ++r)
     for (int64_t k = 0; k < a.hidden; k += kLanes) {
       const int64_t count = a.hidden - k;
-      const auto gate = [&](int64_t g) HWY_ATTR { return load_some(a.gates + r * a.gates_row + g * a.hidden + k, count); };
+      const auto gate = [&](int64_t g)
+                            HWY_ATTR { return load_some(a.gates + r * a.gates_row + g * a.hidden + k, count); };
       float* cell = a.c + r * a.c_row + k;
       const V c = hn::MulAdd(sigmoid(gate(2)), load_some(cell, count), hn::Mul(sigmoid(gate(0)), tanh_of(gate(3))));
       store_some(c, cell, count);
@@ -255,9 +284,11 @@ void gru_cell(const GruCell& a) {
       const int64_t count = a.hidden - k;
       const auto x = [&](int64_t g) HWY_ATTR { return load_some(a.x + row * a.x_row + g * a.hidden + k, count); };
       const auto h = [&](int64_t g) HWY_ATTR { return load_some(a.r + row * a.r_row + g * a.hidden + k, count); };
-      const V z = sigmoid(hn::Add(x(0), h(0))), r = sigmoid(hn::Add(x(1), h(1))), candidate = tanh_of(hn::MulAdd(r, h(2), x(2)));
+      const V z = sigmoid(hn::Add(x(0), h(0))), r = sigmoid(hn::Add(x(1), h(1))),
+              candidate = tanh_of(hn::MulAdd(r, h(2), x(2)));
       const V before = load_some(a.h_before + row * a.h_before_row + k, count);
-      store_some(hn::MulAdd(z, before, hn::Mul(hn::Sub(hn::Set(d, 1.0f), z), candidate)), a.h + row * a.h_row + k, count);
+      store_some(hn::MulAdd(z, before, hn::Mul(hn::Sub(hn::Set(d, 1.0f), z), candidate)), a.h + row * a.h_row + k,
+                 count);
     }
 }
 
@@ -268,7 +299,8 @@ HWY_INLINE V combine(V a, V b) {
   if constexpr (kOp == Binary::kMul) return hn::Mul(a, b);
   if constexpr (kOp == Binary::kDiv) return hn::Div(a, b);
   // NaN on either side wins.
-  if constexpr (kOp == Binary::kMin) return hn::IfThenElse(hn::IsNaN(a), a, hn::IfThenElse(hn::IsNaN(b), b, hn::Min(a, b)));
+  if constexpr (kOp == Binary::kMin)
+    return hn::IfThenElse(hn::IsNaN(a), a, hn::IfThenElse(hn::IsNaN(b), b, hn::Min(a, b)));
   return hn::IfThenElse(hn::IsNaN(a), a, hn::IfThenElse(hn::IsNaN(b), b, hn::Max(a, b)));
 }
 
@@ -281,7 +313,8 @@ void binary_of(const BinaryArgs& args) {
     const V all_a = hn::Set(d, *a), all_b = hn::Set(d, *b);
     for (int64_t i = 0; i < args.n; i += kLanes) {
       const int64_t left = args.n - i;
-      const V v = combine<kOp>(args.a_step == 0 ? all_a : load_some(a + i, left), args.b_step == 0 ? all_b : load_some(b + i, left));
+      const V v = combine<kOp>(args.a_step == 0 ? all_a : load_some(a + i, left),
+                               args.b_step == 0 ? all_b : load_some(b + i, left));
       store_some(vector ? apply(args.activation, v) : v, y + i, left);
     }
     if (!vector) plain::set().unary(args.activation, y, y, args.n);
@@ -291,13 +324,20 @@ void binary_of(const BinaryArgs& args) {
 void binary(Binary op, const BinaryArgs& args) {
   if (args.n == 0) return;
   switch (op) {
-    case Binary::kAdd: return binary_of<Binary::kAdd>(args);
-    case Binary::kSub: return binary_of<Binary::kSub>(args);
-    case Binary::kMul: return binary_of<Binary::kMul>(args);
-    case Binary::kDiv: return binary_of<Binary::kDiv>(args);
-    case Binary::kMin: return binary_of<Binary::kMin>(args);
-    case Binary::kMax: return binary_of<Binary::kMax>(args);
-    default: return plain::set().binary(op, args);
+    case Binary::kAdd:
+      return binary_of<Binary::kAdd>(args);
+    case Binary::kSub:
+      return binary_of<Binary::kSub>(args);
+    case Binary::kMul:
+      return binary_of<Binary::kMul>(args);
+    case Binary::kDiv:
+      return binary_of<Binary::kDiv>(args);
+    case Binary::kMin:
+      return binary_of<Binary::kMin>(args);
+    case Binary::kMax:
+      return binary_of<Binary::kMax>(args);
+    default:
+      return plain::set().binary(op, args);
   }
 }
 
@@ -316,7 +356,8 @@ void softmax(const float* x, float* y, int64_t rows, int64_t n, bool log) {
     V highest = hn::Set(d, *x);
     for (int64_t i = 0; i < n; i += kLanes) {
       const V v = load_some(x + i, n - i);
-      highest = hn::Max(highest, n - i >= kLanes ? v : hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n - i)), v, highest));
+      highest =
+          hn::Max(highest, n - i >= kLanes ? v : hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n - i)), v, highest));
     }
     highest = hn::MaxOfLanes(d, highest);
     V sum = hn::Zero(d);
@@ -331,7 +372,8 @@ void softmax(const float* x, float* y, int64_t rows, int64_t n, bool log) {
   }
 }
 
-void layer_norm(const float* x, const float* scale, const float* bias, float epsilon, float* y, int64_t rows, int64_t n) {
+void layer_norm(const float* x, const float* scale, const float* bias, float epsilon, float* y, int64_t rows,
+                int64_t n) {
   const float count = static_cast<float>(n);
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     V sum = hn::Zero(d), squares = hn::Zero(d);
@@ -354,10 +396,14 @@ void layer_norm(const float* x, const float* scale, const float* bias, float eps
 
 // Over consecutive elements only sums that vectors keep in lanes pay; over the middle axis all columns go side by side.
 void reduce(Reduce op, const float* x, float* y, int64_t outer, int64_t middle, int64_t inner) {
-  const bool sums = op == Reduce::kSum || op == Reduce::kMean || op == Reduce::kSumSquare || op == Reduce::kL2, squares = op == Reduce::kSumSquare || op == Reduce::kL2;
-  if (op == Reduce::kProd || middle == 0 || (inner == 1 && !sums)) return plain::set().reduce(op, x, y, outer, middle, inner);
+  const bool sums = op == Reduce::kSum || op == Reduce::kMean || op == Reduce::kSumSquare || op == Reduce::kL2,
+             squares = op == Reduce::kSumSquare || op == Reduce::kL2;
+  if (op == Reduce::kProd || middle == 0 || (inner == 1 && !sums))
+    return plain::set().reduce(op, x, y, outer, middle, inner);
   const V count = hn::Set(d, static_cast<float>(middle));
-  const auto finish = [&](V v) HWY_ATTR { return op == Reduce::kMean ? hn::Div(v, count) : op == Reduce::kL2 ? hn::Sqrt(v) : v; };
+  const auto finish = [&](V v) HWY_ATTR {
+    return op == Reduce::kMean ? hn::Div(v, count) : op == Reduce::kL2 ? hn::Sqrt(v) : v;
+  };
   for (int64_t o = 0; o < outer; ++o) {
     const float* from = x + o * middle * inner;
     if (inner == 1) {
@@ -374,7 +420,10 @@ void reduce(Reduce op, const float* x, float* y, int64_t outer, int64_t middle, 
       if (squares) sum = hn::Mul(sum, sum);
       for (int64_t k = 1; k < middle; ++k) {
         const V v = load_some(from + k * inner + i, inner - i);
-        sum = squares ? hn::MulAdd(v, v, sum) : sums ? hn::Add(sum, v) : op == Reduce::kMax ? combine<Binary::kMax>(sum, v) : combine<Binary::kMin>(sum, v);
+        sum = squares              ? hn::MulAdd(v, v, sum)
+              : sums               ? hn::Add(sum, v)
+              : op == Reduce::kMax ? combine<Binary::kMax>(sum, v)
+                                   : combine<Binary::kMin>(sum, v);
       }
       store_some(finish(sum), y + o * inner + i, inner - i);
     }
@@ -398,7 +447,8 @@ void pool(const Pool& a) {
               sum = a.average ? hn::Add(sum, v) : combine<Binary::kMax>(sum, v);
               ++seen;
             }
-          if (a.average) sum = hn::Div(sum, hn::Set(d, static_cast<float>(a.count_include_pad ? a.kernel_h * a.kernel_w : seen)));
+          if (a.average)
+            sum = hn::Div(sum, hn::Set(d, static_cast<float>(a.count_include_pad ? a.kernel_h * a.kernel_w : seen)));
           store_some(sum, y + c, a.channels - c);
         }
       }
@@ -425,7 +475,8 @@ HWY_INLINE void matmul_tile(const MatMul& m, const float* a, const float* b, flo
       const V sum = hn::Mul(alpha, sums[r][v]);
       store_some(vector ? apply(m.activation, sum) : sum, y + r * m.y_row + v * kLanes, columns - v * kLanes);
     }
-    if (!vector) plain::set().unary(m.activation, y + r * m.y_row, y + r * m.y_row, std::min<int64_t>(columns, kV * kLanes));
+    if (!vector)
+      plain::set().unary(m.activation, y + r * m.y_row, y + r * m.y_row, std::min<int64_t>(columns, kV * kLanes));
   }
 }
 
@@ -442,10 +493,14 @@ void matmul(const MatMul& m) {
     float* y = m.y + i * m.y_batch;
     for (int64_t column = 0; column < m.n; column += kVectors * kLanes) {
       const int64_t left = m.n - column, vectors = std::min<int64_t>(kVectors, (left + kLanes - 1) / kLanes);
-      if (vectors == 1) matmul_panel<1>(m, a, b + column, y + column, left);
-      else if (vectors == 2) matmul_panel<2>(m, a, b + column, y + column, left);
-      else if (vectors == 3) matmul_panel<3>(m, a, b + column, y + column, left);
-      else matmul_panel<4>(m, a, b + column, y + column, left);
+      if (vectors == 1)
+        matmul_panel<1>(m, a, b + column, y + column, left);
+      else if (vectors == 2)
+        matmul_panel<2>(m, a, b + column, y + column, left);
+      else if (vectors == 3)
+        matmul_panel<3>(m, a, b + column, y + column, left);
+      else
+        matmul_panel<4>(m, a, b + column, y + column, left);
     }
   }
 }
@@ -486,18 +541,19 @@ struct Built {
 const std::vector<Built>& built() {
   static const std::vector<Built> kBuilt = {
 #if HWY_TARGETS & HWY_AVX3
-      {Isa::kAvx512, HWY_AVX3, N_AVX3::set()},
+    {Isa::kAvx512, HWY_AVX3, N_AVX3::set()},
 #endif
 #if HWY_TARGETS & HWY_AVX2
-      {Isa::kAvx2, HWY_AVX2, N_AVX2::set()},
+    {Isa::kAvx2, HWY_AVX2, N_AVX2::set()},
 #endif
 #if HWY_TARGETS & HWY_SSE4
-      {Isa::kSse4, HWY_SSE4, N_SSE4::set()},
+    {Isa::kSse4, HWY_SSE4, N_SSE4::set()},
 #endif
 #if HWY_TARGETS & HWY_NEON
-      {Isa::kNeon, HWY_NEON, N_NEON::set()},
+    {Isa::kNeon, HWY_NEON, N_NEON::set()},
 #endif
-      {Isa::kPlain, 0, plain::set()}};
+    {Isa::kPlain, 0, plain::set()}
+  };
   return kBuilt;
 }
 

@@ -25,8 +25,7 @@ namespace {
 
 // Which of 64 nodes send the row to their false side.
 template <bool kMany>
-HAYATE_VBMI inline uint64_t false_nodes(__m512i low, __m512i high, const uint8_t* slots,
-                                        const uint8_t* ranks) {
+HAYATE_VBMI inline uint64_t false_nodes(__m512i low, __m512i high, const uint8_t* slots, const uint8_t* ranks) {
   const __m512i slot = _mm512_load_si512(slots);
   const __m512i code = kMany ? _mm512_permutex2var_epi8(low, slot, high) : _mm512_permutexvar_epi8(slot, low);
   return _mm512_cmpgt_epu8_mask(code, _mm512_load_si512(ranks));
@@ -35,8 +34,8 @@ HAYATE_VBMI inline uint64_t false_nodes(__m512i low, __m512i high, const uint8_t
 // 16 trees: each vector of nodes is 4 nodes per tree. Two chains of ANDs, since one alone would wait for
 // itself.
 template <bool kMany>
-HAYATE_VBMI void leaves_of_16(const TreeMasks& m, __m512i low, __m512i high, int64_t first, int64_t steps,
-                              int64_t tree, uint32_t* leaves) {
+HAYATE_VBMI void leaves_of_16(const TreeMasks& m, __m512i low, __m512i high, int64_t first, int64_t steps, int64_t tree,
+                              uint32_t* leaves) {
   __m512i even = _mm512_set1_epi32(-1), odd = even;
   const std::byte* masks = m.masks + first * 256;
   for (int64_t s = first; s < first + steps; ++s, masks += 256) {
@@ -54,8 +53,8 @@ HAYATE_VBMI void leaves_of_16(const TreeMasks& m, __m512i low, __m512i high, int
 
 // 8 trees: each vector of nodes is 8 nodes per tree.
 template <bool kMany>
-HAYATE_VBMI void leaves_of_8(const TreeMasks& m, __m512i low, __m512i high, int64_t first, int64_t steps,
-                             int64_t tree, uint32_t* leaves) {
+HAYATE_VBMI void leaves_of_8(const TreeMasks& m, __m512i low, __m512i high, int64_t first, int64_t steps, int64_t tree,
+                             uint32_t* leaves) {
   __m512i even = _mm512_set1_epi64(-1), odd = even;
   const std::byte* masks = m.masks + first * 512;
   for (int64_t s = first; s < first + steps; ++s, masks += 512) {
@@ -63,16 +62,14 @@ HAYATE_VBMI void leaves_of_8(const TreeMasks& m, __m512i low, __m512i high, int6
 #pragma GCC unroll 4
     for (int64_t p = 0; p < 8; p += 2, k >>= 16) {
       even = _mm512_mask_and_epi64(even, static_cast<__mmask8>(k), even, _mm512_load_si512(masks + p * 64));
-      odd = _mm512_mask_and_epi64(odd, static_cast<__mmask8>(k >> 8), odd,
-                                  _mm512_load_si512(masks + p * 64 + 64));
+      odd = _mm512_mask_and_epi64(odd, static_cast<__mmask8>(k >> 8), odd, _mm512_load_si512(masks + p * 64 + 64));
     }
   }
   const __m512i left = _mm512_and_si512(even, odd);
   const __m512i lowest = _mm512_and_si512(left, _mm512_sub_epi64(_mm512_setzero_si512(), left));
   const __m512i leaf = _mm512_sub_epi64(_mm512_set1_epi64(63), _mm512_lzcnt_epi64(lowest));
   const __m256i base = _mm256_load_si256(reinterpret_cast<const __m256i*>(m.first_leaves + tree));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(leaves),
-                      _mm256_add_epi32(_mm512_cvtepi64_epi32(leaf), base));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(leaves), _mm256_add_epi32(_mm512_cvtepi64_epi32(leaf), base));
 }
 
 }  // namespace
@@ -95,19 +92,19 @@ HAYATE_VBMI inline int32_t rank_of(const double* thresholds, const double* pivot
 }  // namespace
 
 // Two levels of 16: the pivots tell the block, the block the rank; no step waits for a branch.
-HAYATE_VBMI void find_ranks(const double* thresholds, const double* pivots, const RankColumn* columns,
-                            int64_t count, const double* values, int32_t* ranks) noexcept {
+HAYATE_VBMI void find_ranks(const double* thresholds, const double* pivots, const RankColumn* columns, int64_t count,
+                            const double* values, int32_t* ranks) noexcept {
   for (int64_t i = 0; i < count; ++i) {
     const RankColumn& c = columns[i];
-    ranks[i] = c.counts_equal ? rank_of<_CMP_LE_OQ>(thresholds + c.first_threshold, pivots + c.first_pivot,
-                                                    c.pivot_vectors, values[i])
-                              : rank_of<_CMP_LT_OQ>(thresholds + c.first_threshold, pivots + c.first_pivot,
-                                                    c.pivot_vectors, values[i]);
+    ranks[i] =
+        c.counts_equal
+            ? rank_of<_CMP_LE_OQ>(thresholds + c.first_threshold, pivots + c.first_pivot, c.pivot_vectors, values[i])
+            : rank_of<_CMP_LT_OQ>(thresholds + c.first_threshold, pivots + c.first_pivot, c.pivot_vectors, values[i]);
   }
 }
 
-HAYATE_VBMI void find_leaves(const TreeMasks& m, const uint8_t* codes, int64_t first, int64_t steps,
-                             int64_t tree, uint32_t* leaves) noexcept {
+HAYATE_VBMI void find_leaves(const TreeMasks& m, const uint8_t* codes, int64_t first, int64_t steps, int64_t tree,
+                             uint32_t* leaves) noexcept {
   const __m512i low = _mm512_load_si512(codes), high = _mm512_load_si512(codes + 64);
   if (m.wide)
     m.many_slots ? leaves_of_8<true>(m, low, high, first, steps, tree, leaves)

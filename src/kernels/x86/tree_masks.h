@@ -29,7 +29,7 @@ struct TreeMasks {
   bool many_slots = false;  // 128 code slots, else 64
   const uint8_t* slots = nullptr;
   const uint8_t* ranks = nullptr;
-  const std::byte* masks = nullptr;  // group words (uint32, wide: uint64) per node: one 64-byte vector each
+  const std::byte* masks = nullptr;        // group words (uint32, wide: uint64) per node: one 64-byte vector each
   const uint32_t* first_leaves = nullptr;  // per tree: the number of its first leaf
 };
 

@@ -11,8 +11,10 @@ void drop_dead(Editor* editor) {
     bool needed = false;
     for (std::string& name : node.outputs) {
       if (name.empty()) continue;
-      if (editor->use_count(name) > 0) needed = true;
-      else if (node.outputs.size() > 1) name.clear();  // nobody asks for it
+      if (editor->use_count(name) > 0)
+        needed = true;
+      else if (node.outputs.size() > 1)
+        name.clear();  // nobody asks for it
     }
     if (!needed && editor->alive(i)) editor->remove(&node);
   }

@@ -8,7 +8,9 @@ namespace {
 // Whether the node's first output is its first input, bit for bit. Both types are known.
 bool gives_its_input(Editor* editor, const Node& node, const TensorType& in, const TensorType& out) {
   if (!(in == out)) return false;
-  if (node.is("Identity") || node.is("Cast") || node.is("Reshape") || node.is("Squeeze") || node.is("Unsqueeze") || node.is("Flatten") || node.is("Expand")) return true;
+  if (node.is("Identity") || node.is("Cast") || node.is("Reshape") || node.is("Squeeze") || node.is("Unsqueeze") ||
+      node.is("Flatten") || node.is("Expand"))
+    return true;
   if (node.is("Transpose")) {  // axes of extent 1 may move freely
     const std::vector<int64_t> perm = node.get<std::vector<int64_t>>("perm", {});
     int64_t last = -1;
@@ -26,7 +28,9 @@ bool gives_its_input(Editor* editor, const Node& node, const TensorType& in, con
     const std::vector<int64_t> values = to_int64s(*steps);
     return std::all_of(values.begin(), values.end(), [](int64_t step) { return step == 1; });
   }
-  if (node.is("Dropout")) return editor->use_count(node.outputs.size() > 1 ? node.outputs[1] : std::string()) == 0 && (node.input(2).empty() || editor->number(node.input(2)) == 0.0);
+  if (node.is("Dropout"))
+    return editor->use_count(node.outputs.size() > 1 ? node.outputs[1] : std::string()) == 0 &&
+           (node.input(2).empty() || editor->number(node.input(2)) == 0.0);
   if (node.is("Concat")) return node.inputs.size() == 1;
   if (node.is("Pad")) {
     const Tensor* pads = node.input(1).empty() ? nullptr : editor->constant(node.input(1));

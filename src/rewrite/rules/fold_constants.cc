@@ -9,13 +9,15 @@ constexpr int64_t kGrowthMax = 1 << 20;  // elements that folding may make of fe
 
 }  // namespace
 
-// What infer() could follow is known already (shape chains end there); weights, which it leaves alone, are computed here.
+// What infer() could follow is known already (shape chains end there); weights, which it leaves alone, are computed
+// here.
 void fold_constants(Editor* editor) {
   Graph& graph = editor->graph();
   for (size_t i = 0; i < editor->node_count(); ++i) {
     Node& node = editor->node(i);
     if (node.op.find("Random") != std::string::npos) continue;
-    const bool named = std::any_of(node.outputs.begin(), node.outputs.end(), [&](const std::string& name) { return editor->is_output(name); });
+    const bool named = std::any_of(node.outputs.begin(), node.outputs.end(),
+                                   [&](const std::string& name) { return editor->is_output(name); });
     if (named || node.outputs.empty()) continue;
     std::vector<Tensor> values;
     bool known = true;

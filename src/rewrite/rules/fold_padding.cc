@@ -10,8 +10,10 @@ std::vector<int64_t> zeros_around(Editor* editor, const Node& pad, size_t rank) 
   if (pad.get<std::string>("mode", "constant") != "constant" || !pad.input(3).empty()) return {};
   std::vector<int64_t> pads = pad.get<std::vector<int64_t>>("pads", {});
   if (const Tensor* given = pad.input(1).empty() ? nullptr : editor->constant(pad.input(1))) pads = to_int64s(*given);
-  const double value = pad.input(2).empty() ? static_cast<double>(pad.get<float>("value", 0)) : editor->number(pad.input(2)).value_or(1);
-  if (pads.size() != 2 * rank || value != 0 || std::any_of(pads.begin(), pads.end(), [](int64_t p) { return p < 0; })) return {};
+  const double value =
+      pad.input(2).empty() ? static_cast<double>(pad.get<float>("value", 0)) : editor->number(pad.input(2)).value_or(1);
+  if (pads.size() != 2 * rank || value != 0 || std::any_of(pads.begin(), pads.end(), [](int64_t p) { return p < 0; }))
+    return {};
   return pads;
 }
 

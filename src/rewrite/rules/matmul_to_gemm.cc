@@ -11,10 +11,15 @@ void matmul_to_gemm(Editor* editor) {
     for (const size_t side : {size_t{0}, size_t{1}}) {
       Node* product = editor->maker(add.inputs[side]);
       const Tensor* bias = editor->constant(add.inputs[1 - side]);
-      if (product == nullptr || !product->is("MatMul") || bias == nullptr || bias->type() != Type::kFloat32 || editor->use_count(add.inputs[side]) != 1) continue;
+      if (product == nullptr || !product->is("MatMul") || bias == nullptr || bias->type() != Type::kFloat32 ||
+          editor->use_count(add.inputs[side]) != 1)
+        continue;
       const Tensor* w = editor->constant(product->inputs[1]);
-      const TensorType *x = editor->type(product->inputs[0]), *y = editor->type(add.outputs[0]), *made = editor->type(add.inputs[side]);
-      if (w == nullptr || w->rank() != 2 || w->type() != Type::kFloat32 || x == nullptr || y == nullptr || made == nullptr || x->shape.size() < 2 || !(*y == *made)) continue;
+      const TensorType *x = editor->type(product->inputs[0]), *y = editor->type(add.outputs[0]),
+                       *made = editor->type(add.inputs[side]);
+      if (w == nullptr || w->rank() != 2 || w->type() != Type::kFloat32 || x == nullptr || y == nullptr ||
+          made == nullptr || x->shape.size() < 2 || !(*y == *made))
+        continue;
       const int64_t k = w->shape()[0], n = w->shape()[1];
       if (k == 0 || checked_count(y->shape).value() == 0) continue;  // Reshape's -1 says nothing there
       if (bias->count() != n || bias->shape().empty() || bias->shape().back() != n) continue;
@@ -28,8 +33,10 @@ void matmul_to_gemm(Editor* editor) {
         break;
       }
       const std::string rows = editor->add_constant(base + "/rows", Tensor::of<int64_t>({2}, {-1, k}));
-      const std::string whole = editor->add_constant(base + "/whole", Tensor::of<int64_t>({static_cast<int64_t>(y->shape.size())}, y->shape));
-      gemm.inputs[0] = editor->insert_before(&add, {add.name + "/flat", "", "Reshape", {source, rows}, {editor->new_name(base + "/flat")}, {}});
+      const std::string whole =
+          editor->add_constant(base + "/whole", Tensor::of<int64_t>({static_cast<int64_t>(y->shape.size())}, y->shape));
+      gemm.inputs[0] = editor->insert_before(
+          &add, {add.name + "/flat", "", "Reshape", {source, rows}, {editor->new_name(base + "/flat")}, {}});
       gemm.outputs = {editor->new_name(base + "/gemm")};
       const std::string result = editor->insert_before(&add, gemm);
       add.op = "Reshape", add.attributes.clear();

@@ -10,7 +10,8 @@ void merge_transposes(Editor* editor) {
     if (!node.is("Transpose")) continue;
     const Node* before = editor->maker(node.inputs[0]);
     if (before == nullptr || !before->is("Transpose")) continue;
-    const auto first = before->get<std::vector<int64_t>>("perm", {}), second = node.get<std::vector<int64_t>>("perm", {});
+    const auto first = before->get<std::vector<int64_t>>("perm", {}),
+               second = node.get<std::vector<int64_t>>("perm", {});
     if (first.empty() || first.size() != second.size()) continue;
     std::vector<int64_t> merged;
     bool identity = true;

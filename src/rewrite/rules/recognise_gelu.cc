@@ -47,9 +47,14 @@ void recognise_gelu(Editor* editor) {
     const std::string factor = other_input(mul, "Mul", add->outputs[0]);
     if (factor.empty()) continue;
     Node* last = nullptr;
-    if (half_of(editor, factor) == x) last = mul;                                             // (x / 2) * (1 + erf)
-    else if (factor == x && near(editor->number(other_input(editor->only_reader(mul->outputs[0]), "Mul", mul->outputs[0])), 0.5)) last = editor->only_reader(mul->outputs[0]);  // x * (1 + erf) / 2
-    else if (near(editor->number(factor), 0.5) && other_input(editor->only_reader(mul->outputs[0]), "Mul", mul->outputs[0]) == x) last = editor->only_reader(mul->outputs[0]);  // x * (half of 1 + erf)
+    if (half_of(editor, factor) == x)
+      last = mul;  // (x / 2) * (1 + erf)
+    else if (factor == x &&
+             near(editor->number(other_input(editor->only_reader(mul->outputs[0]), "Mul", mul->outputs[0])), 0.5))
+      last = editor->only_reader(mul->outputs[0]);  // x * (1 + erf) / 2
+    else if (near(editor->number(factor), 0.5) &&
+             other_input(editor->only_reader(mul->outputs[0]), "Mul", mul->outputs[0]) == x)
+      last = editor->only_reader(mul->outputs[0]);  // x * (half of 1 + erf)
     const TensorType *in = editor->type(x), *out = last == nullptr ? nullptr : editor->type(last->outputs[0]);
     if (in == nullptr || out == nullptr || !(*in == *out)) continue;
     last->op = "Gelu";

@@ -9,9 +9,11 @@ namespace {
 bool is_last_mean(Editor* editor, const Node* node) {
   if (node == nullptr || !node->is("ReduceMean") || node->get<int64_t>("keepdims", 1) == 0) return false;
   std::vector<int64_t> axes = node->get<std::vector<int64_t>>("axes", {});
-  if (const Tensor* given = node->input(1).empty() ? nullptr : editor->constant(node->input(1))) axes = to_int64s(*given);
+  if (const Tensor* given = node->input(1).empty() ? nullptr : editor->constant(node->input(1)))
+    axes = to_int64s(*given);
   const TensorType* type = editor->type(node->inputs[0]);
-  return type != nullptr && axes.size() == 1 && (axes[0] == -1 || axes[0] == static_cast<int64_t>(type->shape.size()) - 1);
+  return type != nullptr && axes.size() == 1 &&
+         (axes[0] == -1 || axes[0] == static_cast<int64_t>(type->shape.size()) - 1);
 }
 
 // The name of the value whose square `name` is; empty where it is none.
@@ -28,12 +30,16 @@ const Tensor* other_operand(Editor* editor, const Node* node, const char* op, co
   if (node == nullptr || !node->is(op)) return nullptr;
   const std::string& other = node->inputs[0] == name ? node->inputs[1] : node->inputs[0];
   const Tensor* value = editor->constant(other);
-  return value != nullptr && value->type() == Type::kFloat32 && value->count() == count && value->rank() >= 1 && value->shape().back() == count ? value : nullptr;
+  return value != nullptr && value->type() == Type::kFloat32 && value->count() == count && value->rank() >= 1 &&
+                 value->shape().back() == count
+             ? value
+             : nullptr;
 }
 
 }  // namespace
 
-// d = x - mean(x); d / sqrt(mean(d^2) + epsilon) [* scale] [+ bias] -> LayerNormalization(x, scale, bias) over the last axis.
+// d = x - mean(x); d / sqrt(mean(d^2) + epsilon) [* scale] [+ bias] -> LayerNormalization(x, scale, bias) over the last
+// axis.
 void recognise_layer_norm(Editor* editor) {
   for (size_t i = 0; i < editor->node_count(); ++i) {
     Node& div = editor->node(i);
@@ -58,7 +64,8 @@ void recognise_layer_norm(Editor* editor) {
     if (const Tensor* given = other_operand(editor, mul, "Mul", div.outputs[0], n)) {
       scale = given->reshaped({n}), last = mul;
       Node* add = editor->only_reader(mul->outputs[0]);
-      if (const Tensor* shift = other_operand(editor, add, "Add", mul->outputs[0], n)) bias = shift->reshaped({n}), last = add;
+      if (const Tensor* shift = other_operand(editor, add, "Add", mul->outputs[0], n))
+        bias = shift->reshaped({n}), last = add;
     }
     const TensorType* out = editor->type(last->outputs[0]);
     if (out == nullptr || !(*out == *type)) continue;

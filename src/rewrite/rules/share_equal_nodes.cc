@@ -10,7 +10,9 @@ bool equal(const Tensor& a, const Tensor& b) {
 }
 
 bool equal(const Node& a, const Node& b) {
-  if (a.op != b.op || a.domain != b.domain || a.inputs != b.inputs || a.outputs.size() != b.outputs.size() || a.attributes.size() != b.attributes.size()) return false;
+  if (a.op != b.op || a.domain != b.domain || a.inputs != b.inputs || a.outputs.size() != b.outputs.size() ||
+      a.attributes.size() != b.attributes.size())
+    return false;
   for (const auto& [key, value] : a.attributes) {
     const auto it = b.attributes.find(key);
     if (it == b.attributes.end() || it->second.index() != value.index()) return false;
@@ -19,8 +21,10 @@ bool equal(const Node& a, const Node& b) {
     } else {
       const bool same = std::visit(
           [&]<typename T>(const T& held) {
-            if constexpr (std::is_same_v<T, Tensor>) return false;
-            else return held == std::get<T>(it->second);
+            if constexpr (std::is_same_v<T, Tensor>)
+              return false;
+            else
+              return held == std::get<T>(it->second);
           },
           value);
       if (!same) return false;
