@@ -1,0 +1,127 @@
+#include "backends/native/lower_ops.h"
+#include "graph/window.h"
+
+namespace hayate::native {
+namespace {
+
+bool conv(Lowering& l, const Node& node) {
+  const Tensor *w = l.constant(node.inputs[1]), *bias = l.constant(node.input(2));
+  if (!all_floats(l, node) || w == nullptr || (!node.input(2).empty() && bias == nullptr)) return false;
+  const Shape x_shape = l.type(node.inputs[0]).shape;
+  const size_t spatial = x_shape.size() - 2;
+  if (spatial < 1 || spatial > 2) return false;
+  const Result<Window> found =
+      sliding_window(node, Shape(x_shape.begin() + 2, x_shape.end()), Shape(w->shape().begin() + 2, w->shape().end()));
+  if (!found.ok()) return false;
+  Window win = found.value();
+  const int64_t groups = node.get<int64_t>("group", 1), channels = x_shape[1], filters = w->shape()[0],
+                depth = channels / groups, width = filters / groups;
+  const int64_t taps = w->count() / filters / depth;
+  View x = l.image(l.view(node.inputs[0]), win.pads_begin, win.pads_end, true);
+  std::string name = node.outputs[0];
+  const kernels::Activation activation = l.take_activation(&name);
+  const View y = l.make_image(name);
+  const bool rows_last = y.strides[1] == 1;  // not where it is the graph's output: then channels are copied
+  View target = y;
+  if (!rows_last && filters > 1) {
+    target = l.scratch(Type::kFloat32, {y.shape[0], win.output[0], spatial == 2 ? win.output[1] : 1, filters});
+    View v = target;
+    v.shape = y.shape;
+    v.strides = {target.strides[0], 1, target.strides[1]};
+    if (spatial == 2) v.strides.push_back(target.strides[2]);
+    target = v;
+  }
+  // A 1-D image is one of height 1... its only axis is the inner one.
+  const bool flat = spatial == 1;
+  const int64_t xh = flat ? 0 : x.strides[2], xw = x.strides[flat ? 2 : 3], yh = flat ? 0 : target.strides[2],
+                yw = target.strides[flat ? 2 : 3];
+  const int64_t kh = flat ? 1 : win.kernel[0], kw = win.kernel[flat ? 0 : 1], dh = flat ? 1 : win.dilation[0],
+                dw = win.dilation[flat ? 0 : 1];
+  const int64_t sh = flat ? 1 : win.stride[0], sw = win.stride[flat ? 0 : 1], oh = flat ? 1 : win.output[0],
+                ow = win.output[flat ? 0 : 1];
+  View from = x;
+  from.offset -= (flat ? 0 : win.pads_begin[0] * xh) + win.pads_begin[flat ? 0 : 1] * xw;
+  for (int64_t g = 0; g < groups; ++g) {
+    std::vector<float> packed_w(static_cast<size_t>(taps * depth * width));
+    for (int64_t f = 0; f < width; ++f)
+      for (int64_t c = 0; c < depth; ++c)
+        for (int64_t t = 0; t < taps; ++t)
+          packed_w[static_cast<size_t>((t * depth + c) * width + f)] =
+              w->data<float>()[((g * width + f) * depth + c) * taps + t];
+    const View packed =
+        l.packed(node.inputs[1] + "/g" + std::to_string(g), packed_w.data(), taps * depth, width, width, 1);
+    std::optional<View> added;
+    if (bias != nullptr)
+      added = l.floats(node.input(2) + "/g" + std::to_string(g),
+                       std::vector<float>(bias->data<float>() + g * width, bias->data<float>() + (g + 1) * width));
+    DenseArgs args;
+    args.set = &l.set();
+    args.images = x_shape[0], args.x_image = x.strides[0], args.y_image = target.strides[0];
+    args.dense.m = oh * ow, args.dense.n = width, args.dense.k = taps * depth;
+    args.dense.inner = ow, args.dense.x_outer = sh * xh, args.dense.x_inner = sw * xw;
+    args.dense.y_outer = yh, args.dense.y_inner = yw;
+    args.dense.activation = activation;
+    const bool joined = dw == 1 && xw == depth;  // the taps of a kernel row lie side by side
+    for (int64_t i = 0; i < kh; ++i)
+      for (int64_t j = 0; j < (joined ? 1 : kw); ++j) args.segment_offsets.push_back(i * dh * xh + j * dw * xw);
+    args.dense.segments = static_cast<int64_t>(args.segment_offsets.size());
+    args.dense.segment_length = depth * (joined ? kw : 1);
+    View group_x = from, group_y = target;
+    group_x.offset += g * depth * (x.shape[1] == 1 ? 0 : x.strides[1]), group_y.offset += g * width;
+    auto kept = std::make_shared<DenseArgs>(std::move(args));
+    kept->dense.segment_offsets = kept->segment_offsets.data();
+    l.keep(kept);
+    DenseArgs final_args = *kept;
+    final_args.dense.segment_offsets = kept->segment_offsets.data();
+    l.emit(run_dense, groups == 1 ? "conv" : "conv_group", final_args,
+           {&group_x, &group_y, &packed, added ? &*added : nullptr, nullptr});
+  }
+  if (target.buffer != y.buffer) l.copy(target, y);
+  return true;
+}
+
+bool pool(Lowering& l, const Node& node) {
+  if (!all_floats(l, node) || (node.outputs.size() > 1 && !node.outputs[1].empty())) return false;
+  const Shape in = l.type(node.inputs[0]).shape, out = l.type(node.outputs[0]).shape;
+  if (in.size() != 3 && in.size() != 4) return false;
+  const bool flat = in.size() == 3, global = node.op == "GlobalAveragePool" || node.op == "GlobalMaxPool",
+             average = node.op.find("Average") != std::string::npos;
+  PoolArgs args;
+  args.set = &l.set();
+  kernels::Pool& p = args.pool;
+  p.images = in[0], p.channels = in[1], p.height = flat ? 1 : in[2], p.width = in.back(),
+  p.out_height = flat ? 1 : out[2], p.out_width = out.back();
+  p.average = average, p.count_include_pad = node.get<int64_t>("count_include_pad", 0) != 0;
+  if (global) {
+    p.kernel_h = p.height, p.kernel_w = p.width;
+  } else {
+    const Result<Window> found =
+        sliding_window(node, Shape(in.begin() + 2, in.end()), node.get<Shape>("kernel_shape", {}));
+    if (!found.ok()) return false;
+    const Window& w = found.value();
+    if (average && node.get<int64_t>("ceil_mode", 0) != 0) return false;
+    const size_t last = flat ? 0 : 1;
+    p.kernel_w = w.kernel[last], p.stride_w = w.stride[last], p.pad_left = w.pads_begin[last],
+    p.dilation_w = w.dilation[last];
+    if (!flat)
+      p.kernel_h = w.kernel[0], p.stride_h = w.stride[0], p.pad_top = w.pads_begin[0], p.dilation_h = w.dilation[0];
+  }
+  const Shape none(in.size() - 2, 0);
+  const View x = l.image(l.view(node.inputs[0]), none, none, false);
+  View y = l.scratch(Type::kFloat32, {p.images, p.out_height, p.out_width, p.channels});
+  l.emit(run_pool, "pool", args, {&y, &x});
+  View made = y;
+  made.shape = out;
+  made.strides = flat ? Shape{y.strides[0], 1, y.strides[2]} : Shape{y.strides[0], 1, y.strides[1], y.strides[2]};
+  l.define(node.outputs[0], made);
+  return true;
+}
+
+}  // namespace
+
+void add_conv_lowers(LowerTable* table) {
+  table->insert(
+      {{"Conv", conv}, {"MaxPool", pool}, {"AveragePool", pool}, {"GlobalAveragePool", pool}, {"GlobalMaxPool", pool}});
+}
+
+}  // namespace hayate::native

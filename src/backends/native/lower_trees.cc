@@ -1,0 +1,85 @@
+#include "backends/native/lower_ops.h"
+#include "eval/trees.h"
+
+namespace hayate::native {
+namespace {
+
+kernels::TreeProgram* tree_program(Lowering& l, const Node& node) {
+  auto& made = l.packing().trees[node.name + node.outputs.back()];
+  if (made == nullptr) {
+    const Result<kernels::Trees> trees = trees_from(node, l.type(node.inputs[0]));
+    if (!trees.ok()) return nullptr;
+    std::optional<kernels::TreeProgram> program = kernels::TreeProgram::build(trees.value());
+    if (!program) return nullptr;
+    made = std::make_shared<kernels::TreeProgram>(std::move(*program));
+  }
+  l.keep(made);
+  return made.get();
+}
+
+bool tree_input(const Lowering& l, const Node& node) {
+  const TensorType& x = l.type(node.inputs[0]);
+  return x.shape.size() == 2 && (x.type == Type::kFloat32 || x.type == Type::kFloat64);
+}
+
+View emit_trees(Lowering& l, const Node& node, const kernels::TreeProgram* program, const View& out,
+                const View* touched, bool clear) {
+  const View x = l.dense(l.view(node.inputs[0]));
+  TreeArgs args;
+  args.trees = program, args.rows = x.shape[0], args.float64_input = x.type == Type::kFloat64,
+  args.clear_untouched = clear;
+  l.emit(run_trees, kernels::tree_method_name(program->method()), args, {&out, &x, touched});
+  return out;
+}
+
+bool own_trees(Lowering& l, const Node& node) {
+  const kernels::TreeProgram* program = tree_input(l, node) ? tree_program(l, node) : nullptr;
+  if (program == nullptr || program->float64_sum() != (l.type(node.outputs[0]).type == Type::kFloat64)) return false;
+  emit_trees(l, node, program, l.make(node.outputs[0]), nullptr, false);
+  return true;
+}
+
+bool tree_regressor(Lowering& l, const Node& node) {
+  const kernels::TreeProgram* program = tree_input(l, node) ? tree_program(l, node) : nullptr;
+  const Result<kernels::PostTransform> transform = post_transform_from(node);
+  if (program == nullptr || !transform.ok() || program->float64_sum() || l.type(node.outputs[0]).type != Type::kFloat32)
+    return false;
+  const View y = l.make(node.outputs[0]);
+  const int64_t n = program->outputs(), rows = l.type(node.inputs[0]).shape[0];
+  const View touched = l.scratch(Type::kUInt8, {rows, n});
+  emit_trees(l, node, program, y, n > 1 ? &touched : nullptr, n > 1);
+  if (n == 1 && transform.value() != kernels::PostTransform::kProbit) return true;
+  if (transform.value() != kernels::PostTransform::kNone)
+    l.emit(run_post_transform, "post_transform", PostTransformArgs{transform.value(), rows, n}, {&y});
+  return true;
+}
+
+bool tree_classifier(Lowering& l, const Node& node) {
+  const kernels::TreeProgram* program = tree_input(l, node) ? tree_program(l, node) : nullptr;
+  const Result<kernels::Classifier> classifier = classifier_from(node);
+  if (program == nullptr || !classifier.ok() ||
+      program->float64_sum() != (l.type(node.inputs[0]).type == Type::kFloat64))
+    return false;
+  const int64_t rows = l.type(node.inputs[0]).shape[0], n = program->outputs();
+  const View sums = l.scratch(program->float64_sum() ? Type::kFloat64 : Type::kFloat32, {rows, n}),
+             touched = l.scratch(Type::kUInt8, {rows, n});
+  emit_trees(l, node, program, sums, &touched, false);
+  const View labels = node.outputs[0].empty() ? l.scratch(Type::kInt64, {rows}) : l.make(node.outputs[0]);
+  const bool scored = node.outputs.size() > 1 && !node.outputs[1].empty();
+  const View out = scored ? l.make(node.outputs[1]) : l.scratch(Type::kFloat32, {rows, n});
+  if (out.shape.back() != n) return false;
+  l.emit(run_classify, "classify", ClassifyArgs{classifier.value(), rows, n, program->float64_sum()},
+         {&labels, &out, &sums, &touched});
+  return true;
+}
+
+}  // namespace
+
+void add_tree_lowers(LowerTable* table) {
+  table->insert({{"hayate.TreeEnsemble", own_trees},
+                 {"ai.onnx.ml.TreeEnsembleRegressor", tree_regressor},
+                 {"ai.onnx.ml.TreeEnsemble", tree_regressor},
+                 {"ai.onnx.ml.TreeEnsembleClassifier", tree_classifier}});
+}
+
+}  // namespace hayate::native
