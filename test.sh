@@ -8,9 +8,13 @@ passed=0 failed=0 skipped=0
 for preset in release asan; do
   scripts/setup.sh "$preset"
   report=$PWD/build/$preset/junit.xml
-  rm -f "$report"
+  rm -rf "$report" "build/$preset/node_tests"
+  if [ -f .venv/installed.txt ]; then
+    .venv/bin/python -W ignore tests/conformance/write_node_tests.py build/node_tests
+  fi
   echo "== tests: $preset"
   ctest --test-dir "build/$preset" -j2 --output-on-failure --no-tests=error --output-junit "$report" || true
+  cat "build/$preset"/node_tests/*.count || true
   [ -s "$report" ] || { echo "no test report was written for $preset" >&2; exit 1; }
   count() { grep -m1 -oE "\b$1=\"[0-9]+\"" "$report" | grep -oE '[0-9]+'; }
   failed=$((failed + $(count failures)))
