@@ -37,7 +37,10 @@ Result<std::vector<Tensor>> run_typed(const Node& node, int64_t opset, const std
   KernelContext context{node, opset, inputs, std::vector<Tensor*>(outputs.size(), nullptr)};
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (node.outputs[i].empty()) continue;
-    outputs[i] = Tensor(types[i].type, types[i].shape);
+    Result<Tensor> made =
+        Tensor::make(types[i].type, types[i].shape, node.where() + ": output '" + node.outputs[i] + "'");
+    if (!made.ok()) return made.error();
+    outputs[i] = std::move(made).value();
     context.outputs[i] = &outputs[i];
   }
   const Result<bool> ran = kernel(context);

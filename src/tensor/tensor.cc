@@ -8,6 +8,8 @@
 #include <cstring>
 #include <new>
 
+#include "base/memory_budget.h"
+
 namespace hayate {
 
 const char* type_name(Type type) {
@@ -49,13 +51,30 @@ int64_t count_of(const Shape& shape) {
 
 Tensor::Tensor(Type type, Shape shape) : type_(type), shape_(std::move(shape)), count_(count_of(shape_)) {
   const size_t size = (byte_count() + 63) / 64 * 64;
-  bytes_.reset(static_cast<std::byte*>(::operator new (size == 0 ? 64 : size, std::align_val_t{64})),
-               [](std::byte* bytes) { ::operator delete (bytes, std::align_val_t{64}); });
+  std::shared_ptr<MemoryBudget> budget = MemoryBudget::current();
+  auto* bytes = static_cast<std::byte*>(::operator new (size == 0 ? 64 : size, std::align_val_t{64}));
+  budget->add(static_cast<int64_t>(size));
+  bytes_.reset(bytes, [budget = std::move(budget), size](std::byte* memory) {
+    ::operator delete (memory, std::align_val_t{64});
+    budget->remove(static_cast<int64_t>(size));
+  });
   std::memset(bytes_.get(), 0, size);
 }
 
 Tensor::Tensor(Type type, Shape shape, std::byte* memory)
     : type_(type), shape_(std::move(shape)), count_(count_of(shape_)), bytes_(memory, [](std::byte*) {}) {}
+
+Result<bool> Tensor::fits(Type type, const Shape& shape, const std::string& where) {
+  const Result<int64_t> count = checked_count(shape);
+  if (!count.ok()) return Error{count.error().code, where, count.error().what};
+  return room_for(count.value() * static_cast<int64_t>(type_size(type)), where);
+}
+
+Result<Tensor> Tensor::make(Type type, Shape shape, const std::string& where) {
+  const Result<bool> room = fits(type, shape, where);
+  if (!room.ok()) return room.error();
+  return Tensor(type, std::move(shape));
+}
 
 Tensor Tensor::reshaped(Shape shape) const {
   Tensor other = *this;

@@ -89,6 +89,11 @@ class Tensor {
   Tensor() : Tensor(Type::kFloat32, {0}) {}
   // Zeros, 64-byte aligned. Requires: checked_count(shape) is good.
   Tensor(Type type, Shape shape);
+  // The same where the shape comes from outside: an error that starts with `where`, before anything is allocated, if it
+  // is none or passes the memory limit.
+  static Result<Tensor> make(Type type, Shape shape, const std::string& where);
+  // Only the check.
+  static Result<bool> fits(Type type, const Shape& shape, const std::string& where);
   // Over somebody else's memory, which must outlive the tensor and its copies.
   Tensor(Type type, Shape shape, std::byte* memory);
 

@@ -114,8 +114,8 @@ Result<std::map<std::string, Tensor>> made_inputs(const Graph& graph, int64_t ba
     if (!input.has_shape)
       return Error{Code::kInvalidArgument, graph.source,
                    fmt::format("input {} has no shape; give it with --shape {}:D1,D2,...", input.text(), input.name)};
-    const Result<int64_t> count = checked_count(shape);
-    if (!count.ok()) return count.error();
+    const Result<bool> room = Tensor::fits(input.type, shape, graph.source + ": input '" + input.name + "'");
+    if (!room.ok()) return room.error();
     made.emplace(input.name, random_tensor(input.type, shape, seed++));
   }
   return made;

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "base/memory_budget.h"
 #include "hardware/machine.h"
 #include "tools/bench.h"
 #include "tools/commands.h"
@@ -16,12 +17,20 @@ int main(int argc, char** argv) {
   bool json = false;
   int status = 0;
   hayate::ModelOptions options;
+  const auto add_memory_option = [](CLI::App* command) {
+    command
+        ->add_option_function<int64_t>(
+            "--max-memory", [](int64_t mb) { hayate::MemoryBudget::process()->set_limit(mb << 20); },
+            "Most that tensors and programs may take, in MB; half of the machine where left out")
+        ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
+  };
   const auto add_model_options = [&](CLI::App* command) {
     command->add_option("model", options.model, "ONNX, LightGBM text, XGBoost JSON or UBJ")->required();
     command->add_option("--set", options.sets, "Bind an input to a constant: NAME=VALUE")->allow_extra_args(false);
     command->add_option("--shape", options.shapes, "Fix an input's shape: NAME:D1,D2,...")->allow_extra_args(false);
     command->add_flag("--raw-score", options.raw_score,
                       "LightGBM and XGBoost: the sum, before the objective's transform");
+    add_memory_option(command);
   };
 
   CLI::App* machine = app.add_subcommand("machine", "What hardware was found");
@@ -113,6 +122,7 @@ int main(int argc, char** argv) {
   bench->add_option("--json", timing.json, "File to write the results to");
   bench->add_option("--set", options.sets, "Bind an input to a constant: NAME=VALUE")->allow_extra_args(false);
   bench->add_option("--shape", options.shapes, "Fix an input's shape: NAME:D1,D2,...")->allow_extra_args(false);
+  add_memory_option(bench);
   add_peer_options(bench);
   bench->footer("Example: hayate bench models/*.onnx --batch 1,32 --json out.json");
   bench->callback([&] {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "backends/native/lowering.h"
+#include "base/memory_budget.h"
 #include "base/tsc.h"
 #include "rewrite/rewrite.h"
 
@@ -17,6 +18,15 @@ Result<std::shared_ptr<const NativeExecutable>> NativeExecutable::compile(
   Packing packing;
   Result<Program> program = Lowering(rewritten.value(), facts.value(), kernels::set_for(options.isa), &packing).lower();
   if (!program.ok()) return program.error();
+  int64_t state_bytes = program.value().arena_bytes;  // checked here: making a state cannot fail
+  const auto count = [&](const std::string& name) {
+    const TensorType& type = facts.value().find(name)->second.type;
+    state_bytes += checked_count(type.shape).value() * static_cast<int64_t>(type_size(type.type));
+  };
+  for (const ValueInfo& input : rewritten.value().inputs) count(input.name);
+  for (const ValueInfo& output : rewritten.value().outputs) count(output.name);
+  const Result<bool> room = room_for(state_bytes, graph.source + ": the memory of one run");
+  if (!room.ok()) return room.error();
   auto made = std::make_shared<NativeExecutable>();
   made->program_ = std::move(program).value();
   made->isa_ = options.isa;

@@ -1,0 +1,47 @@
+#include "tensor/tensor.h"
+
+#include <gtest/gtest.h>
+
+#include "base/memory_budget.h"
+
+namespace hayate {
+namespace {
+
+TEST(Tensor, MadeInAScopeCountsUntilItGoes) {
+  const auto budget = std::make_shared<MemoryBudget>(1 << 20);
+  const int64_t before = MemoryBudget::process()->used();
+  {
+    const MemoryScope scope(budget);
+    const Tensor tensor(Type::kFloat32, {1000}), copy = tensor;
+    EXPECT_GE(budget->used(), 4000);
+    EXPECT_LT(budget->used(), 5000);
+    EXPECT_EQ(MemoryBudget::process()->used(), before);
+  }
+  EXPECT_EQ(budget->used(), 0);
+}
+
+TEST(Tensor, MayOutliveItsScope) {
+  const auto budget = std::make_shared<MemoryBudget>(1 << 20);
+  Tensor kept;
+  {
+    const MemoryScope scope(budget);
+    kept = Tensor(Type::kUInt8, {4096});
+  }
+  EXPECT_EQ(budget->used(), 4096);
+  kept = Tensor();
+  EXPECT_EQ(budget->used(), 0);
+}
+
+TEST(Tensor, ShapesFromOutsideAreCheckedFirst) {
+  const MemoryScope scope(std::make_shared<MemoryBudget>(1 << 20));
+  EXPECT_TRUE(Tensor::make(Type::kFloat32, {1 << 18}, "x").ok());
+  for (const Shape& shape :
+       {Shape{(1 << 18) + 1}, Shape{int64_t{1} << 40}, Shape{-1}, Shape{1 << 30, 1 << 30, 1 << 30}}) {
+    const Result<Tensor> none = Tensor::make(Type::kFloat32, shape, "file: value 'x'");
+    ASSERT_FALSE(none.ok()) << shape_text(shape);
+    EXPECT_EQ(none.error().where, "file: value 'x'");
+  }
+}
+
+}  // namespace
+}  // namespace hayate
