@@ -241,12 +241,14 @@ class Tracker {
       return b_right > 2 && b_right == out_right && (!tracks_[in].depends || rank - from == out_right);
     }
     if (node.is("LSTM") || node.is("GRU") || node.is("RNN")) {
-      for (const size_t i : {size_t{0}, size_t{5}, size_t{6}})
-        if (!node.input(i).empty() && tracks_[node.input(i)].depends && axis(node.input(i)) != 1) return false;
-      for (const size_t i : {size_t{1}, size_t{2}, size_t{3}, size_t{4}, size_t{7}})
-        if (!node.input(i).empty() && tracks_[node.input(i)].depends) return false;
+      const int64_t batch_first = node.get<int64_t>("layout", 0);
+      for (size_t i = 0; i < node.inputs.size(); ++i) {
+        if (node.inputs[i].empty() || !tracks_[node.inputs[i]].depends) continue;
+        const bool weights = i == 1 || i == 2 || i == 3 || i == 7;
+        if (weights || axis(node.inputs[i]) != (i == 4 || batch_first ? 0 : 1)) return false;
+      }
       for (size_t i = 0; i < node.outputs.size(); ++i)
-        if (!node.outputs[i].empty() && axis(node.outputs[i]) != (i == 0 ? 2 : 1)) return false;
+        if (!node.outputs[i].empty() && axis(node.outputs[i]) != (batch_first ? 0 : i == 0 ? 2 : 1)) return false;
       return true;
     }
     if (node.is("Transpose")) {

@@ -17,7 +17,7 @@ void add_dense_lowers(LowerTable* table);        // Gemm, MatMul
 void add_conv_lowers(LowerTable* table);         // Conv, pooling
 void add_elementwise_lowers(LowerTable* table);  // unary and binary functions
 void add_norm_lowers(LowerTable* table);         // Softmax, LayerNormalization, reductions
-void add_recurrent_lowers(LowerTable* table);    // LSTM, GRU
+void add_recurrent_lowers(LowerTable* table);    // LSTM, GRU, RNN
 void add_layout_lowers(LowerTable* table);       // what only moves elements, or nothing but the view on them
 void add_tree_lowers(LowerTable* table);         // tree ensembles of ONNX and of the libraries
 void add_ml_lowers(LowerTable* table);           // the rest of ai.onnx.ml

@@ -1,101 +1,194 @@
+// LSTM, GRU and RNN: the projections of all steps as one dense layer, then a step that walks them.
 #include <algorithm>
+#include <cctype>
 
 #include "backends/native/lower_ops.h"
 
 namespace hayate::native {
 namespace {
 
-bool recurrent(Lowering& l, const Node& node) {
-  const bool gru = node.op == "GRU";
-  const int64_t gates = gru ? 3 : 4;
-  if (l.type(node.inputs[0]).type != Type::kFloat32) return false;
-  const Tensor *w = l.constant(node.inputs[1]), *r = l.constant(node.inputs[2]), *bias = l.constant(node.input(3));
-  if (w == nullptr || r == nullptr || (!node.input(3).empty() && bias == nullptr)) return false;
-  if (!node.input(4).empty() || !node.input(7).empty() || node.attributes.contains("activations") ||
-      node.get<float>("clip", 0) != 0 || node.get<int64_t>("input_forget", 0) != 0)
-    return false;
-  if (gru && node.get<int64_t>("linear_before_reset", 0) == 0) return false;
-  const View x = l.view(node.inputs[0]);
-  const std::string direction = node.get<std::string>("direction", "forward");
-  const int64_t directions = w->shape()[0], steps = x.shape[0], rows = x.shape[1], in = x.shape[2],
-                hidden = r->shape()[2], width = gates * hidden;
-  if (steps == 0 || rows == 0) return false;
-  const std::string y_name = node.outputs[0];
-  const View y = l.scratch(Type::kFloat32, {steps, rows, directions, hidden});
-  View c_last = l.scratch(Type::kFloat32, {directions, rows, hidden});
-  for (int64_t d = 0; d < directions; ++d) {
-    const std::string key = node.inputs[1] + "/" + node.inputs[2] + "/d" + std::to_string(d);
-    const View packed_w = l.packed(key + "w", w->data<float>() + d * width * in, in, width, 1, in);
-    const View packed_r = l.packed(key + "r", r->data<float>() + d * width * hidden, hidden, width, 1, hidden);
-    std::vector<float> on_x(static_cast<size_t>(width), 0.0f), on_h(on_x);
-    if (bias != nullptr) {
-      const float *wb = bias->data<float>() + d * 2 * width, *rb = wb + width;
-      for (int64_t i = 0; i < width; ++i) {
-        const bool apart = gru && i >= 2 * hidden;  // inside the reset gate
-        on_x[static_cast<size_t>(i)] = wb[i] + (apart ? 0.0f : rb[i]);
-        if (apart) on_h[static_cast<size_t>(i)] = rb[i];
-      }
+using kernels::Activation;
+using kernels::Unary;
+
+// The names of the activations in lower case; those of the standard where none are given.
+std::vector<std::string> function_names(const Node& node, int64_t directions) {
+  auto names = node.get<std::vector<std::string>>("activations", {});
+  if (names.empty())
+    for (int64_t d = 0; d < directions; ++d) {
+      if (node.op == "LSTM") names.insert(names.end(), {"sigmoid", "tanh", "tanh"});
+      if (node.op == "GRU") names.insert(names.end(), {"sigmoid", "tanh"});
+      if (node.op == "RNN") names.emplace_back("tanh");
     }
-    const View bias_x = l.floats(key + node.input(3) + "bx", on_x), bias_h = l.floats(key + node.input(3) + "bh", on_h);
-    const View projections = l.scratch(Type::kFloat32, {steps, rows, width});
+  for (std::string& name : names)
+    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return names;
+}
+
+std::optional<Unary> simple_function(const std::string& name) {
+  if (name == "tanh") return Unary::kTanh;
+  if (name == "relu") return Unary::kRelu;
+  if (name == "sigmoid") return Unary::kSigmoid;
+  return std::nullopt;
+}
+
+bool has_fast_form(const Node& node, int64_t directions) {
+  if (!node.input(4).empty() || !node.input(7).empty() || node.get<float>("clip", 0) != 0 ||
+      node.get<int64_t>("input_forget", 0) != 0)
+    return false;
+  const std::vector<std::string> names = function_names(node, directions);
+  if (node.op != "RNN") return names == function_names(Node{"", "", node.op, {}, {}, {}}, directions);
+  return std::all_of(names.begin(), names.end(), [](const std::string& name) { return simple_function(name); });
+}
+
+// A layer of one or two directions, in the layout [T, N, ...] whatever the file has.
+struct Layer {
+  Lowering& l;
+  const Node& node;
+  const Tensor &w, &r;
+  const Tensor* bias;
+  View x;
+  bool batch_first, gru, rnn, reset_first;
+  int64_t gates, directions, steps, rows, in, hidden, width;
+  View y, c_last;
+
+  Layer(Lowering& lowering, const Node& of)
+      : l(lowering),
+        node(of),
+        w(*l.constant(node.inputs[1])),
+        r(*l.constant(node.inputs[2])),
+        bias(l.constant(node.input(3))),
+        x(l.view(node.inputs[0])),
+        batch_first(node.get<int64_t>("layout", 0) == 1),
+        gru(node.op == "GRU"),
+        rnn(node.op == "RNN"),
+        reset_first(gru && node.get<int64_t>("linear_before_reset", 0) == 0) {
+    if (batch_first) x = transposed(x, {1, 0, 2});
+    gates = gru ? 3 : rnn ? 1 : 4;
+    directions = w.shape()[0], steps = x.shape[0], rows = x.shape[1], in = x.shape[2];
+    hidden = r.shape()[2], width = gates * hidden;
+  }
+
+  bool backwards(int64_t d) const { return d == 1 || node.get<std::string>("direction", "forward") == "reverse"; }
+
+  // The first state of direction d, [N, H]. One of zeros is left out where it need not be read.
+  std::optional<View> first(size_t i, int64_t d, bool needed) const {
+    const Tensor* known = l.constant(node.input(i));
+    bool zero = node.input(i).empty();
+    if (known != nullptr)
+      zero = std::all_of(known->data<float>(), known->data<float>() + known->count(), [](float v) { return v == 0; });
+    if (zero) {
+      if (!needed) return std::nullopt;
+      return l.floats("zeros" + std::to_string(rows * hidden),
+                      std::vector<float>(static_cast<size_t>(rows * hidden), 0.0f));
+    }
+    View v = l.view(node.input(i));
+    if (batch_first) v = transposed(v, {1, 0, 2});
+    v.offset += d * v.strides[0];
+    v.shape = {rows, hidden}, v.strides = {v.strides[1], v.strides[2]};
+    return l.dense(v);
+  }
+
+  // The biases: that of the projections, and what is added to R h (a GRU's candidate keeps its own inside the reset
+  // gate).
+  std::pair<std::vector<float>, std::vector<float>> biases(int64_t d) const {
+    std::vector<float> on_x(static_cast<size_t>(width), 0.0f), on_h(on_x);
+    if (bias == nullptr) return {on_x, on_h};
+    const float *wb = bias->data<float>() + d * 2 * width, *rb = wb + width;
+    for (int64_t i = 0; i < width; ++i) {
+      const bool apart = gru && !reset_first && i >= 2 * hidden;
+      on_x[static_cast<size_t>(i)] = wb[i] + (apart ? 0.0f : rb[i]);
+      if (apart) on_h[static_cast<size_t>(i)] = rb[i];
+    }
+    return {on_x, on_h};
+  }
+
+  void emit_direction(int64_t d) {
+    const std::string key = node.inputs[1] + "/" + node.inputs[2] + "/d" + std::to_string(d);
+    const float *wd = w.data<float>() + d * width * in, *rd = r.data<float>() + d * width * hidden;
+    const View packed_w = l.packed(key + "w", wd, in, width, 1, in);
+    const auto [on_x, on_h] = biases(d);
+    const std::string bias_key = key + node.input(3) + (reset_first ? "0" : "");
+    const View bias_x = l.floats(bias_key + "bx", on_x), bias_h = l.floats(bias_key + "bh", on_h);
+    const View projections = l.scratch(Type::kFloat32, {steps, rows, width}),
+               work = l.scratch(Type::kFloat32, {rows, width});
     emit_dense(l, x, packed_w, in, width, &bias_x, projections, {});
-    const View sums = l.scratch(Type::kFloat32, {rows, width});
-    // A first state of zeros need not be read; the GRU's cell reads it all the same.
-    const auto first = [&](size_t i, bool needed) -> std::optional<View> {
-      const Tensor* known = l.constant(node.input(i));
-      bool zero = node.input(i).empty();
-      if (known != nullptr)
-        zero = std::all_of(known->data<float>(), known->data<float>() + known->count(), [](float v) { return v == 0; });
-      if (zero) {
-        if (!needed) return std::nullopt;
-        return l.floats("zeros" + std::to_string(rows * hidden),
-                        std::vector<float>(static_cast<size_t>(rows * hidden), 0.0f));
-      }
-      View v = l.dense(l.view(node.input(i)));
-      v.offset += d * rows * hidden;
-      return v;
-    };
-    const std::optional<View> h0 = first(5, gru), c0 = gru ? std::nullopt : first(6, false);
     RecurrentArgs args;
-    args.set = &l.set(), args.gru = gru, args.reverse = d == 1 || direction == "reverse";
+    args.set = &l.set(), args.gru = gru, args.reverse = backwards(d);
     args.steps = steps, args.rows = rows, args.hidden = hidden, args.y_step = rows * directions * hidden,
     args.y_row = directions * hidden;
     View own_y = y, own_c = c_last;
     own_y.offset += d * hidden, own_c.offset += d * rows * hidden;
+    const std::optional<View> h0 = first(5, d, gru || rnn), c0 = gru || rnn ? std::nullopt : first(6, d, false);
+    if (reset_first) {
+      const View gate_r = l.packed(key + "zr", rd, hidden, 2 * hidden, 1, hidden),
+                 candidate_r = l.packed(key + "h", rd + 2 * hidden * hidden, hidden, hidden, 1, hidden);
+      l.emit(run_gru_reset_first, "gru", args, {&own_y, &gate_r, &candidate_r, &projections, &work, &*h0});
+      return;
+    }
+    const View packed_r = l.packed(key + "r", rd, hidden, width, 1, hidden);
+    if (rnn) {
+      args.activation.op = *simple_function(function_names(node, directions)[static_cast<size_t>(d)]);
+      l.emit(run_rnn, "rnn", args, {&own_y, &packed_r, nullptr, &projections, nullptr, &*h0});
+      return;
+    }
     l.emit(run_recurrent, gru ? "gru" : "lstm", args,
-           {&own_y, &packed_r, gru ? &bias_h : nullptr, &projections, &sums, h0 ? &*h0 : nullptr, c0 ? &*c0 : nullptr,
+           {&own_y, &packed_r, gru ? &bias_h : nullptr, &projections, &work, h0 ? &*h0 : nullptr, c0 ? &*c0 : nullptr,
             gru ? nullptr : &own_c});
   }
-  if (!y_name.empty()) {
-    View made = y;
-    made.shape = {steps, directions, rows, hidden};
-    made.strides = {y.strides[0], y.strides[2], y.strides[1], 1};
-    l.define(y_name, made);
+
+  // Defines a state [D, N, H] as the file lays it out.
+  void define_state(const std::string& name, const View& state) const {
+    l.define(name, batch_first ? transposed(state, {1, 0, 2}) : state);
   }
-  const auto last_of = [&](int64_t d) {  // h after the last step of direction d, [1, N, H]
-    View v = y;
-    v.offset += (d == 1 || direction == "reverse" ? 0 : (steps - 1) * y.strides[0]) + d * y.strides[2];
-    v.shape = {1, rows, hidden}, v.strides = {hidden, y.strides[1], 1};
-    return v;
-  };
-  if (node.outputs.size() > 1 && !node.outputs[1].empty()) {
-    if (directions == 1) {
-      l.define(node.outputs[1], last_of(0));
-    } else {
-      const View h = l.make(node.outputs[1]);
-      for (int64_t d = 0; d < directions; ++d) {
-        View part = h;
-        part.offset += d * h.strides[0], part.shape[0] = 1;
-        l.copy(last_of(d), part);
+
+  void define_outputs() {
+    if (!node.outputs[0].empty()) {
+      View made = y;
+      made.shape = {steps, directions, rows, hidden};
+      made.strides = {y.strides[0], y.strides[2], y.strides[1], 1};
+      l.define(node.outputs[0], batch_first ? transposed(made, {2, 0, 1, 3}) : made);
+    }
+    const auto last_of = [&](int64_t d) {  // h after the last step of direction d, [1, N, H]
+      View v = y;
+      v.offset += (backwards(d) ? 0 : (steps - 1) * y.strides[0]) + d * y.strides[2];
+      v.shape = {1, rows, hidden}, v.strides = {hidden, y.strides[1], 1};
+      return v;
+    };
+    if (node.outputs.size() > 1 && !node.outputs[1].empty()) {
+      if (directions == 1) {
+        define_state(node.outputs[1], last_of(0));
+      } else {
+        const View h = l.scratch(Type::kFloat32, {directions, rows, hidden});
+        for (int64_t d = 0; d < directions; ++d) {
+          View part = h;
+          part.offset += d * h.strides[0], part.shape[0] = 1;
+          l.copy(last_of(d), part);
+        }
+        define_state(node.outputs[1], h);
       }
     }
+    if (node.outputs.size() > 2 && !node.outputs[2].empty()) define_state(node.outputs[2], c_last);
   }
-  if (node.outputs.size() > 2 && !node.outputs[2].empty()) l.define(node.outputs[2], c_last);
+};
+
+bool recurrent(Lowering& l, const Node& node) {
+  const Tensor *w = l.constant(node.inputs[1]), *r = l.constant(node.inputs[2]);
+  if (l.type(node.inputs[0]).type != Type::kFloat32 || w == nullptr || r == nullptr ||
+      (!node.input(3).empty() && l.constant(node.input(3)) == nullptr) || !has_fast_form(node, w->shape()[0]))
+    return false;
+  Layer layer(l, node);
+  if (layer.steps == 0 || layer.rows == 0) return false;
+  layer.y = l.scratch(Type::kFloat32, {layer.steps, layer.rows, layer.directions, layer.hidden});
+  layer.c_last = l.scratch(Type::kFloat32, {layer.directions, layer.rows, layer.hidden});
+  for (int64_t d = 0; d < layer.directions; ++d) layer.emit_direction(d);
+  layer.define_outputs();
   return true;
 }
 
 }  // namespace
 
-void add_recurrent_lowers(LowerTable* table) { table->insert({{"LSTM", recurrent}, {"GRU", recurrent}}); }
+void add_recurrent_lowers(LowerTable* table) {
+  table->insert({{"LSTM", recurrent}, {"GRU", recurrent}, {"RNN", recurrent}});
+}
 
 }  // namespace hayate::native

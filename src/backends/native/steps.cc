@@ -211,6 +211,70 @@ bool run_recurrent(const Step& step, Bases bases) {
   return true;
 }
 
+namespace {
+
+// Calls f(projections of the step, h of the step before, how far its rows lie apart, where h goes) step by step.
+template <typename F>
+void walk_steps(const RecurrentArgs& a, int64_t width, const float* projections, const float* first, float* y, F&& f) {
+  const float* before = first;
+  int64_t before_row = a.hidden;
+  for (int64_t t = 0; t < a.steps; ++t) {
+    const int64_t at = a.reverse ? a.steps - 1 - t : t;
+    float* h = y + at * a.y_step;
+    f(projections + at * a.rows * width, before, before_row, h);
+    before = h, before_row = a.y_row;
+  }
+}
+
+}  // namespace
+
+bool run_gru_reset_first(const Step& step, Bases bases) {
+  const auto& a = step.as<RecurrentArgs>();
+  const int64_t n = a.hidden;
+  float *gates = step.at<float>(bases, 4), *reset = gates + n, *candidate = gates + a.rows * 2 * n;  // z, r of a row
+  kernels::Dense of_gates, of_candidate;
+  of_gates.m = a.rows, of_gates.n = 2 * n, of_gates.k = of_gates.segment_length = n;
+  of_gates.packed = step.at<const float>(bases, 1), of_gates.start_stride = 3 * n;
+  of_gates.y = gates, of_gates.y_outer = 2 * n, of_gates.activation.op = kernels::Unary::kSigmoid;
+  of_candidate.m = a.rows, of_candidate.n = n, of_candidate.k = of_candidate.segment_length = n;
+  of_candidate.packed = step.at<const float>(bases, 2), of_candidate.start_stride = 3 * n;
+  of_candidate.x = reset, of_candidate.x_outer = 2 * n;
+  of_candidate.y = candidate, of_candidate.y_outer = n, of_candidate.activation.op = kernels::Unary::kTanh;
+  kernels::BinaryArgs each;
+  each.rows = a.rows, each.n = n;
+  const auto combine = [&](kernels::Binary op, const float* x, int64_t x_row, const float* y, int64_t y_row, float* to,
+                           int64_t to_row) {
+    each.a = x, each.a_row = x_row, each.b = y, each.b_row = y_row, each.y = to, each.y_row = to_row;
+    a.set->binary(op, each);
+  };
+  walk_steps(a, 3 * n, step.at<const float>(bases, 3), step.at<const float>(bases, 5), step.at<float>(bases, 0),
+             [&](const float* projected, const float* before, int64_t before_row, float* h) {
+               of_gates.x = before, of_gates.x_outer = before_row, of_gates.start = projected;
+               a.set->dense(of_gates);
+               combine(kernels::Binary::kMul, reset, 2 * n, before, before_row, reset, 2 * n);
+               of_candidate.start = projected + 2 * n;
+               a.set->dense(of_candidate);
+               // h' = candidate + z (h - candidate)
+               combine(kernels::Binary::kSub, before, before_row, candidate, n, reset, 2 * n);
+               combine(kernels::Binary::kMul, reset, 2 * n, gates, 2 * n, reset, 2 * n);
+               combine(kernels::Binary::kAdd, reset, 2 * n, candidate, n, h, a.y_row);
+             });
+  return true;
+}
+
+bool run_rnn(const Step& step, Bases bases) {
+  const auto& a = step.as<RecurrentArgs>();
+  kernels::Dense dense;
+  dense.m = a.rows, dense.n = dense.k = dense.segment_length = a.hidden, dense.start_stride = a.hidden;
+  dense.packed = step.at<const float>(bases, 1), dense.y_outer = a.y_row, dense.activation = a.activation;
+  walk_steps(a, a.hidden, step.at<const float>(bases, 3), step.at<const float>(bases, 5), step.at<float>(bases, 0),
+             [&](const float* projected, const float* before, int64_t before_row, float* h) {
+               dense.x = before, dense.x_outer = before_row, dense.start = projected, dense.y = h;
+               a.set->dense(dense);
+             });
+  return true;
+}
+
 bool run_trees(const Step& step, Bases bases) {
   const auto& a = step.as<TreeArgs>();
   uint8_t* touched = step.at<uint8_t>(bases, 2);

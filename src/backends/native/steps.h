@@ -99,8 +99,14 @@ struct RecurrentArgs {
   bool gru = false, reverse = false;
   int64_t steps = 0, rows = 0, hidden = 0;
   int64_t y_step = 0, y_row = 0;
+  kernels::Activation activation;  // of an RNN
 };
 bool run_recurrent(const Step& step, Bases bases);
+// A GRU whose reset gate comes before the product (linear_before_reset = 0). References: y, packed weights of z and r,
+// packed weights of the candidate, projections [T, N, 3*H], work [N, 3*H], first h [N, H].
+bool run_gru_reset_first(const Step& step, Bases bases);
+// References: y, packed recurrent weights, none, projections [T, N, H], none, first h [N, H].
+bool run_rnn(const Step& step, Bases bases);
 
 struct TreeArgs {  // out, x, touched: sums in the program's type
   const kernels::TreeProgram* trees = nullptr;

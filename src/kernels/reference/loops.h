@@ -88,25 +88,4 @@ template <typename T>
 void pool(const Window3& g, const int64_t (&pad_end)[3], PoolKind kind, int64_t planes, const T* x, T* y,
           int64_t* where);
 
-enum class Gate { kSigmoid, kTanh, kRelu };
-// One direction of a recurrent layer in ONNX's layout: x [steps, batch, in], w [gates * hidden, in], r [gates * hidden,
-// hidden], bias [2 * gates * hidden] or null, lens [batch] or null, h0 / c0 [batch, hidden] or null, peephole [3 *
-// hidden] or null. y: step t of row b at y + t * y_step + b * y_row (null: not wanted). h, c [batch, hidden] receive
-// the last state.
-struct Recurrent {
-  int64_t steps = 0, batch = 0, in = 0, hidden = 0;
-  bool reverse = false, linear_before_reset = false, input_forget = false;
-  double clip = 0;  // 0: none
-  Gate activations[3] = {Gate::kSigmoid, Gate::kTanh, Gate::kTanh};
-  const float *x = nullptr, *w = nullptr, *r = nullptr, *bias = nullptr, *h0 = nullptr, *c0 = nullptr,
-              *peephole = nullptr;
-  const int32_t* lens = nullptr;
-  float* y = nullptr;
-  int64_t y_step = 0, y_row = 0;
-  float *h = nullptr, *c = nullptr;
-};
-void lstm(const Recurrent& args);
-void gru(const Recurrent& args);
-void rnn(const Recurrent& args);
-
 }  // namespace hayate::kernels::reference

@@ -1,0 +1,36 @@
+#include "graph/rule_checks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hayate {
+
+bool is_float(Type type) {
+  return type == Type::kFloat32 || type == Type::kFloat64 || type == Type::kFloat16 || type == Type::kBFloat16;
+}
+
+std::optional<Error> float_inputs(const ShapeContext& c) {
+  for (size_t i = 0; i < c.input_count(); ++i)
+    if (c.has(i) && (!is_float(c.type(i)) || c.type(i) != c.type(0)))
+      return c.error(fmt::format("takes floats of one type; input '{}' is {}", c.node.input(i), type_name(c.type(i))),
+                     Code::kUnsupported);
+  return std::nullopt;
+}
+
+std::optional<Error> type_error(const ShapeContext& c, size_t i, std::initializer_list<Type> types) {
+  if (!c.has(i) || std::find(types.begin(), types.end(), c.type(i)) != types.end()) return std::nullopt;
+  std::string accepted;
+  for (const Type type : types) accepted += (accepted.empty() ? "" : ", ") + std::string(type_name(type));
+  return c.error(
+      fmt::format("input '{}' of type {} is not supported; {} may be", c.node.input(i), type_name(c.type(i)), accepted),
+      Code::kUnsupported);
+}
+
+std::optional<Error> shape_error(const ShapeContext& c, size_t i, const Shape& wanted) {
+  if (!c.has(i) || c.shape(i) == wanted) return std::nullopt;
+  return c.error(fmt::format("input '{}' must have shape {}, it has {}", c.node.input(i), shape_text(wanted),
+                             shape_text(c.shape(i))));
+}
+
+}  // namespace hayate

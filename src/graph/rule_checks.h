@@ -1,0 +1,20 @@
+// Checks that several groups of shape rules share.
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+
+#include "graph/op_table.h"
+
+namespace hayate {
+
+bool is_float(Type type);  // of 16, 32 or 64 bits
+// Every input given must be of one float type.
+std::optional<Error> float_inputs(const ShapeContext& c);
+// Input i, if given, must be of one of these types.
+std::optional<Error> type_error(const ShapeContext& c, size_t i, std::initializer_list<Type> types);
+// Input i, if given, must have this shape.
+std::optional<Error> shape_error(const ShapeContext& c, size_t i, const Shape& wanted);
+inline bool is_one(const Shape& shape) { return shape.empty() || shape == Shape{1}; }
+
+}  // namespace hayate
