@@ -20,6 +20,9 @@ const std::vector<KernelEntry>& kernel_table() {
     add_reduce_kernels(&table);
     add_ml_kernels(&table);
     add_quant_kernels(&table);
+    add_index_kernels(&table);
+    add_matrix_kernels(&table);
+    add_bits_kernels(&table);
     std::sort(table.begin(), table.end(), [](const KernelEntry& a, const KernelEntry& b) {
       return std::pair(a.domain, a.op) < std::pair(b.domain, b.op);
     });
@@ -43,7 +46,7 @@ Result<std::vector<Tensor>> run_typed(const Node& node, int64_t opset, const std
     outputs[i] = std::move(made).value();
     context.outputs[i] = &outputs[i];
   }
-  const Result<bool> ran = kernel(context);
+  const Result<bool> ran = call_kernel(kernel, context);
   if (!ran.ok()) return ran.error();
   return outputs;
 }

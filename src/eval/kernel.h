@@ -27,6 +27,10 @@ struct KernelContext {
 
 using Kernel = Result<bool> (*)(const KernelContext&);
 
+// Calls the kernel; where the operator is computed on float64 in the place of 16-bit floats (graph/halves.h), converts
+// its inputs and outputs around it.
+Result<bool> call_kernel(Kernel kernel, const KernelContext& context);
+
 // Null where no kernel is known for the operator.
 Kernel find_kernel(std::string_view domain, std::string_view op);
 
@@ -43,5 +47,8 @@ void add_recurrent_kernels(std::vector<KernelEntry>* table);
 void add_reduce_kernels(std::vector<KernelEntry>* table);
 void add_ml_kernels(std::vector<KernelEntry>* table);
 void add_quant_kernels(std::vector<KernelEntry>* table);
+void add_index_kernels(std::vector<KernelEntry>* table);
+void add_matrix_kernels(std::vector<KernelEntry>* table);
+void add_bits_kernels(std::vector<KernelEntry>* table);
 
 }  // namespace hayate

@@ -9,6 +9,15 @@ namespace {
 
 namespace ref = kernels::reference;
 
+// Calls f.operator()<T>() for the numeric type (the rules let no bool through).
+template <typename F>
+Result<bool> on_numbers(Type type, F&& f) {
+  visit_type(type, [&]<typename T>() {
+    if constexpr (!std::is_same_v<T, bool>) f.template operator()<T>();
+  });
+  return true;
+}
+
 // Calls f.operator()<T>() for float32 or float64 (the rules let nothing else through).
 template <typename F>
 Result<bool> on_floats(Type type, F&& f) {
@@ -26,7 +35,7 @@ Result<bool> gemm(const KernelContext& c) {
   const int64_t m = y.shape()[0], n = y.shape()[1], k = a.shape()[!ta];
   const Tensor* bias = c.input(2);
   const ref::Extents strides = bias == nullptr ? ref::Extents{0, 0} : ref::broadcast_strides(bias->shape(), y.shape());
-  return on_floats(y.type(), [&]<typename T>() {
+  return on_numbers(y.type(), [&]<typename T>() {
     ref::gemm<T>(m, n, k, static_cast<double>(c.node.get<float>("alpha", 1)), a.data<T>(), ta ? 1 : k, ta ? m : 1,
                  b.data<T>(), tb ? 1 : n, tb ? k : 1, static_cast<double>(c.node.get<float>("beta", 1)),
                  bias == nullptr ? nullptr : bias->data<T>(), strides[0], strides[1], y.data<T>());
@@ -40,12 +49,23 @@ Result<bool> matmul(const KernelContext& c) {
   const int64_t m = a[a.size() - 2], k = a.back(), n = b.back();
   const Shape a_batch(a.begin(), a.end() - 2), b_batch(b.begin(), b.end() - 2), batch = *broadcast(a_batch, b_batch);
   const ref::Extents strides[2] = {ref::broadcast_strides(a_batch, batch), ref::broadcast_strides(b_batch, batch)};
-  return on_floats(c.outputs[0]->type(), [&]<typename T>() {
+  return on_numbers(c.outputs[0]->type(), [&]<typename T>() {
     ref::for_each_element(batch, strides, [&](int64_t i, const int64_t* at) {
       ref::gemm<T>(m, n, k, 1, c.inputs[0]->data<T>() + at[0] * m * k, k, 1, c.inputs[1]->data<T>() + at[1] * k * n, n,
                    1, 0, nullptr, 0, 0, c.outputs[0]->data<T>() + i * m * n);
     });
   });
+}
+
+enum class Max { kSoft, kLogSoft, kHard };
+
+// 1 where the first of the highest stands, else 0.
+template <typename T>
+void hardmax_row(const T* x, T* y, int64_t n, int64_t step) {
+  int64_t best = 0;
+  for (int64_t i = 1; i < n; ++i)
+    if (x[best * step] < x[i * step]) best = i;
+  for (int64_t i = 0; i < n; ++i) y[i * step] = static_cast<T>(i == best);
 }
 
 // Softmax of `n` values that lie `step` apart.
@@ -60,7 +80,7 @@ void softmax_row(const T* x, T* y, int64_t n, int64_t step, bool log) {
   }
 }
 
-Result<bool> softmax(const KernelContext& c, bool log) {
+Result<bool> softmax(const KernelContext& c, Max kind) {
   const Tensor& x = *c.inputs[0];
   if (x.count() == 0) return true;
   const int64_t rank = std::max(1, x.rank()),
@@ -71,7 +91,10 @@ Result<bool> softmax(const KernelContext& c, bool log) {
   return on_floats(x.type(), [&]<typename T>() {
     for (int64_t i = 0; i < x.count() / middle; ++i) {
       const int64_t start = i / inner * middle * inner + i % inner;
-      softmax_row(x.data<T>() + start, c.outputs[0]->data<T>() + start, middle, inner, log);
+      if (kind == Max::kHard)
+        hardmax_row(x.data<T>() + start, c.outputs[0]->data<T>() + start, middle, inner);
+      else
+        softmax_row(x.data<T>() + start, c.outputs[0]->data<T>() + start, middle, inner, kind == Max::kLogSoft);
     }
   });
 }
@@ -150,8 +173,9 @@ Result<bool> instance_norm(const KernelContext& c) {
 void add_dense_kernels(std::vector<KernelEntry>* table) {
   table->push_back({"", "Gemm", gemm});
   table->push_back({"", "MatMul", matmul});
-  table->push_back({"", "Softmax", [](const KernelContext& c) { return softmax(c, false); }});
-  table->push_back({"", "LogSoftmax", [](const KernelContext& c) { return softmax(c, true); }});
+  table->push_back({"", "Softmax", [](const KernelContext& c) { return softmax(c, Max::kSoft); }});
+  table->push_back({"", "LogSoftmax", [](const KernelContext& c) { return softmax(c, Max::kLogSoft); }});
+  table->push_back({"", "Hardmax", [](const KernelContext& c) { return softmax(c, Max::kHard); }});
   table->push_back({"", "LayerNormalization", layer_norm});
   table->push_back({"", "BatchNormalization", batch_norm});
   table->push_back({"", "InstanceNormalization", instance_norm});

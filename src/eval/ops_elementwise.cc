@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "eval/kernel.h"
@@ -66,6 +67,9 @@ Result<bool> hard_sigmoid(const KernelContext& c) {
     return clamp01(a * x + b);
   });
 }
+Result<bool> swish(const KernelContext& c) {
+  return map_float(c, [a = alpha(c, 1.0f)](double x) { return x * sigmoid(a * x); });
+}
 Result<bool> gelu(const KernelContext& c) {
   if (c.node.get<std::string>("approximate", "none") == "tanh")
     return map_float(
@@ -100,6 +104,15 @@ Result<bool> abs_of(const KernelContext& c) {
 }
 Result<bool> sign(const KernelContext& c) {
   return map_own(c, []<typename T>(T x) { return x != x ? x : static_cast<T>((T{} < x) - (x < T{})); });
+}
+
+Result<bool> shrink(const KernelContext& c) {
+  const double bias = static_cast<double>(c.node.get<float>("bias", 0.0f)),
+               lambda = static_cast<double>(c.node.get<float>("lambd", 0.5f));
+  return map_own(c, [=]<typename T>(T given) {
+    const double x = static_cast<double>(given);
+    return static_cast<T>(x < -lambda ? x + bias : x > lambda ? x - bias : std::isnan(x) ? x : 0.0);
+  });
 }
 
 // y = f(x) with y of another element type, x float.
@@ -213,11 +226,19 @@ Result<bool> divide(const KernelContext& c, F&& f) {
   return true;
 }
 
+// The remainder with the sign of the divisor, as Python has it.
+template <typename T>
+T floored_remainder(T a, T b) {
+  const T rest = std::fmod(a, b);
+  if (rest == T{}) return std::copysign(T{}, b);
+  return std::signbit(rest) != std::signbit(b) ? rest + b : rest;
+}
+
 Result<bool> modulo(const KernelContext& c) {
   const bool c_style = c.node.get<int64_t>("fmod", 0) != 0;
   return divide(c, [c_style]<typename T>(T a, T b) -> T {
     if constexpr (kIsFloat<T>)
-      return c_style ? std::fmod(a, b) : a - b * std::floor(a / b);
+      return c_style ? std::fmod(a, b) : floored_remainder(a, b);
     else if constexpr (std::is_same_v<T, bool>)
       return a;
     else {
@@ -227,6 +248,29 @@ Result<bool> modulo(const KernelContext& c) {
   });
 }
 
+// Exact for integers (wrapping as their type does); a negative exponent gives what the real power truncates to.
+template <typename T, typename E>
+T integer_power(T base, E exponent) {
+  if (exponent < E{}) {
+    if (base == T{1}) return base;
+    if constexpr (std::is_signed_v<T>)
+      if (base == T{-1}) return exponent % 2 == 0 ? T{1} : base;
+    return T{};  // also 0 to a negative power, which has no value
+  }
+  uint64_t result = 1, square = static_cast<uint64_t>(base);
+  for (uint64_t left = static_cast<uint64_t>(exponent); left != 0; left >>= 1, square *= square)
+    if (left & 1) result *= square;
+  return static_cast<T>(result);
+}
+
+template <typename T, typename E>
+T power_of(T base, E exponent) {
+  if constexpr (!kIsFloat<T> && !kIsFloat<E>) return integer_power(base, exponent);
+  const double value = std::pow(static_cast<double>(base), static_cast<double>(exponent));
+  if constexpr (kIsFloat<T>) return static_cast<T>(value);
+  return std::fabs(value) < 9e18 ? static_cast<T>(static_cast<int64_t>(value)) : T{};
+}
+
 Result<bool> power(const KernelContext& c) {
   const Tensor &a = *c.inputs[0], &b = *c.inputs[1];
   Tensor& y = *c.outputs[0];
@@ -234,13 +278,10 @@ Result<bool> power(const KernelContext& c) {
                                    ref::broadcast_strides(b.shape(), y.shape())};
   visit_type(a.type(), [&]<typename T>() {
     visit_type(b.type(), [&]<typename E>() {
-      ref::for_each_element(y.shape(), strides, [&](int64_t i, const int64_t* at) {
-        const double value = std::pow(static_cast<double>(a.data<T>()[at[0]]), static_cast<double>(b.data<E>()[at[1]]));
-        if constexpr (kIsFloat<T>)
-          y.data<T>()[i] = static_cast<T>(value);
-        else
-          y.data<T>()[i] = std::fabs(value) < 9e18 ? static_cast<T>(static_cast<int64_t>(value)) : T{};
-      });
+      if constexpr (!std::is_same_v<T, bool> && !std::is_same_v<E, bool>)
+        ref::for_each_element(y.shape(), strides, [&](int64_t i, const int64_t* at) {
+          y.data<T>()[i] = power_of<T, E>(a.data<T>()[at[0]], b.data<E>()[at[1]]);
+        });
     });
   });
   return true;
@@ -275,18 +316,29 @@ Result<bool> where(const KernelContext& c) {
   const ref::Extents strides[3] = {ref::broadcast_strides(c.inputs[0]->shape(), y.shape()),
                                    ref::broadcast_strides(c.inputs[1]->shape(), y.shape()),
                                    ref::broadcast_strides(c.inputs[2]->shape(), y.shape())};
-  visit_type(y.type(), [&]<typename T>() {
-    ref::for_each_element(y.shape(), strides, [&](int64_t i, const int64_t* at) {
-      y.data<T>()[i] = c.inputs[0]->data<bool>()[at[0]] ? c.inputs[1]->data<T>()[at[1]] : c.inputs[2]->data<T>()[at[2]];
-    });
+  const size_t size = type_size(y.type());
+  ref::for_each_element(y.shape(), strides, [&](int64_t i, const int64_t* at) {
+    const int taken = c.inputs[0]->data<bool>()[at[0]] ? 1 : 2;
+    std::memcpy(y.bytes() + i * size, c.inputs[taken]->bytes() + at[taken] * size, size);
   });
   return true;
 }
 
 Result<bool> identity(const KernelContext& c) {
   if (c.output(0) != nullptr) std::copy_n(c.inputs[0]->bytes(), c.inputs[0]->byte_count(), c.outputs[0]->bytes());
-  if (c.output(1) != nullptr) std::fill_n(c.output(1)->data<bool>(), c.output(1)->count(), true);
   return true;
+}
+
+// The mask is all ones, as bool or (before opset 10) in the type of the data.
+Result<bool> dropout(const KernelContext& c) {
+  Tensor* mask = c.output(1);
+  if (mask != nullptr && is_half_float(mask->type())) {
+    const uint16_t one = mask->type() == Type::kFloat16 ? half_from_float(1) : bfloat_from_float(1);
+    std::fill_n(reinterpret_cast<uint16_t*>(mask->bytes()), mask->count(), one);
+  } else if (mask != nullptr) {
+    visit_type(mask->type(), [&]<typename T>() { std::fill_n(mask->data<T>(), mask->count(), T{1}); });
+  }
+  return identity(c);
 }
 
 // Numbers outside the target's range give its lowest value, as x86's conversion of 64-bit integers does, then wrap.
@@ -348,7 +400,7 @@ Result<bool> clip(const KernelContext& c) {
 Result<bool> prelu(const KernelContext& c) {
   visit_type(c.inputs[0]->type(), [&]<typename T>() {
     zip<T, T>(*c.inputs[0], *c.inputs[1], c.outputs[0],
-              [](T x, T slope) { return x < T{} ? static_cast<T>(x * slope) : x; });
+              [](T x, T slope) { return x < T{} ? wrapped<MulOf, T>(x, slope) : x; });
   });
   return true;
 }
@@ -375,8 +427,8 @@ void add_elementwise_kernels(std::vector<KernelEntry>* table) {
       add("Mish", unary<mish>);
   add("HardSwish", unary<hard_swish>), add("HardSigmoid", hard_sigmoid), add("LeakyRelu", leaky_relu), add("Elu", elu),
       add("Celu", celu);
-  add("Selu", selu), add("ThresholdedRelu", thresholded_relu), add("Gelu", gelu), add("Relu", relu), add("Neg", neg),
-      add("Abs", abs_of);
+  add("Selu", selu), add("ThresholdedRelu", thresholded_relu), add("Gelu", gelu), add("Swish", swish),
+      add("Shrink", shrink), add("Relu", relu), add("Neg", neg), add("Abs", abs_of);
   add("Sign", sign), add("IsNaN", is_nan), add("IsInf", is_inf), add("Not", logical_not);
   add("Add", arithmetic<AddOf>), add("Sub", arithmetic<SubOf>), add("Mul", arithmetic<MulOf>), add("Mod", modulo),
       add("Pow", power);
@@ -392,8 +444,8 @@ void add_elementwise_kernels(std::vector<KernelEntry>* table) {
   add("And", [](const KernelContext& c) { return compare(c, [](auto a, auto b) { return a && b; }); });
   add("Or", [](const KernelContext& c) { return compare(c, [](auto a, auto b) { return a || b; }); });
   add("Xor", [](const KernelContext& c) { return compare(c, [](auto a, auto b) { return (a != 0) != (b != 0); }); });
-  add("Identity", identity), add("Dropout", identity), add("Where", where), add("Cast", cast), add("CastLike", cast),
-      add("Clip", clip), add("PRelu", prelu);
+  add("Identity", identity), add("Dropout", dropout), add("BitCast", identity), add("Where", where), add("Cast", cast),
+      add("CastLike", cast), add("Clip", clip), add("PRelu", prelu);
 }
 
 }  // namespace hayate

@@ -197,7 +197,10 @@ Result<bool> range(const KernelContext& c) {
 int64_t padded_source(int64_t i, int64_t extent, const std::string& mode) {
   if (i >= 0 && i < extent) return i;
   if (mode == "edge") return std::clamp<int64_t>(i, 0, extent - 1);
-  if (mode == "reflect") return i < 0 ? -i : 2 * (extent - 1) - i;
+  if (mode == "reflect") {  // back and forth, the ends once
+    const int64_t period = std::max<int64_t>(1, 2 * (extent - 1)), at = (i % period + period) % period;
+    return at < extent ? at : period - at;
+  }
   if (mode == "wrap") return (i % extent + extent) % extent;
   return -1;
 }
@@ -216,9 +219,14 @@ Result<bool> pad(const KernelContext& c) {
   std::byte value[8] = {};
   if (c.input(2) != nullptr)
     std::memcpy(value, c.input(2)->bytes(), size);
-  else if (x.type() == Type::kFloat32) {
+  else if (c.node.attributes.count("value") != 0) {  // before opset 11
     const float given = c.node.get<float>("value", 0.0f);
-    std::memcpy(value, &given, sizeof given);
+    visit_type(x.type(), [&]<typename T>() {
+      const T own = static_cast<T>(given);
+      std::memcpy(value, &own, sizeof own);
+    });
+    const uint16_t bits = x.type() == Type::kFloat16 ? half_from_float(given) : bfloat_from_float(given);
+    if (is_half_float(x.type())) std::memcpy(value, &bits, sizeof bits);
   }
   const ref::Extents dense = ref::row_major(x.shape()), walk[1] = {ref::row_major(y.shape())};
   ref::for_each_element(y.shape(), walk, [&](int64_t i, const int64_t*) {
@@ -248,26 +256,6 @@ Result<bool> one_hot(const KernelContext& c) {
   return true;
 }
 
-Result<bool> scatter_nd(const KernelContext& c) {
-  const Tensor &data = *c.inputs[0], &indices = *c.inputs[1], &updates = *c.inputs[2];
-  Tensor& y = *c.outputs[0];
-  std::memcpy(y.bytes(), data.bytes(), data.byte_count());
-  const int64_t depth = indices.shape().back(), rows = depth == 0 ? 1 : indices.count() / depth;
-  const ref::Extents dense = ref::row_major(data.shape());
-  size_t width = type_size(data.type());
-  for (int i = static_cast<int>(depth); i < data.rank(); ++i) width *= data.shape()[i];
-  for (int64_t row = 0; row < rows; ++row) {
-    int64_t at = 0;
-    for (int64_t i = 0; i < depth; ++i) {
-      const int64_t index = indices.data<int64_t>()[row * depth + i], extent = data.shape()[i];
-      if (index < -extent || index >= extent) return index_error(c, index, extent);
-      at += (index < 0 ? index + extent : index) * dense[i];
-    }
-    std::memcpy(y.bytes() + at * type_size(data.type()), updates.bytes() + row * width, width);
-  }
-  return true;
-}
-
 }  // namespace
 
 void add_layout_kernels(std::vector<KernelEntry>* table) {
@@ -276,8 +264,7 @@ void add_layout_kernels(std::vector<KernelEntry>* table) {
   add("Transpose", transpose), add("Concat", concat), add("Split", split), add("Slice", slice), add("Gather", gather);
   add("GatherElements", gather_elements), add("Expand", expand), add("Tile", tile), add("Shape", shape_of),
       add("Size", size_of);
-  add("ConstantOfShape", constant_of_shape), add("Range", range), add("Pad", pad), add("OneHot", one_hot),
-      add("ScatterND", scatter_nd);
+  add("ConstantOfShape", constant_of_shape), add("Range", range), add("Pad", pad), add("OneHot", one_hot);
 }
 
 }  // namespace hayate

@@ -15,5 +15,7 @@ void add_recurrent_rules(std::vector<OpEntry>* table);
 void add_reduce_rules(std::vector<OpEntry>* table);
 void add_ml_rules(std::vector<OpEntry>* table);
 void add_quant_rules(std::vector<OpEntry>* table);
+void add_index_rules(std::vector<OpEntry>* table);
+void add_matrix_rules(std::vector<OpEntry>* table);
 
 }  // namespace hayate

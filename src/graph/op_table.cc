@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "graph/halves.h"
 #include "graph/op_rules.h"
 
 namespace hayate {
@@ -33,6 +34,8 @@ const std::vector<OpEntry>& op_table() {
     add_reduce_rules(&table);
     add_ml_rules(&table);
     add_quant_rules(&table);
+    add_index_rules(&table);
+    add_matrix_rules(&table);
     std::sort(table.begin(), table.end(),
               [](const OpEntry& a, const OpEntry& b) { return std::pair(a.domain, a.op) < std::pair(b.domain, b.op); });
     return table;
@@ -61,7 +64,10 @@ Result<Types> output_types(const ShapeContext& context) {
   for (size_t i = 0; i < entry->inputs_min; ++i)
     if (!context.has(i))
       return context.error(fmt::format("needs at least {} inputs, input {} is missing", entry->inputs_min, i));
-  Result<Types> types = entry->rule(context);
+  bool widen = false;
+  for (size_t i = 0; i < context.input_count(); ++i)
+    widen = widen || (context.has(i) && is_half_float(context.type(i)) && widens_halves(context.node));
+  Result<Types> types = widen ? widened_types(*entry, context) : entry->rule(context);
   if (!types.ok()) return types;
   if (types.value().size() < context.node.outputs.size())
     return context.error(
@@ -80,6 +86,16 @@ std::optional<Shape> broadcast(const Shape& a, const Shape& b) {
     out[out.size() - 1 - i] = x == 1 ? y : x;
   }
   return out;
+}
+
+std::optional<Type> type_from_code(int64_t code) {
+  constexpr std::pair<int64_t, Type> kCodes[] = {
+      {1, Type::kFloat32}, {2, Type::kUInt8},   {3, Type::kInt8},     {4, Type::kUInt16},   {5, Type::kInt16},
+      {6, Type::kInt32},   {7, Type::kInt64},   {9, Type::kBool},     {10, Type::kFloat16}, {11, Type::kFloat64},
+      {12, Type::kUInt32}, {13, Type::kUInt64}, {16, Type::kBFloat16}};
+  for (const auto& [known, type] : kCodes)
+    if (known == code) return type;
+  return std::nullopt;
 }
 
 std::optional<int64_t> normal_axis(int64_t axis, int64_t rank) {

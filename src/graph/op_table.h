@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "graph/graph.h"
@@ -77,6 +78,12 @@ std::vector<int64_t> slice_ranges(const Shape& shape, const std::vector<int64_t>
 // Which axes a reduction folds: those given, all where none are (or none, with noop_with_empty_axes).
 Result<std::vector<bool>> reduced_axes(const Node& node, int64_t rank,
                                        const std::optional<std::vector<int64_t>>& given);
+// ONNX's TensorProto.DataType codes that tensors here can have.
+std::optional<Type> type_from_code(int64_t code);
+// The distinct slices of a tensor along `axis` (without one: its elements): where each first occurs, in rising order of
+// contents or of occurrence; and for every slice of the tensor which of those it equals.
+std::pair<std::vector<int64_t>, std::vector<int64_t>> unique_slices(const Tensor& tensor, std::optional<int64_t> axis,
+                                                                    bool sorted);
 // 0 <= axis < rank from -rank <= axis < rank; nothing outside.
 std::optional<int64_t> normal_axis(int64_t axis, int64_t rank);
 

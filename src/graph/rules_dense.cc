@@ -18,8 +18,16 @@ std::optional<Error> float_inputs(const ShapeContext& c) {
   return std::nullopt;
 }
 
+// Every input given must be of one numeric type.
+std::optional<Error> number_inputs(const ShapeContext& c) {
+  for (size_t i = 0; i < c.input_count(); ++i)
+    if (c.has(i) && (c.type(i) == Type::kBool || c.type(i) != c.type(0)))
+      return c.error(fmt::format("takes numbers of one type; input '{}' is {}", c.node.input(i), type_name(c.type(i))));
+  return std::nullopt;
+}
+
 Result<Types> gemm(const ShapeContext& c) {
-  if (const auto error = float_inputs(c)) return *error;
+  if (const auto error = number_inputs(c)) return *error;
   if (c.rank(0) != 2 || c.rank(1) != 2)
     return c.error(
         fmt::format("takes matrices, it is given {} and {}", shape_text(c.shape(0)), shape_text(c.shape(1))));
@@ -38,7 +46,7 @@ Result<Types> gemm(const ShapeContext& c) {
 }
 
 Result<Types> matmul(const ShapeContext& c) {
-  if (const auto error = float_inputs(c)) return *error;
+  if (const auto error = number_inputs(c)) return *error;
   Shape a = c.shape(0), b = c.shape(1);
   if (a.empty() || b.empty()) return c.error("takes no scalars");
   const bool row = a.size() == 1, column = b.size() == 1;
@@ -98,6 +106,7 @@ void add_dense_rules(std::vector<OpEntry>* table) {
   table->push_back({"", "MatMul", 2, 2, matmul});
   table->push_back({"", "Softmax", 1, 1, softmax});
   table->push_back({"", "LogSoftmax", 1, 1, softmax});
+  table->push_back({"", "Hardmax", 1, 1, softmax});
   table->push_back({"", "LayerNormalization", 2, 3, layer_norm});
   table->push_back({"", "BatchNormalization", 5, 5, channel_norm});
   table->push_back({"", "InstanceNormalization", 3, 3, channel_norm});

@@ -284,11 +284,7 @@ Result<Types> pad(const ShapeContext& c) {
   for (size_t i = 0; i < named.size(); ++i) {
     const int64_t axis = *normal_axis(named[i], c.rank(0)), before = (*given.value())[i],
                   after = (*given.value())[i + named.size()];
-    const int64_t extent = out[axis], most = mode == "constant"  ? int64_t{1} << 32
-                                             : mode == "reflect" ? extent - 1
-                                             : mode == "wrap"    ? extent
-                                             : extent > 0        ? int64_t{1} << 32
-                                                                 : 0;
+    const int64_t extent = out[axis], most = mode == "constant" ? int64_t{1} << 32 : extent > 0 ? int64_t{1} << 32 : 0;
     if (before > most || after > most || before < -extent || after < -extent || before + after + extent < 0)
       return c.error(fmt::format("pads {} do not fit shape {} in mode {}", shape_text(*given.value()),
                                  shape_text(c.shape(0)), mode));
@@ -303,27 +299,11 @@ Result<Types> one_hot(const ShapeContext& c) {
   if (depth.value()->size() != 1 || depth.value()->front() < 0)
     return c.error("its depth must be one number, at least 0");
   if (checked_count(c.shape(2)).value() != 2) return c.error("its values must be two: off and on");
-  if (c.type(0) == Type::kFloat16 || c.type(0) == Type::kBFloat16)
-    return c.error("is not supported on 16-bit floats", Code::kUnsupported);
   const std::optional<int64_t> axis = normal_axis(c.node.get<int64_t>("axis", -1), c.rank(0) + 1);
   if (!axis) return c.error("axis is out of range");
   Shape out = c.shape(0);
   out.insert(out.begin() + *axis, depth.value()->front());
   return Types{{c.type(2), out}};
-}
-
-Result<Types> scatter_nd(const ShapeContext& c) {
-  const Shape &data = c.shape(0), &indices = c.shape(1), &updates = c.shape(2);
-  if (c.type(1) != Type::kInt64) return c.error("its indices must be int64");
-  if (c.type(2) != c.type(0) || indices.empty() || indices.back() > c.rank(0))
-    return c.error(fmt::format("indices {} do not fit shape {}", shape_text(indices), shape_text(data)));
-  if (c.node.get<std::string>("reduction", "none") != "none")
-    return c.error("reductions are not supported", Code::kUnsupported);
-  Shape expected(indices.begin(), indices.end() - 1);
-  expected.insert(expected.end(), data.begin() + indices.back(), data.end());
-  if (updates != expected)
-    return c.error(fmt::format("updates {} must have shape {}", shape_text(updates), shape_text(expected)));
-  return Types{{c.type(0), data}};
 }
 
 }  // namespace
@@ -377,7 +357,6 @@ void add_layout_rules(std::vector<OpEntry>* table) {
   table->push_back({"", "Range", 3, 3, range});
   table->push_back({"", "Pad", 1, 4, pad});
   table->push_back({"", "OneHot", 3, 3, one_hot});
-  table->push_back({"", "ScatterND", 3, 3, scatter_nd});
 }
 
 }  // namespace hayate

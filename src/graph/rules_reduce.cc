@@ -25,9 +25,8 @@ Result<std::vector<bool>> reduced_axes(const Node& node, int64_t rank,
 namespace {
 
 Result<Types> reduce(const ShapeContext& c) {
-  if (c.type(0) != Type::kFloat32 && c.type(0) != Type::kFloat64 && c.type(0) != Type::kInt32 &&
-      c.type(0) != Type::kInt64)
-    return c.error(fmt::format("is not supported on {}", type_name(c.type(0))), Code::kUnsupported);
+  if (c.type(0) == Type::kBool && !c.node.is("ReduceMax") && !c.node.is("ReduceMin"))
+    return c.error("takes numbers, it is given bool");
   Result<std::optional<std::vector<int64_t>>> axes = c.integers(1);
   if (!axes.ok()) return axes.error();
   if (!axes.value() && c.node.attributes.count("axes") != 0)
@@ -48,8 +47,7 @@ Result<Types> arg_reduce(const ShapeContext& c) {
   const std::optional<int64_t> axis = normal_axis(c.node.get<int64_t>("axis", 0), c.rank(0));
   if (!axis || c.shape(0)[*axis] == 0)
     return c.error(fmt::format("has no axis to search in shape {}", shape_text(c.shape(0))));
-  if (c.type(0) == Type::kFloat16 || c.type(0) == Type::kBFloat16 || c.type(0) == Type::kBool)
-    return c.error("is not supported on this type", Code::kUnsupported);
+  if (c.type(0) == Type::kBool) return c.error("takes numbers, it is given bool");
   Shape out = c.shape(0);
   if (c.node.get<int64_t>("keepdims", 1) != 0)
     out[*axis] = 1;

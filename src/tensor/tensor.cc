@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -102,6 +103,21 @@ std::vector<Out> converted(const Tensor& tensor) {
 
 std::vector<int64_t> to_int64s(const Tensor& tensor) { return converted<int64_t>(tensor); }
 std::vector<double> to_doubles(const Tensor& tensor) { return converted<double>(tensor); }
+
+Tensor halves_to_doubles(const Tensor& half) {
+  Tensor wide(Type::kFloat64, half.shape());
+  const std::vector<double> values = to_doubles(half);
+  std::copy(values.begin(), values.end(), wide.data<double>());
+  return wide;
+}
+
+void doubles_to_halves(const Tensor& wide, Tensor* half) {
+  auto* bits = reinterpret_cast<uint16_t*>(half->bytes());
+  for (int64_t i = 0; i < wide.count(); ++i) {
+    const float value = static_cast<float>(wide.data<double>()[i]);
+    bits[i] = half->type() == Type::kFloat16 ? half_from_float(value) : bfloat_from_float(value);
+  }
+}
 
 float float_from_bfloat(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 

@@ -30,6 +30,8 @@ enum class Type : uint8_t {
 const char* type_name(Type type);  // "float32" ...
 size_t type_size(Type type);       // bytes of one element
 
+constexpr bool is_half_float(Type type) { return type == Type::kFloat16 || type == Type::kBFloat16; }
+
 using Shape = std::vector<int64_t>;
 
 std::string shape_text(const Shape& shape);  // "[2, 3]"
@@ -143,6 +145,10 @@ float float_from_half(uint16_t bits);
 float float_from_bfloat(uint16_t bits);
 uint16_t half_from_float(float value);    // to nearest, ties to even
 uint16_t bfloat_from_float(float value);  // to nearest, ties to even
+
+// A 16-bit float tensor as float64, and its values rounded back. Requires: equal counts, is_half on the 16-bit side.
+Tensor halves_to_doubles(const Tensor& half);
+void doubles_to_halves(const Tensor& wide, Tensor* half);
 
 // Calls f.template operator()<T>() with the C++ type of `type`. False, f not called, for the 16-bit floats.
 template <typename F>

@@ -31,13 +31,14 @@ Result<std::vector<Tensor>> read_tensors(const fs::path& folder, const std::stri
   }
 }
 
-// Which inputs to bind, the fewest first: none; the lists of integers behind the first input; all of them; everything.
+// Which inputs to bind, the fewest first: none; the numbers and lists of integers behind the first input; all of them;
+// everything.
 enum class Bind { kNothing, kFurtherLists, kLists, kEverything };
 
 bool binds(Bind how, size_t i, const Tensor& tensor) {
   if (how == Bind::kEverything) return true;
-  const bool list = (tensor.type() == Type::kInt64 || tensor.type() == Type::kInt32 || tensor.type() == Type::kBool) &&
-                    tensor.rank() <= 1 && tensor.count() <= kListMax;
+  const bool integers = tensor.type() == Type::kInt64 || tensor.type() == Type::kInt32 || tensor.type() == Type::kBool;
+  const bool list = tensor.rank() <= 1 && tensor.count() <= (integers ? kListMax : 1);
   return list && (how == Bind::kLists || (how == Bind::kFurtherLists && i > 0));
 }
 
@@ -73,8 +74,8 @@ std::string compare(const Tensor& got, const Tensor& wanted, bool* loose) {
   const Difference strict = difference(got, wanted, exact ? Tolerance{0, 0} : Tolerance{});
   if (!strict.shapes.empty()) return strict.shapes;
   if (strict.outside == 0) return "";
-  // One step of the type is what 16-bit floats can differ by.
-  const double step = wanted.type() == Type::kBFloat16 ? 1.0 / 128 : kOnnxRunner.relative;
+  // 16-bit floats: two steps of the type, since every node of a graph rounds.
+  const double step = wanted.type() == Type::kBFloat16 ? 2.0 / 128 : sixteen ? 2.0 / 1024 : kOnnxRunner.relative;
   *loose = true;
   if (!exact && difference(got, wanted, {step, sixteen ? 1e-5 : kOnnxRunner.absolute}).outside == 0) return "";
   return fmt::format("{} of {} elements differ, by at most {:.3g} (relative {:.3g})", strict.outside, wanted.count(),

@@ -63,7 +63,7 @@ TEST_P(NodeTests, Pass) {
   const Exclusions excluded = exclusions();
   fs::create_directories(kFolder);
   const std::string file = (kFolder / fmt::format("{}-{}", suite.name, backend.name)).string();
-  std::ofstream failures(file + ".failures"), passes(file + ".passes");
+  std::ofstream failures(file + ".failures"), passes(file + ".passes"), excluded_faults(file + ".excluded");
   size_t passed = 0, loose = 0, folded = 0, left_out = 0;
   for (const NodeCase& node_case : cases) {
     const Outcome outcome = run_case(node_case, backend);
@@ -71,6 +71,7 @@ TEST_P(NodeTests, Pass) {
       ++left_out;
       EXPECT_FALSE(outcome.fault.empty())
           << node_case.name << " passes on " << backend.name << "; take it out of exclusions.txt or pending.txt";
+      excluded_faults << node_case.name << ": " << outcome.fault << '\n';
       if (outcome.fault.empty()) passes << node_case.name << '\n';
       continue;
     }

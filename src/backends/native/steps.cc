@@ -378,7 +378,7 @@ bool run_plain(const Step& step, Bases bases) {
     context.outputs.push_back(a.wanted[i] ? &outputs[i] : nullptr);
   }
   for (size_t i = 0; i < inputs.size(); ++i) context.inputs.push_back(a.given[i] ? &inputs[i] : nullptr);
-  return a.kernel(context).ok();
+  return call_kernel(a.kernel, context).ok();
 }
 
 }  // namespace hayate::native

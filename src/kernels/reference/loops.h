@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace hayate::kernels::reference {
@@ -53,12 +54,20 @@ void for_each_element(const Extents& shape, const Extents (&strides)[kInputs], F
 void copy_strided(const std::byte* x, std::byte* y, size_t element, const Extents& shape, const Extents& strides,
                   int64_t start);
 
-// y[m, n] = alpha * sum a(i, k) b(k, j) + beta * c(i, j), with any strides (c may be null).
+// y[m, n] = alpha * sum a(i, k) b(k, j) + beta * c(i, j), with any strides (c may be null). Integers wrap in 64 bits
+// where alpha and beta are 1.
 template <typename T>
 void gemm(int64_t m, int64_t n, int64_t k, double alpha, const T* a, int64_t a_m, int64_t a_k, const T* b, int64_t b_k,
           int64_t b_n, double beta, const T* c, int64_t c_m, int64_t c_n, T* y) {
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < n; ++j) {
+      if (std::is_integral_v<T> && alpha == 1 && (c == nullptr || beta == 1)) {
+        uint64_t exact = c == nullptr ? 0 : static_cast<uint64_t>(c[i * c_m + j * c_n]);
+        for (int64_t p = 0; p < k; ++p)
+          exact += static_cast<uint64_t>(a[i * a_m + p * a_k]) * static_cast<uint64_t>(b[p * b_k + j * b_n]);
+        y[i * n + j] = static_cast<T>(exact);
+        continue;
+      }
       double sum = 0;
       for (int64_t p = 0; p < k; ++p)
         sum += static_cast<double>(a[i * a_m + p * a_k]) * static_cast<double>(b[p * b_k + j * b_n]);

@@ -1,0 +1,26 @@
+#include "eval/kernel.h"
+
+#include <algorithm>
+
+#include "graph/halves.h"
+
+namespace hayate {
+
+Result<bool> call_kernel(Kernel kernel, const KernelContext& context) {
+  const auto half = [](const Tensor* tensor) { return tensor != nullptr && is_half_float(tensor->type()); };
+  const bool any = std::any_of(context.inputs.begin(), context.inputs.end(), half);
+  if (!any || !widens_halves(context.node)) return kernel(context);
+  std::vector<Tensor> inputs(context.inputs.size()), outputs(context.outputs.size());
+  KernelContext wide{context.node, context.opset, context.inputs, context.outputs};
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (half(wide.inputs[i])) inputs[i] = halves_to_doubles(*wide.inputs[i]), wide.inputs[i] = &inputs[i];
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (half(wide.outputs[i]))
+      outputs[i] = Tensor(Type::kFloat64, wide.outputs[i]->shape()), wide.outputs[i] = &outputs[i];
+  const Result<bool> ran = kernel(wide);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (half(context.outputs[i])) doubles_to_halves(outputs[i], context.outputs[i]);
+  return ran;
+}
+
+}  // namespace hayate
