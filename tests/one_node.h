@@ -26,7 +26,7 @@ struct OneNode {
   OneNode(const std::string& op, std::vector<Tensor> given, std::map<std::string, Attribute> attributes = {},
           size_t outputs = 1, const std::string& domain = "")
       : node{op, domain, op, {}, {}, std::move(attributes)}, inputs(std::move(given)) {
-    for (size_t i = 0; i < outputs; ++i) node.outputs.push_back("o" + std::to_string(i));
+    for (size_t i = 0; i < outputs; ++i) node.outputs.push_back(std::string("o").append(std::to_string(i)));
   }
 
   Graph graph() const {
@@ -35,7 +35,7 @@ struct OneNode {
     made.opset = opset;
     Node own = node;
     for (size_t i = 0; i < inputs.size(); ++i) {
-      own.inputs.push_back(left_out.contains(i) ? "" : "i" + std::to_string(i));
+      own.inputs.push_back(left_out.contains(i) ? "" : std::string("i").append(std::to_string(i)));
       if (left_out.contains(i)) continue;
       if (constants.contains(i)) {
         made.constants.emplace(own.inputs.back(), inputs[i]);
@@ -54,7 +54,8 @@ struct OneNode {
   std::map<std::string, Tensor> feeds() const {
     std::map<std::string, Tensor> made;
     for (size_t i = 0; i < inputs.size(); ++i)
-      if (!left_out.contains(i) && !constants.contains(i)) made.emplace("i" + std::to_string(i), inputs[i]);
+      if (!left_out.contains(i) && !constants.contains(i))
+        made.emplace(std::string("i").append(std::to_string(i)), inputs[i]);
     return made;
   }
 
@@ -84,7 +85,7 @@ inline void expect_native_equals_reference(const OneNode& one, int plain_steps, 
     }
     native::NativeState state(made.value());
     for (size_t i = 0; i < made.value()->inputs().size(); ++i) {
-      const Tensor& given = one.feeds().at(made.value()->inputs()[i].name);
+      const Tensor given = one.feeds().at(made.value()->inputs()[i].name);
       std::memcpy(state.input(i), given.bytes(), given.byte_count());
     }
     for (int again = 0; again < 2; ++again) ASSERT_TRUE(state.run().ok()) << what;

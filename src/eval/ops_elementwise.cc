@@ -91,17 +91,6 @@ Result<bool> map_own(const KernelContext& c, F&& f) {
 Result<bool> relu(const KernelContext& c) {
   return map_own(c, []<typename T>(T x) { return x < T{} ? T{} : x; });
 }
-Result<bool> neg(const KernelContext& c) {
-  return map_own(c, []<typename T>(T x) { return static_cast<T>(kIsFloat<T> ? -x : T{} - x); });
-}
-Result<bool> abs_of(const KernelContext& c) {
-  return map_own(c, []<typename T>(T x) -> T {
-    if constexpr (kIsFloat<T>)
-      return std::fabs(x);
-    else
-      return static_cast<T>(x < T{} ? T{} - x : x);
-  });
-}
 Result<bool> sign(const KernelContext& c) {
   return map_own(c, []<typename T>(T x) { return x != x ? x : static_cast<T>((T{} < x) - (x < T{})); });
 }
@@ -197,6 +186,17 @@ T wrapped(T a, T b) {
     return static_cast<T>(F{}(static_cast<uint64_t>(a), static_cast<uint64_t>(b)));
 }
 
+Result<bool> neg(const KernelContext& c) {
+  return map_own(c, []<typename T>(T x) { return kIsFloat<T> ? static_cast<T>(-x) : wrapped<SubOf, T>(T{}, x); });
+}
+Result<bool> abs_of(const KernelContext& c) {
+  return map_own(c, []<typename T>(T x) -> T {
+    if constexpr (kIsFloat<T>)
+      return std::fabs(x);
+    else
+      return x < T{} ? wrapped<SubOf, T>(T{}, x) : x;
+  });
+}
 template <typename F>
 Result<bool> arithmetic(const KernelContext& c) {
   visit_type(c.inputs[0]->type(), [&]<typename T>() {

@@ -186,9 +186,11 @@ Result<bool> constant_of_shape(const KernelContext& c) {
 
 Result<bool> range(const KernelContext& c) {
   visit_type(c.inputs[0]->type(), [&]<typename T>() {
+    using Wide = std::conditional_t<std::is_floating_point_v<T>, T, uint64_t>;  // integers wrap
+    const Wide start = static_cast<Wide>(c.inputs[0]->data<T>()[0]),
+               delta = static_cast<Wide>(c.inputs[2]->data<T>()[0]);
     for (int64_t i = 0; i < c.outputs[0]->count(); ++i)
-      c.outputs[0]->data<T>()[i] =
-          static_cast<T>(c.inputs[0]->data<T>()[0] + static_cast<T>(i) * c.inputs[2]->data<T>()[0]);
+      c.outputs[0]->data<T>()[i] = static_cast<T>(start + static_cast<Wide>(i) * delta);
   });
   return true;
 }

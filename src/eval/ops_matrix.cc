@@ -11,6 +11,8 @@ namespace {
 
 namespace ref = kernels::reference;
 
+constexpr int64_t kFar = int64_t{1} << 40;  // a diagonal further off than any matrix is wide
+
 // Sums of floats run in float64; integers wrap in 64 bits.
 template <typename T>
 using Wide = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;
@@ -18,7 +20,7 @@ using Wide = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;
 Result<bool> trilu(const KernelContext& c) {
   const Tensor& x = *c.inputs[0];
   const bool upper = c.node.get<int64_t>("upper", 1) != 0;
-  const int64_t k = c.input(1) == nullptr ? 0 : to_int64s(*c.input(1))[0];
+  const int64_t k = c.input(1) == nullptr ? 0 : std::clamp(to_int64s(*c.input(1))[0], -kFar, kFar);
   const int64_t rows = x.shape()[x.rank() - 2], columns = x.shape()[x.rank() - 1];
   const size_t size = type_size(x.type());
   for (int64_t i = 0; i < x.count(); ++i) {
@@ -51,7 +53,7 @@ Result<bool> cumulative(const KernelContext& c, bool product) {
 
 Result<bool> eye_like(const KernelContext& c) {
   Tensor& y = *c.outputs[0];
-  const int64_t k = c.node.get<int64_t>("k", 0), columns = y.shape()[1];
+  const int64_t k = std::clamp(c.node.get<int64_t>("k", 0), -kFar, kFar), columns = y.shape()[1];
   const auto fill = [&]<typename T>(T one, T* to) {
     for (int64_t i = 0; i < y.count(); ++i)
       if (i % columns - k == i / columns) to[i] = one;

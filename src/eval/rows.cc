@@ -64,13 +64,32 @@ const std::set<std::string_view> kElementwise = {"Add",
                                                  "IsNaN",
                                                  "IsInf",
                                                  "Mod",
+                                                 "Swish",
+                                                 "Shrink",
+                                                 "ThresholdedRelu",
+                                                 "Tan",
+                                                 "Asin",
+                                                 "Acos",
+                                                 "Atan",
+                                                 "Sinh",
+                                                 "Cosh",
+                                                 "Asinh",
+                                                 "Acosh",
+                                                 "Atanh",
+                                                 "BitShift",
+                                                 "BitwiseAnd",
+                                                 "BitwiseOr",
+                                                 "BitwiseXor",
+                                                 "BitwiseNot",
+                                                 "BitCast",
+                                                 "CastLike",
                                                  "QuantizeLinear",
                                                  "DequantizeLinear",
                                                  "Expand"};
 const std::set<std::string_view> kSameOrder = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout"};
 const std::set<std::string_view> kFirstAxis = {
-    "Conv",          "ConvTranspose",      "MaxPool",    "AveragePool", "GlobalAveragePool",
-    "GlobalMaxPool", "BatchNormalization", "QLinearConv"};
+    "Conv",          "ConvTranspose",      "MaxPool",     "AveragePool",  "GlobalAveragePool",
+    "GlobalMaxPool", "BatchNormalization", "QLinearConv", "DepthToSpace", "SpaceToDepth"};
 const std::set<std::string_view> kFirstAxisMl = {"LinearClassifier", "LinearRegressor", "Normalizer",
                                                  "Scaler",           "ZipMap",          "Objective"};
 
@@ -187,6 +206,33 @@ class Tracker {
     return value ? std::optional(to_int64s(*value)) : std::nullopt;
   }
 
+  // All inputs hold as many rows as the output, on the same axis.
+  bool same_axis_everywhere(const Node& node, int64_t to) const {
+    const int64_t rows = shape(node.outputs[0])[static_cast<size_t>(to)];
+    return std::all_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& name) {
+      return static_cast<int64_t>(shape(name).size()) > to && shape(name)[static_cast<size_t>(to)] == rows;
+    });
+  }
+
+  // The label of the batch is the same in every operand that depends on it, and stands in the output. Equations with an
+  // ellipsis or without an output count as mixing.
+  bool einsum_keeps_rows(const Node& node, int64_t to) {
+    std::string equation = node.get<std::string>("equation", "");
+    std::erase(equation, ' ');
+    const size_t arrow = equation.find("->");
+    if (arrow == std::string::npos || equation.find('.') != std::string::npos) return false;
+    const char label = equation[arrow + 2 + static_cast<size_t>(to)];
+    size_t start = 0;
+    for (const std::string& name : node.inputs) {
+      const std::string term = equation.substr(start, equation.find_first_of(",-", start) - start);
+      if (tracks_[name].depends &&
+          (term[static_cast<size_t>(axis(name))] != label || std::count(term.begin(), term.end(), label) != 1))
+        return false;
+      start += term.size() + 1;
+    }
+    return true;
+  }
+
   bool keeps_rows(const Node& node) {
     const std::string& in = node.inputs[0];
     std::string out;
@@ -255,7 +301,7 @@ class Tracker {
       const auto perm = node.get<std::vector<int64_t>>("perm", {});
       return perm.empty() ? to == rank - 1 - from : perm[static_cast<size_t>(to)] == from;
     }
-    if (node.is("Softmax") || node.is("LogSoftmax")) {
+    if (node.is("Softmax") || node.is("LogSoftmax") || node.is("Hardmax")) {
       if (from != to) return false;
       return graph_.opset < 13 ? attribute_axis("axis", 1) > from : attribute_axis("axis", -1) != from;
     }
@@ -266,6 +312,26 @@ class Tracker {
       return std::none_of(axes->begin(), axes->end(), [&](int64_t at) { return (at < 0 ? at + rank : at) == from; });
     }
     if (node.is("ArgMax") || node.is("ArgMin")) return attribute_axis("axis", 0) != from;
+    if (node.is("TopK")) return attribute_axis("axis", -1) != from && from == to;
+    if (node.is("CumSum") || node.is("CumProd")) {
+      const auto given = integers(node, 1, "axis");
+      return given && only_first_depends() && ((*given)[0] < 0 ? (*given)[0] + rank : (*given)[0]) != from;
+    }
+    if (node.is("Trilu")) return only_first_depends() && from < rank - 2;
+    if (node.is("Tile")) {
+      const auto repeats = integers(node, 1, "repeats");
+      return repeats && only_first_depends() && (*repeats)[static_cast<size_t>(from)] == 1;
+    }
+    if (node.is("Compress"))
+      return only_first_depends() && node.attributes.contains("axis") && attribute_axis("axis", 0) != from;
+    if (node.is("GatherElements") || node.is("ScatterElements"))
+      return attribute_axis("axis", 0) != to && same_axis_everywhere(node, to);
+    if (node.is("GatherND")) return node.get<int64_t>("batch_dims", 0) > to && same_axis_everywhere(node, to);
+    if (node.is("OneHot")) {
+      const int64_t given = node.get<int64_t>("axis", -1), at = given < 0 ? given + rank + 1 : given;
+      return only_first_depends() && to == from + (at <= from ? 1 : 0);
+    }
+    if (node.is("Einsum")) return einsum_keeps_rows(node, to);
     if (node.is("Concat")) {
       for (const std::string& name : node.inputs)
         if (axis(name) != to) return false;
@@ -292,9 +358,13 @@ class Tracker {
       return true;
     }
     if (node.is("Pad")) {
-      const auto pads = integers(node, 1, "pads");
-      return only_first_depends() && pads && static_cast<int64_t>(pads->size()) == 2 * rank && from == to &&
-             (*pads)[static_cast<size_t>(from)] == 0 && (*pads)[static_cast<size_t>(from + rank)] == 0;
+      const auto pads = integers(node, 1, "pads"), axes = integers(node, 3, "axes");
+      if (!only_first_depends() || !pads || from != to) return false;
+      for (size_t i = 0; i < pads->size() / 2; ++i) {
+        const int64_t at = axes ? (*axes)[i] : static_cast<int64_t>(i);
+        if ((at < 0 ? at + rank : at) == from && ((*pads)[i] != 0 || (*pads)[i + pads->size() / 2] != 0)) return false;
+      }
+      return true;
     }
     return false;
   }

@@ -48,6 +48,32 @@ TEST(Rows, MixWhereAnOperatorReadsAcrossThem) {
   }
 }
 
+TEST(Rows, OperatorsAlongAnotherAxisKeepThem) {
+  const std::map<std::string, Tensor> constants{
+      {"one", Tensor::of<int64_t>({}, {1})},      {"zero", Tensor::of<int64_t>({}, {0})},
+      {"two", Tensor::of<int64_t>({1}, {2})},     {"wide", Tensor::of<int64_t>({2}, {1, 3})},
+      {"tall", Tensor::of<int64_t>({2}, {2, 1})}, {"some", Tensor::of<bool>({4}, {true, false, true, true})},
+      {"pads", Tensor::of<int64_t>({2}, {1, 1})}, {"axis", Tensor::of<int64_t>({1}, {-1})},
+      {"w", Tensor(Type::kFloat32, {4, 2})}};
+  const auto topk = [](int64_t axis) {
+    Node made = node("TopK", {"x", "two"}, "y", {{"axis", axis}});
+    made.outputs.push_back("indices");
+    return made;
+  };
+  for (const Node& good :
+       {node("CumSum", {"x", "one"}, "y"), topk(-1), node("Hardmax", {"x"}, "y"), node("Tile", {"x", "wide"}, "y"),
+        node("Compress", {"x", "some"}, "y", {{"axis", int64_t{1}}}), node("Swish", {"x"}, "y"),
+        node("Pad", {"x", "pads", "", "axis"}, "y"),
+        node("Einsum", {"x", "w"}, "y", {{"equation", std::string("bi, ij -> bj")}}),
+        node("Einsum", {"x", "x"}, "y", {{"equation", std::string("bi,bi->b")}})})
+    EXPECT_EQ(verdict({good}, constants), "") << good.op;
+  for (const Node& bad :
+       {node("CumSum", {"x", "zero"}, "y"), topk(0), node("Hardmax", {"x"}, "y", {{"axis", int64_t{0}}}),
+        node("Tile", {"x", "tall"}, "y"), node("Einsum", {"x", "x"}, "y", {{"equation", std::string("bi,ci->bc")}}),
+        node("Einsum", {"x", "w"}, "y", {{"equation", std::string("bi,ij->j")}})})
+    EXPECT_NE(verdict({bad}, constants), "") << bad.op;
+}
+
 TEST(Rows, CountingTheBatchIsSeen) {
   const std::string why = verdict({node("Shape", {"x"}, "s", {{"end", int64_t{1}}}), node("Squeeze", {"s"}, "n"),
                                    node("Range", {"zero", "n", "one"}, "r"), node("Unsqueeze", {"r", "axis"}, "u"),

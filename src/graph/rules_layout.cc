@@ -148,6 +148,9 @@ Result<Types> split(const ShapeContext& c) {
   const auto given = integers_or(c, 1, "split");
   if (!given.ok()) return given.error();
   const int64_t extent = c.shape(0)[*axis], parts = static_cast<int64_t>(c.node.outputs.size());
+  const int64_t wanted = c.node.get<int64_t>("num_outputs", parts);
+  if (wanted != parts || parts == 0)
+    return c.error(fmt::format("num_outputs is {}, the node has {} outputs", wanted, parts));
   Integers sizes;
   if (given.value()) {
     sizes = *given.value();

@@ -131,7 +131,8 @@ bool pad(Lowering& l, const Node& node) {
   for (const int64_t p : *pads)
     if (p < 0) return false;
   std::byte value[8] = {};
-  if (node.attributes.contains("value") && x.type == Type::kFloat32) {
+  if (node.attributes.contains("value")) {  // before opset 11
+    if (x.type != Type::kFloat32) return false;
     const float v = node.get<float>("value", 0);
     std::memcpy(value, &v, 4);
   }
