@@ -16,21 +16,6 @@ namespace fs = std::filesystem;
 constexpr Tolerance kOnnxRunner{1e-3, 1e-7};  // what ONNX's own runner asks of its node tests
 constexpr int64_t kListMax = 64;              // elements of an input that may be a shape, axes or indices
 
-// The tensors kind_0.pb, kind_1.pb, ... of a data set.
-Result<std::vector<Tensor>> read_tensors(const fs::path& folder, const std::string& kind) {
-  std::vector<Tensor> tensors;
-  for (;;) {
-    const fs::path path = folder / fmt::format("{}_{}.pb", kind, tensors.size());
-    if (!fs::exists(path)) return tensors;
-    const Result<std::string> bytes = read_file(path);
-    if (!bytes.ok()) return bytes.error();
-    std::string name;
-    Result<Tensor> tensor = import_onnx_tensor(bytes.value(), path, &name);
-    if (!tensor.ok()) return tensor.error();
-    tensors.push_back(std::move(tensor).value());
-  }
-}
-
 // Which inputs to bind, the fewest first: none; the numbers and lists of integers behind the first input; all of them;
 // everything.
 enum class Bind { kNothing, kFurtherLists, kLists, kEverything };
@@ -101,6 +86,20 @@ std::string run_data_set(const Graph& graph, const fs::path& folder, const Backe
 }
 
 }  // namespace
+
+Result<std::vector<Tensor>> read_tensors(const fs::path& folder, const std::string& kind) {
+  std::vector<Tensor> tensors;
+  for (;;) {
+    const fs::path path = folder / fmt::format("{}_{}.pb", kind, tensors.size());
+    if (!fs::exists(path)) return tensors;
+    const Result<std::string> bytes = read_file(path);
+    if (!bytes.ok()) return bytes.error();
+    std::string name;
+    Result<Tensor> tensor = import_onnx_tensor(bytes.value(), path, &name);
+    if (!tensor.ok()) return tensor.error();
+    tensors.push_back(std::move(tensor).value());
+  }
+}
 
 std::vector<NodeCase> cases_in(const fs::path& root) {
   std::vector<NodeCase> cases;

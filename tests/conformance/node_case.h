@@ -17,6 +17,9 @@ struct NodeCase {
 // The cases below `root`, by name. None where there is no such folder.
 std::vector<NodeCase> cases_in(const std::filesystem::path& root);
 
+// The tensors kind_0.pb, kind_1.pb, ... of a data set.
+Result<std::vector<Tensor>> read_tensors(const std::filesystem::path& folder, const std::string& kind);
+
 struct Outcome {
   std::string fault;    // empty: every recorded output was met
   bool loose = false;   // some float only within the 1e-3 of ONNX's own runner
