@@ -61,6 +61,14 @@ Result<bool> objective(const KernelContext& c) {
   return true;
 }
 
+Result<bool> linear_booster(const KernelContext& c) {
+  const Tensor weights = c.node.get<Tensor>("weights", Tensor());
+  const int64_t features = weights.shape()[0] - 1, outputs = weights.shape()[1];
+  kernels::linear_booster(weights.data<float>(), c.inputs[0]->data<float>(), row_count(*c.inputs[0]), features, outputs,
+                          c.outputs[0]->data<float>());
+  return true;
+}
+
 // Of several targets one that no leaf touched is 0 in ONNX Runtime, its base value notwithstanding.
 template <typename T>
 void clear_untouched(int64_t targets, const std::vector<uint8_t>& touched, T* y) {
@@ -231,6 +239,7 @@ Result<bool> zip_map(const KernelContext& c) {
 void add_ml_kernels(std::vector<KernelEntry>* table) {
   table->push_back({"hayate", "TreeEnsemble", own_ensemble});
   table->push_back({"hayate", "Objective", objective});
+  table->push_back({"hayate", "LinearBooster", linear_booster});
   table->push_back({"ai.onnx.ml", "TreeEnsembleRegressor", regressor});
   table->push_back({"ai.onnx.ml", "TreeEnsemble", regressor});
   table->push_back({"ai.onnx.ml", "TreeEnsembleClassifier", tree_classifier});

@@ -90,8 +90,8 @@ const std::set<std::string_view> kSameOrder = {"Reshape", "Squeeze", "Unsqueeze"
 const std::set<std::string_view> kFirstAxis = {
     "Conv",          "ConvTranspose",      "MaxPool",     "AveragePool",  "GlobalAveragePool",
     "GlobalMaxPool", "BatchNormalization", "QLinearConv", "DepthToSpace", "SpaceToDepth"};
-const std::set<std::string_view> kFirstAxisMl = {"LinearClassifier", "LinearRegressor", "Normalizer",
-                                                 "Scaler",           "ZipMap",          "Objective"};
+const std::set<std::string_view> kFirstAxisMl = {"LinearClassifier", "LinearRegressor", "Normalizer",   "Scaler",
+                                                 "ZipMap",           "Objective",       "LinearBooster"};
 
 struct Track {
   bool depends = false;  // on what the model is fed

@@ -75,6 +75,10 @@ Result<Trees> own_ensemble(const Node& node) {
   t.weight_output = elements<int32_t>(node, "weight_output");
   t.set_bounds = elements<int32_t>(node, "set_bounds");
   t.set_words = elements<uint32_t>(node, "set_words");
+  t.linear_bounds = elements<int32_t>(node, "linear_bounds");
+  t.linear_feature = elements<int32_t>(node, "linear_feature");
+  t.linear_coefficient = elements<double>(node, "linear_coefficient");
+  t.nan_weight = elements<double>(node, "nan_weight");
   t.base = numbers(node, "base");
   t.base_first = node.get<int64_t>("base_first", 0) != 0;
   t.divisor = static_cast<double>(node.get<int64_t>("divisor", 1));
@@ -352,10 +356,21 @@ Node tree_ensemble_node(const Trees& t, bool float64_thresholds, const std::stri
   a["on_true"] = tensor_of(t.on_true), a["on_false"] = tensor_of(t.on_false);
   a["weight"] = tensor_of(t.weight, t.float64_sum), a["weight_output"] = tensor_of(t.weight_output);
   if (!t.set_bounds.empty()) a["set_bounds"] = tensor_of(t.set_bounds), a["set_words"] = tensor_of(t.set_words);
+  if (t.linear()) {
+    a["linear_bounds"] = tensor_of(t.linear_bounds), a["linear_feature"] = tensor_of(t.linear_feature);
+    a["linear_coefficient"] = tensor_of(t.linear_coefficient), a["nan_weight"] = tensor_of(t.nan_weight);
+  }
   if (!t.base.empty()) a["base"] = tensor_of(t.base, t.float64_sum), a["base_first"] = int64_t{t.base_first};
   a["float64_sum"] = int64_t{t.float64_sum};
   a["aggregate"] = std::string(kAggregates[static_cast<int>(t.aggregate)]);
   if (t.aggregate == Aggregate::kAverage) a["divisor"] = static_cast<int64_t>(t.divisor);
+  return node;
+}
+
+Node linear_booster_node(const std::vector<float>& weights, int64_t outputs, const std::string& input,
+                         const std::string& output) {
+  Node node{"linear", "hayate", "LinearBooster", {input}, {output}, {}};
+  node.attributes["weights"] = Tensor::of<float>({static_cast<int64_t>(weights.size()) / outputs, outputs}, weights);
   return node;
 }
 

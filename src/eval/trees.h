@@ -1,9 +1,10 @@
 // Nodes that are tree ensembles, and what they hold: the bridge between graph and kernels/trees.h.
 //
 //   hayate.TreeEnsemble                       an ensemble with its library's semantics; raw sums (the text
-//   importers write it) hayate.Objective                          a library's output transform; attributes
-//   kind (objective_name), scale ai.onnx.ml.TreeEnsembleRegressor, -Classifier, TreeEnsemble   as ONNX
-//   Runtime computes them with one thread
+//   importers write it)
+//   hayate.LinearBooster                      XGBoost's gblinear; attribute weights
+//   hayate.Objective                          a library's output transform; attributes kind (objective_name), scale
+//   ai.onnx.ml.TreeEnsembleRegressor, -Classifier, TreeEnsemble   as ONNX Runtime computes them with one thread
 #pragma once
 
 #include <string>
@@ -30,6 +31,10 @@ Result<kernels::PostTransform> post_transform_from(const Node& node);
 // fault() is empty.
 Node tree_ensemble_node(const kernels::Trees& trees, bool float64_thresholds, const std::string& input,
                         const std::string& output);
+// A hayate.LinearBooster node: from [N, F] to [N, outputs], weights [F + 1, outputs] (kernels/scores.h,
+// linear_booster).
+Node linear_booster_node(const std::vector<float>& weights, int64_t outputs, const std::string& input,
+                         const std::string& output);
 // A hayate.Objective node on scores [N, K].
 Node objective_node(kernels::Objective objective, double scale, const std::string& input, const std::string& output);
 

@@ -59,6 +59,18 @@ Result<Types> objective(const ShapeContext& c) {
   return Types{{c.type(0), {rows.value().rows, one ? 1 : rows.value().columns}}};
 }
 
+Result<Types> linear_booster(const ShapeContext& c) {
+  const Result<Rows> rows = rows_of(c, {Type::kFloat32});
+  if (!rows.ok()) return rows.error();
+  const Tensor weights = c.node.get<Tensor>("weights", Tensor());
+  if (weights.type() != Type::kFloat32 || weights.rank() != 2 || weights.shape()[0] < 1 || weights.shape()[1] < 1)
+    return c.error("needs float32 weights [F + 1, outputs]");
+  if (rows.value().columns != weights.shape()[0] - 1)
+    return c.error(
+        fmt::format("takes rows of {} features, it is given {}", weights.shape()[0] - 1, shape_text(c.shape(0))));
+  return Types{{Type::kFloat32, {rows.value().rows, weights.shape()[1]}}};
+}
+
 Result<Types> regressor(const ShapeContext& c) {
   const Result<Rows> rows = rows_of(c, kMlTypes);
   if (!rows.ok()) return rows.error();
@@ -162,6 +174,7 @@ Result<Types> zip_map(const ShapeContext& c) { return Types{{c.type(0), c.shape(
 void add_ml_rules(std::vector<OpEntry>* table) {
   table->push_back({"hayate", "TreeEnsemble", 1, 1, own_ensemble});
   table->push_back({"hayate", "Objective", 1, 1, objective});
+  table->push_back({"hayate", "LinearBooster", 1, 1, linear_booster});
   table->push_back({"ai.onnx.ml", "TreeEnsembleRegressor", 1, 1, regressor});
   table->push_back({"ai.onnx.ml", "TreeEnsembleClassifier", 1, 1, tree_classifier});
   table->push_back({"ai.onnx.ml", "TreeEnsemble", 1, 1, ensemble5});

@@ -29,6 +29,17 @@ Format format_of(std::string_view bytes) {
   return onnx && tag >> 3 >= 1 && tag >> 3 <= 26 ? Format::kOnnx : Format::kUnknown;
 }
 
+// What the bytes of no accepted format may be.
+const char* hint(std::string_view bytes) {
+  const std::string_view head = bytes.substr(0, 4096);
+  const auto holds = [&](std::string_view word) { return head.find(word) != std::string_view::npos; };
+  if (head.starts_with("binf") || ((holds("gbtree") || holds("gblinear") || holds("dart")) && holds(":")))
+    return " (an old binary XGBoost model: load it with XGBoost 1.0 to 3.0 and save it as .json)";
+  if (head.starts_with("ccopy_reg") || head.starts_with("\x80"))
+    return " (a Python pickle: save the model in its library's own format, as text, JSON or ONNX)";
+  return "";
+}
+
 Result<Graph> from_document(const Result<Document>& document, const std::string& source, const ImportOptions& options) {
   if (!document.ok()) return document.error();
   return import_xgboost(document.value(), source, options.raw_score);
@@ -48,15 +59,12 @@ Result<Graph> import_model(std::string_view bytes, const std::string& source, co
     case Format::kOnnx: {
       Result<Graph> graph = import_onnx(bytes, source);
       if (graph.ok() || !graph.error().what.starts_with("is no readable ONNX")) return graph;
-      return Error{graph.error().code, source, fmt::format("{}; {}", graph.error().what, kAccepted)};
+      return Error{graph.error().code, source, fmt::format("{}; {}{}", graph.error().what, kAccepted, hint(bytes))};
     }
     case Format::kUnknown:
       break;
   }
-  return Error{Code::kInvalidArgument, source,
-               fmt::format("is of an unknown format; {} (old binary XGBoost models: load and save them with "
-                           "XGBoost 1.0 to 3.0 as .json)",
-                           kAccepted)};
+  return Error{Code::kInvalidArgument, source, fmt::format("is of an unknown format; {}{}", kAccepted, hint(bytes))};
 }
 
 Result<Graph> import_model(const std::string& path, const ImportOptions& options) {

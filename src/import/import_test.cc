@@ -27,6 +27,12 @@ TEST(Import, WhatIsNoneOfThemIsToldWhatIsAccepted) {
   expect_error(import_model(std::string_view(), "a.bin"), "a.bin: is empty; ONNX");
 }
 
+TEST(Import, OldBinaryModelsAndPicklesAreToldWhatTheyAre) {
+  const std::string old("\0\0\0\77\41\0\0\0\17\0\0\0\0\0\0\0binary:logistic\6\0\0\0\0\0\0\0gbtree", 45);
+  expect_error(import_model(std::string_view(old), "a.model"), "old binary XGBoost model");
+  expect_error(import_model(std::string_view("ccopy_reg\n"), "a.model"), "Python pickle");
+}
+
 TEST(Import, AMissingFileIsNamed) {
   expect_error(import_model(std::string("/nonexistent/model.onnx")), "/nonexistent/model.onnx");
 }

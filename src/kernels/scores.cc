@@ -78,6 +78,18 @@ void apply_objective(Objective objective, double scale, const T* x, int64_t rows
 template void apply_objective<float>(Objective, double, const float*, int64_t, int64_t, float*);
 template void apply_objective<double>(Objective, double, const double*, int64_t, int64_t, double*);
 
+void linear_booster(const float* weights, const float* x, int64_t rows, int64_t features, int64_t outputs,
+                    float* out) noexcept {
+  const float* bias = weights + features * outputs;
+  for (int64_t r = 0; r < rows; ++r, x += features, out += outputs) {
+    std::copy(bias, bias + outputs, out);
+    for (int64_t f = 0; f < features; ++f) {
+      if (std::isnan(x[f])) continue;
+      for (int64_t k = 0; k < outputs; ++k) out[k] += x[f] * weights[f * outputs + k];
+    }
+  }
+}
+
 std::optional<PostTransform> post_transform_from_name(std::string_view name) {
   constexpr std::array<std::string_view, 5> kNames = {"NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT"};
   const auto it = std::find(kNames.begin(), kNames.end(), name);

@@ -32,6 +32,11 @@ inline int64_t objective_width(Objective objective, int64_t n) { return objectiv
 template <typename T>
 void apply_objective(Objective objective, double scale, const T* x, int64_t rows, int64_t n, T* y);
 
+// XGBoost's gblinear in float32: out [rows, outputs] starts from the last row of weights [features + 1, outputs]; then
+// weight times value is added column by column, NaN left out.
+void linear_booster(const float* weights, const float* x, int64_t rows, int64_t features, int64_t outputs,
+                    float* out) noexcept;
+
 // post_transform of ai.onnx.ml, as ONNX Runtime computes it.
 enum class PostTransform : uint8_t { kNone, kLogistic, kSoftmax, kSoftmaxZero, kProbit };
 std::optional<PostTransform> post_transform_from_name(std::string_view name);

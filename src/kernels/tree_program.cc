@@ -69,6 +69,10 @@ class TreeProgramBuilder {
     p_.trees_.float64_sum = t_.float64_sum, p_.trees_.aggregate = t_.aggregate, p_.trees_.divisor = t_.divisor;
     p_.trees_.base_first = t_.base_first, p_.trees_.base = t_.base;
     p_.trees_.set_bounds = t_.set_bounds, p_.trees_.set_words = t_.set_words;
+    if (!t_.linear()) return;
+    p_.trees_.weight = t_.weight, p_.trees_.nan_weight = t_.nan_weight;
+    p_.trees_.linear_bounds = t_.linear_bounds, p_.trees_.linear_feature = t_.linear_feature;
+    p_.trees_.linear_coefficient = t_.linear_coefficient;
   }
 
   // Every split's slot and rank. False where they do not fit.
@@ -173,7 +177,7 @@ class TreeProgramBuilder {
   // Leaves tree after tree, the side of small codes first.
   void number_leaves() {
     leaf_.assign(t_.kind.size(), 0);
-    p_.single_ = t_.aggregate == Aggregate::kSum || t_.aggregate == Aggregate::kAverage;
+    p_.single_ = (t_.aggregate == Aggregate::kSum || t_.aggregate == Aggregate::kAverage) && !t_.linear();
     for (const int32_t root : t_.roots) {
       first_leaf_.push_back(static_cast<uint32_t>(p_.leaf_begin_.size()));
       std::vector<int32_t> pending{root};
@@ -329,9 +333,14 @@ class TreeProgramBuilder {
 };
 
 std::optional<TreeProgram> TreeProgram::build(const Trees& trees, std::optional<TreeMethod> method) {
-  if (method) return TreeProgramBuilder(trees, *method).build();
-  for (const TreeMethod each : {TreeMethod::kMasksAvx512, TreeMethod::kWalkAvx512, TreeMethod::kWalk})
+  return method ? TreeProgramBuilder(trees, *method).build() : build_for(trees, Isa::kAvx512);
+}
+
+std::optional<TreeProgram> TreeProgram::build_for(const Trees& trees, Isa isa) {
+  for (const TreeMethod each : {TreeMethod::kMasksAvx512, TreeMethod::kWalkAvx512, TreeMethod::kWalk}) {
+    if (isa != Isa::kAvx512 && each != TreeMethod::kWalk) continue;
     if (auto program = TreeProgramBuilder(trees, each).build()) return program;
+  }
   return TreeProgramBuilder(trees, TreeMethod::kPlain).build();
 }
 
@@ -343,7 +352,8 @@ int64_t TreeProgram::byte_count() const {
                leaf_begin_, leaf_end_) +
          bytes(walk_nodes_, walk_leaf_, walk_roots_, walk_places_, mask_slots_, mask_ranks_, masks_, first_leaves_) +
          bytes(trees_.kind, trees_.feature, trees_.threshold, trees_.on_true, trees_.on_false, trees_.weight,
-               trees_.weight_output, trees_.set_bounds, trees_.set_words);
+               trees_.weight_output, trees_.set_bounds, trees_.set_words, trees_.linear_bounds, trees_.linear_feature,
+               trees_.linear_coefficient, trees_.nan_weight);
 }
 
 template <>
@@ -421,6 +431,22 @@ void TreeProgram::walk(const uint16_t* codes, int64_t g, uint32_t* leaves) const
   for (int64_t i = 0; i < kWalkTrees; ++i) leaves[walk_places_[g * kWalkTrees + i]] = walk_leaf_[at[i]];
 }
 
+namespace {
+
+template <typename Sum>
+inline void aggregate(Aggregate how, Sum value, int32_t output, Sum* sums, uint8_t* touched) {
+  Sum& sum = sums[output];
+  if (how == Aggregate::kMin)
+    sum = touched[output] == 0 || value < sum ? value : sum;
+  else if (how == Aggregate::kMax)
+    sum = touched[output] == 0 || value > sum ? value : sum;
+  else
+    sum += value;
+  touched[output] = 1;
+}
+
+}  // namespace
+
 template <typename Sum>
 void TreeProgram::add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t* touched) const noexcept {
   const Sum* values = leaf_values<Sum>();
@@ -438,17 +464,16 @@ void TreeProgram::add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t*
     return;
   }
   for (int64_t i = 0; i < count; ++i)
-    for (int32_t w = leaf_begin_[leaves[i]]; w < leaf_end_[leaves[i]]; ++w) {
-      const int32_t output = leaf_output_[w];
-      Sum& sum = sums[output];
-      if (trees_.aggregate == Aggregate::kMin)
-        sum = touched[output] == 0 || values[w] < sum ? values[w] : sum;
-      else if (trees_.aggregate == Aggregate::kMax)
-        sum = touched[output] == 0 || values[w] > sum ? values[w] : sum;
-      else
-        sum += values[w];
-      touched[output] = 1;
-    }
+    for (int32_t w = leaf_begin_[leaves[i]]; w < leaf_end_[leaves[i]]; ++w)
+      aggregate(trees_.aggregate, values[w], leaf_output_[w], sums, touched);
+}
+
+template <typename In, typename Sum>
+void TreeProgram::add_linear(const In* x, const uint32_t* leaves, int64_t count, Sum* sums,
+                             uint8_t* touched) const noexcept {
+  for (int64_t i = 0; i < count; ++i)
+    for (int32_t w = leaf_begin_[leaves[i]]; w < leaf_end_[leaves[i]]; ++w)
+      aggregate(trees_.aggregate, static_cast<Sum>(weight_of(trees_, w, x)), leaf_output_[w], sums, touched);
 }
 
 template <typename Sum>
@@ -485,7 +510,7 @@ void TreeProgram::run_walk(const In* x, Sum* out, uint8_t* touched) const noexce
     const int64_t count = std::min(kWalkChunk, tree_count_ - tree);
     for (const int64_t last = group + (count + kWalkTrees - 1) / kWalkTrees; group < last; ++group)
       walk(codes, group, leaves);
-    add(leaves, count, sums, spoken);
+    trees_.linear() ? add_linear(x, leaves, count, sums, spoken) : add(leaves, count, sums, spoken);
   }
   finish(sums, spoken, out, touched);
 }
@@ -513,7 +538,9 @@ void TreeProgram::run_masks(const In* x, int64_t rows, Sum* out, uint8_t* touche
   for (const Group& g : groups_) {
     for (int64_t r = 0; r < rows; ++r) {
       x86::find_leaves(masks, codes[r], g.first, g.steps, tree, leaves);
-      add(leaves, std::min(group, tree_count_ - tree), sums + r * trees_.outputs, spoken + r * trees_.outputs);
+      const int64_t count = std::min(group, tree_count_ - tree), at = r * trees_.outputs;
+      trees_.linear() ? add_linear(x + r * trees_.features, leaves, count, sums + at, spoken + at)
+                      : add(leaves, count, sums + at, spoken + at);
     }
     tree += group;
   }

@@ -12,6 +12,7 @@
 
 #include "kernels/aligned.h"
 #include "kernels/trees.h"
+#include "kernels/vector/kernels.h"
 #include "kernels/x86/tree_masks.h"
 
 namespace hayate::kernels {
@@ -32,6 +33,8 @@ class TreeProgram {
   // has more than kOutputsMax outputs, or where the given method does not apply. Requires: fault(trees) is
   // empty.
   static std::optional<TreeProgram> build(const Trees& trees, std::optional<TreeMethod> method = std::nullopt);
+  // With the fastest method that takes no more than the given instruction set.
+  static std::optional<TreeProgram> build_for(const Trees& trees, Isa isa);
 
   // out [rows, outputs] from x [rows, features]; `touched` [rows, outputs], may be null, as in
   // evaluate_trees. A row's bits do not depend on the other rows. Requires: Sum is double exactly where
@@ -86,12 +89,15 @@ class TreeProgram {
   void finish(const Sum* sums, const uint8_t* spoken, Sum* out, uint8_t* touched) const noexcept;
   template <typename Sum>
   void add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t* touched) const noexcept;
+  template <typename In, typename Sum>
+  void add_linear(const In* x, const uint32_t* leaves, int64_t count, Sum* sums, uint8_t* touched) const noexcept;
   template <typename Sum>
   const Sum* leaf_values() const;
   void walk(const uint16_t* codes, int64_t g, uint32_t* leaves) const noexcept;
 
   TreeMethod method_ = TreeMethod::kPlain;
-  Trees trees_;  // kPlain: the whole ensemble; else without its nodes, but with nodes and sets of set slots
+  Trees trees_;  // kPlain: the whole ensemble; else without its nodes, but with nodes and sets of set slots, and with
+                 // linear weights
   int64_t tree_count_ = 0;
   bool single_ = false;       // every leaf has one weight, and weights are added
   int32_t only_output_ = -1;  // the one that all of them go to, if single_ and there is one

@@ -179,6 +179,30 @@ TEST(TreeProgram, OutputsWeightsAndAggregates) {
         }
 }
 
+// LightGBM's linear_tree: every leaf a constant, and of two out of three of them terms.
+TEST(TreeProgram, LinearLeaves) {
+  for (const int leaves : {1, 8, 40, 100}) {
+    Maker maker(static_cast<unsigned>(leaves));
+    Trees t = maker.trees({.leaves = leaves, .outputs = 2, .missing = true});
+    t.linear_bounds = {0};
+    for (size_t w = 0; w < t.weight.size(); ++w) {
+      for (int i = maker.below(3); i > 0; --i)
+        t.linear_feature.push_back(maker.below(5)), t.linear_coefficient.push_back(maker.grid(9) + 0.1);
+      t.linear_bounds.push_back(static_cast<int32_t>(t.linear_feature.size()));
+      t.nan_weight.push_back(1000);
+    }
+    EXPECT_GE((check_methods<double, double>(t, maker.rows<double>(t, 50, 40))), 2);
+    EXPECT_GE((check_methods<float, double>(t, maker.rows<float>(t, 50, 40))), 2);
+  }
+}
+
+TEST(TreeProgram, AnInstructionSetIsNotLeft) {
+  Maker maker(3);
+  const Trees t = maker.trees({.leaves = 31});
+  for (const Isa isa : {Isa::kPlain, Isa::kSse4, Isa::kAvx2})
+    EXPECT_EQ(TreeProgram::build_for(t, isa)->method(), TreeMethod::kWalk);
+}
+
 TEST(TreeProgram, AllWeightsOnOneOfSeveralOutputs) {
   Maker maker(5);
   Trees t = maker.trees({});

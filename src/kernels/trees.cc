@@ -23,6 +23,14 @@ int32_t Trees::add_leaf(double value, int32_t output) {
   return add_node(static_cast<uint8_t>(Split::kLeaf), 0, 0, at, at + 1);
 }
 
+void Trees::add_terms(const std::vector<int32_t>& columns, const std::vector<double>& coefficients, double at_nan) {
+  if (linear_bounds.empty()) linear_bounds.push_back(0);
+  linear_feature.insert(linear_feature.end(), columns.begin(), columns.end());
+  linear_coefficient.insert(linear_coefficient.end(), coefficients.begin(), coefficients.end());
+  linear_bounds.push_back(static_cast<int32_t>(linear_feature.size()));
+  nan_weight.push_back(at_nan);
+}
+
 int32_t Trees::add_set(const uint32_t* words, int64_t count) {
   if (set_bounds.empty()) set_bounds.push_back(0);
   set_words.insert(set_words.end(), words, words + count);
@@ -52,6 +60,22 @@ std::string shape_fault(const Trees& t) {
   return "";
 }
 
+std::string linear_fault(const Trees& t) {
+  if (!t.linear())
+    return t.linear_feature.empty() && t.nan_weight.empty() ? "" : "its linear terms belong to no weight";
+  if (t.linear_bounds.size() != t.weight.size() + 1 || t.nan_weight.size() != t.weight.size())
+    return fmt::format("linear terms of {} leaves do not fit {} weights", t.nan_weight.size(), t.weight.size());
+  if (t.linear_coefficient.size() != t.linear_feature.size())
+    return "its linear coefficients and their features differ in number";
+  for (size_t w = 0; w < t.weight.size(); ++w)
+    if (t.linear_bounds[w] < 0 || t.linear_bounds[w] > t.linear_bounds[w + 1] ||
+        t.linear_bounds[w + 1] > static_cast<int64_t>(t.linear_feature.size()))
+      return fmt::format("weight {}: its linear terms lie outside of all", w);
+  for (const int32_t column : t.linear_feature)
+    if (column < 0 || column >= t.features) return fmt::format("a linear term: feature {} of {}", column, t.features);
+  return "";
+}
+
 std::string node_fault(const Trees& t, int64_t i) {
   const int64_t n = t.node_count();
   if (t.split(i) == Split::kLeaf) {
@@ -74,6 +98,7 @@ std::string node_fault(const Trees& t, int64_t i) {
 
 std::string fault(const Trees& t) {
   if (std::string text = shape_fault(t); !text.empty()) return text;
+  if (std::string text = linear_fault(t); !text.empty()) return text;
   std::vector<uint8_t> parents(t.kind.size(), 0);
   for (const int32_t root : t.roots) {
     if (root < 0 || root >= t.node_count()) return fmt::format("root {} of {} nodes", root, t.node_count());
@@ -153,7 +178,7 @@ void sum_trees(const Trees& t, const In* x, S* sums, uint8_t* spoken) noexcept {
     for (int32_t i = t.on_true[leaf]; i < t.on_false[leaf]; ++i) {
       S& sum = sums[t.weight_output[i]];
       uint8_t& said = spoken[t.weight_output[i]];
-      const S value = static_cast<S>(t.weight[i]);
+      const S value = static_cast<S>(weight_of(t, i, x));
       if (t.aggregate == Aggregate::kMin)
         sum = said == 0 || value < sum ? value : sum;
       else if (t.aggregate == Aggregate::kMax)

@@ -39,6 +39,10 @@ struct Trees {
   // One entry per weight: what is added to which output.
   std::vector<double> weight;
   std::vector<int32_t> weight_output;
+  // Linear leaves (LightGBM's linear_tree): to weight w the terms linear_bounds[w] to linear_bounds[w + 1] are added, a
+  // coefficient times a column each; where one of these columns is NaN, nan_weight[w] stands instead. Empty: none.
+  std::vector<int32_t> linear_bounds, linear_feature;
+  std::vector<double> linear_coefficient, nan_weight;
   // Set s holds category c where bit c % 32 of set_words[set_bounds[s] + c / 32] is set.
   std::vector<int32_t> set_bounds;
   std::vector<uint32_t> set_words;
@@ -49,11 +53,14 @@ struct Trees {
   bool base_first = false;   // sums start from base, else it is added last
   std::vector<double> base;  // one per output, or empty
 
+  bool linear() const { return !linear_bounds.empty(); }
   int64_t node_count() const { return static_cast<int64_t>(kind.size()); }
   Split split(int64_t node) const { return static_cast<Split>(kind[node] & kSplitMask); }
   // Appends; the node's number.
   int32_t add_node(uint8_t node_kind, int32_t column, double at, int32_t true_child, int32_t false_child);
   int32_t add_leaf(double value, int32_t output);
+  // The terms of the weight that was added last; nothing or everything is linear. Requires: sizes are equal.
+  void add_terms(const std::vector<int32_t>& columns, const std::vector<double>& coefficients, double at_nan);
   // Appends a set of `words`; its number.
   int32_t add_set(const uint32_t* words, int64_t count);
 };
@@ -64,6 +71,20 @@ std::string fault(const Trees& trees);
 
 // Which way a node sends x. Requires: no leaf.
 bool goes_true(const Trees& trees, int64_t node, double x);
+
+// What weight w gives for a row: itself, or with its terms, summed in float64 in their order. Columns within kZeroBound
+// count as 0, as LightGBM reads them.
+template <typename In>
+double weight_of(const Trees& trees, int64_t w, const In* x) noexcept {
+  if (!trees.linear()) return trees.weight[w];
+  double sum = trees.weight[w];
+  for (int32_t i = trees.linear_bounds[w]; i < trees.linear_bounds[w + 1]; ++i) {
+    const double value = static_cast<double>(x[trees.linear_feature[i]]);
+    if (value != value) return trees.nan_weight[w];
+    sum += trees.linear_coefficient[i] * (value <= kZeroBound && value >= -kZeroBound ? 0 : value);
+  }
+  return sum;
+}
 
 // out [rows, outputs] from x [rows, features]. `touched` [rows, outputs] (may be null) receives 1 where any
 // leaf spoke. One row at a time, one tree after another: slow and the truth.

@@ -54,6 +54,22 @@ TEST(Trees, MissingGoesWhereTheNodeSays) {
   }
 }
 
+TEST(Trees, LinearLeavesAddTheirTermsAndGiveWayToNan) {
+  Trees t = stump(kind(Split::kLessEqual), 0.5);
+  t.add_terms({0}, {10}, 7);
+  t.add_terms({}, {}, 9);
+  EXPECT_EQ(score(t, 0.25), 3.5);
+  EXPECT_EQ(score(t, 1e-36), 1);  // read as 0
+  EXPECT_EQ(score(t, 4), 2);
+  EXPECT_EQ(score(t, kNan), 2);  // goes to the leaf without terms
+  t.kind[0] |= kNanTrue;
+  EXPECT_EQ(score(t, kNan), 7);
+  t.linear_feature[0] = 1;
+  EXPECT_NE(fault(t).find("feature 1 of 1"), std::string::npos) << fault(t);
+  t.linear_feature[0] = 0, t.linear_bounds[1] = 5;
+  EXPECT_NE(fault(t), "");
+}
+
 TEST(Trees, ZeroMayCountAsMissing) {
   const Trees t = stump(kind(Split::kLessEqual, kZeroMissing), 10);
   EXPECT_EQ(score(t, 0.0), 2);

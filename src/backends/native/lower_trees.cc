@@ -9,7 +9,7 @@ kernels::TreeProgram* tree_program(Lowering& l, const Node& node) {
   if (made == nullptr) {
     const Result<kernels::Trees> trees = trees_from(node, l.type(node.inputs[0]));
     if (!trees.ok()) return nullptr;
-    std::optional<kernels::TreeProgram> program = kernels::TreeProgram::build(trees.value());
+    std::optional<kernels::TreeProgram> program = kernels::TreeProgram::build_for(trees.value(), l.set().isa);
     if (!program) return nullptr;
     made = std::make_shared<kernels::TreeProgram>(std::move(*program));
   }
@@ -73,10 +73,21 @@ bool tree_classifier(Lowering& l, const Node& node) {
   return true;
 }
 
+bool linear_booster(Lowering& l, const Node& node) {
+  const Tensor weights = node.get<Tensor>("weights", Tensor());
+  const View w = l.floats(node.name + "/" + node.outputs[0] + "/w",
+                          std::vector<float>(weights.data<float>(), weights.data<float>() + weights.count()));
+  const View x = l.dense(l.view(node.inputs[0])), y = l.make(node.outputs[0]);
+  const int64_t features = weights.shape()[0] - 1, outputs = weights.shape()[1];
+  l.emit(run_linear_booster, "linear_booster", LinearBoosterArgs{y.count() / outputs, features, outputs}, {&y, &x, &w});
+  return true;
+}
+
 }  // namespace
 
 void add_tree_lowers(LowerTable* table) {
   table->insert({{"hayate.TreeEnsemble", own_trees},
+                 {"hayate.LinearBooster", linear_booster},
                  {"ai.onnx.ml.TreeEnsembleRegressor", tree_regressor},
                  {"ai.onnx.ml.TreeEnsemble", tree_regressor},
                  {"ai.onnx.ml.TreeEnsembleClassifier", tree_classifier}});

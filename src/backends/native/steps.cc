@@ -308,6 +308,13 @@ bool run_classify(const Step& step, Bases bases) {
   return true;
 }
 
+bool run_linear_booster(const Step& step, Bases bases) {
+  const auto& a = step.as<LinearBoosterArgs>();
+  kernels::linear_booster(step.at<const float>(bases, 2), step.at<const float>(bases, 1), a.rows, a.features, a.outputs,
+                          step.at<float>(bases, 0));
+  return true;
+}
+
 bool run_objective(const Step& step, Bases bases) {
   const auto& a = step.as<ObjectiveArgs>();
   if (a.float64)

@@ -130,6 +130,11 @@ struct ObjectiveArgs {  // y, x
 };
 bool run_objective(const Step& step, Bases bases);
 
+struct LinearBoosterArgs {  // y, x, weights
+  int64_t rows = 0, features = 0, outputs = 0;
+};
+bool run_linear_booster(const Step& step, Bases bases);
+
 struct PostTransformArgs {  // y, in place
   kernels::PostTransform transform = kernels::PostTransform::kNone;
   int64_t rows = 0, n = 0;

@@ -220,9 +220,6 @@ class Importer {
     if (auto error = integer(block, "num_cat", 0, leaves_max, &tree.sets)) return error;
     if (block.find("is_linear") != nullptr)
       if (auto error = integer(block, "is_linear", 0, 1, &linear)) return error;
-    if (linear != 0)
-      return bad(block.find("is_linear")->number, "linear trees (linear_tree=true) are not supported",
-                 Code::kUnsupported);
     if (auto error = numbers(block, "leaf_value", tree.leaves, &tree.leaf_value)) return error;
     const int32_t output = static_cast<int32_t>(static_cast<int64_t>(trees_.roots.size()) % per_iteration_);
     const int32_t base = static_cast<int32_t>(trees_.node_count());
@@ -232,7 +229,41 @@ class Importer {
       for (int64_t i = 0; i + 1 < tree.leaves; ++i)
         if (auto error = add_split(block, tree, i, base)) return error;
     }
+    if (linear != 0 || trees_.linear()) return add_linear_leaves(block, tree, linear != 0, output);
     for (const double value : tree.leaf_value) trees_.add_leaf(value, output);
+    return std::nullopt;
+  }
+
+  // Leaves of linear_tree: a constant and terms; where a term's feature is NaN, leaf_value. Once a tree is linear, the
+  // leaves of all the others are written as linear ones without terms.
+  std::optional<Error> add_linear_leaves(const Block& block, const Tree& tree, bool linear, int32_t output) {
+    std::vector<double> constants = tree.leaf_value, coefficients;
+    std::vector<int64_t> counts(static_cast<size_t>(tree.leaves), 0);
+    std::vector<int32_t> features;
+    if (linear) {
+      if (auto error = numbers(block, "leaf_const", tree.leaves, &constants)) return error;
+      if (auto error = numbers(block, "num_features", tree.leaves, &counts)) return error;
+      if (auto error = numbers(block, "leaf_features", -1, &features)) return error;
+      if (auto error = numbers(block, "leaf_coeff", static_cast<int64_t>(features.size()), &coefficients)) return error;
+    }
+    while (trees_.nan_weight.size() < trees_.weight.size())  // trees before the first linear one
+      trees_.add_terms({}, {}, trees_.weight[trees_.nan_weight.size()]);
+    size_t at = 0;
+    for (size_t i = 0; i < counts.size(); ++i) {
+      if (counts[i] < 0 || counts[i] > static_cast<int64_t>(features.size() - at))
+        return bad(block.find("num_features")->number,
+                   fmt::format("leaf {}: {} features, leaf_features has {} left", i, counts[i], features.size() - at));
+      const size_t end = at + static_cast<size_t>(counts[i]);
+      trees_.add_leaf(constants[i], output);
+      trees_.add_terms(
+          {features.begin() + static_cast<int64_t>(at), features.begin() + static_cast<int64_t>(end)},
+          {coefficients.begin() + static_cast<int64_t>(at), coefficients.begin() + static_cast<int64_t>(end)},
+          tree.leaf_value[i]);
+      at = end;
+    }
+    if (at != features.size())
+      return bad(block.find("num_features")->number,
+                 fmt::format("counts {} features, leaf_features holds {}", at, features.size()));
     return std::nullopt;
   }
 

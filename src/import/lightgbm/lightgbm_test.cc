@@ -162,7 +162,14 @@ TEST(LightGbm, FaultsAreNamedWithTheirLine) {
   expect_error(replaced(good, "max_feature_idx=1", "max_feature_idx=99999999999999999999"), "no number of its type");
   expect_error(replaced(good, "objective=regression", "objective=mystery"),
                "objective 'mystery' is unknown; --raw-score");
-  expect_error(replaced(good, "shrinkage=1", "is_linear=1"), "linear trees");
+  expect_error(replaced(good, "shrinkage=1", "is_linear=1"), "has no leaf_const");
+  const std::string linear =
+      "is_linear=1\nleaf_const=1 2 4\nnum_features=1 0 1\nleaf_features=0   1 \nleaf_coeff=2   3 ";
+  EXPECT_TRUE(load(replaced(good, "shrinkage=1", linear)).ok());
+  expect_error(replaced(good, "shrinkage=1", replaced(linear, "=1 0 1", "=1 0 2")), "leaf 2: 2 features");
+  expect_error(replaced(good, "shrinkage=1", replaced(linear, "=1 0 1", "=1 0 0")), "counts 1 features");
+  expect_error(replaced(good, "shrinkage=1", replaced(linear, "coeff=2   3", "coeff=2")), "leaf_coeff holds 1");
+  expect_error(replaced(good, "shrinkage=1", replaced(linear, "0   1 ", "0   9 ")), "feature 9 of 2");
   expect_error(replaced(categorical, "cat_boundaries=0 2", "cat_boundaries=0 3"), "cat_boundaries 0 to 3");
   expect_error(replaced(categorical, "threshold=0", "threshold=1"), "category set 1 of 1");
   expect_error("tree\n", "holds no tree");

@@ -2,6 +2,7 @@
 #include <simdjson.h>
 
 #include <charconv>
+#include <limits>
 #include <optional>
 
 #include "import/xgboost/document.h"
@@ -76,6 +77,11 @@ class Reader {
       json::value inner;
       json::json_type type;
       if (const auto error = element.get(inner)) return bad(error);
+      if (const std::optional<double> beyond = not_finite(inner)) {
+        if (!out->items.empty()) return bad("holds an array of numbers and other things mixed");
+        out->numbers.push_back(*beyond);
+        continue;
+      }
       if (const auto error = inner.type().get(type)) return bad(error);
       const bool number = type == json::json_type::number || type == json::json_type::boolean;
       if (number ? !out->items.empty() : !out->numbers.empty())
@@ -85,6 +91,16 @@ class Reader {
       if (error) return error;
     }
     return std::nullopt;
+  }
+
+  // NaN, Infinity and -Infinity, which JSON does not know but XGBoost writes (in the split_conditions of vector
+  // leaves).
+  static std::optional<double> not_finite(json::value value) {
+    const std::string_view token = value.raw_json_token();
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    if (token.starts_with("NaN")) return std::numeric_limits<double>::quiet_NaN();
+    if (token.starts_with("Infinity")) return kInfinity;
+    return token.starts_with("-Infinity") ? std::optional(-kInfinity) : std::nullopt;
   }
 
   std::optional<Error> read_text(json::value value, Document* out) {

@@ -68,6 +68,11 @@ struct Arrays {
   const std::vector<double>*left = nullptr, *right = nullptr, *feature = nullptr, *condition = nullptr,
         *default_left = nullptr;
   const std::vector<double>* split_type = nullptr;  // may be empty
+  // Of vector leaves: `outputs` weights for each leaf (numbered by right_children), or before version 3.1 for each
+  // node.
+  const std::vector<double>* leaf_weights = nullptr;
+  bool by_leaf = false;
+  int64_t outputs = 1;
   int64_t count = 0;
 };
 
@@ -162,9 +167,10 @@ class Importer {
     const Document& booster = learner_["gradient_booster"];
     const std::string& name = booster["name"].text;
     const bool dart = name == "dart";
+    if (name == "gblinear") return read_linear(booster["model"]["weights"].numbers);
     if (!dart && name != "gbtree")
       return bad("field gradient_booster",
-                 fmt::format("booster '{}' is not supported; gbtree and dart are", name.substr(0, 40)),
+                 fmt::format("booster '{}' is not supported; gbtree, dart and gblinear are", name.substr(0, 40)),
                  Code::kUnsupported);
     const Document& model = dart ? booster["gbtree"]["model"] : booster["model"];
     const std::vector<Document>& trees = model["trees"].items;
@@ -185,21 +191,36 @@ class Importer {
     return std::nullopt;
   }
 
+  // booster=gblinear: weights [F + 1, outputs], the last row the bias, to which the margin is added first: that of the
+  // first output for all of them, as the library does it (the lists of version 3.1 and later notwithstanding).
+  std::optional<Error> read_linear(const std::vector<double>& weights) {
+    const size_t outputs = static_cast<size_t>(trees_.outputs), features = static_cast<size_t>(trees_.features);
+    if (weights.size() % outputs != 0 || weights.size() / outputs != features + 1)
+      return bad("field weights", fmt::format("holds {} numbers; {} features and a bias for {} outputs need {}",
+                                              weights.size(), features, outputs, (features + 1) * outputs));
+    linear_.assign(weights.begin(), weights.end());
+    for (size_t k = 0; k < outputs; ++k) linear_[features * outputs + k] += static_cast<float>(trees_.base[0]);
+    return std::nullopt;
+  }
+
   std::optional<Error> read_arrays(const Document& tree, const std::string& where, Arrays* out) {
     int64_t vector_length = 1;
     if (auto error = integer(tree["tree_param"], "size_leaf_vector", 1, kernels::kTreeOutputsMax, &vector_length))
       return error;
-    if (vector_length > 1)
-      return bad(where, "has vector leaves (multi_strategy=multi_output_tree), which are not supported",
-                 Code::kUnsupported);
+    const bool by_leaf = tree["leaf_weights"].kind != Kind::kNull;
     *out = {&tree["left_children"].numbers,
             &tree["right_children"].numbers,
             &tree["split_indices"].numbers,
             &tree["split_conditions"].numbers,
             &tree["default_left"].numbers,
             &tree["split_type"].numbers,
+            &tree[by_leaf ? "leaf_weights" : "base_weights"].numbers,
+            by_leaf,
+            std::max<int64_t>(vector_length, 1),
             static_cast<int64_t>(tree["left_children"].numbers.size())};
     const size_t n = out->left->size();
+    if (out->outputs > 1 && out->outputs != trees_.outputs)
+      return bad(where, fmt::format("has leaves of {} weights for {} outputs", out->outputs, trees_.outputs));
     for (const auto* each : {out->right, out->feature, out->condition, out->default_left})
       if (each->size() != n)
         return bad(where, fmt::format("its arrays differ in length ({} and {}): left_children, "
@@ -223,6 +244,10 @@ class Importer {
     for (size_t i = 0; i < order.size(); ++i) {
       const int64_t from = order[i];
       if ((*a.left)[from] == -1) {
+        if (a.outputs > 1) {
+          if (auto error = add_vector_leaf(a, where, from, leaf_scale)) return error;
+          continue;
+        }
         trees_.add_leaf(static_cast<double>(static_cast<float>((*a.condition)[from]) * leaf_scale), output);
         continue;
       }
@@ -235,6 +260,24 @@ class Importer {
       }
       if (auto error = add_split(a, where, from, sets, base + static_cast<int32_t>(order.size()) - 2)) return error;
     }
+    return std::nullopt;
+  }
+
+  // multi_strategy=multi_output_tree: a leaf adds to every output.
+  std::optional<Error> add_vector_leaf(const Arrays& a, const std::string& where, int64_t from, float leaf_scale) {
+    const double leaf = a.by_leaf ? (*a.right)[from] : static_cast<double>(from);
+    const std::vector<double>& all = *a.leaf_weights;
+    if (!(leaf >= 0 && (leaf + 1) * static_cast<double>(a.outputs) <= static_cast<double>(all.size())))
+      return bad(where, fmt::format("node {}: the weights of leaf {} lie outside of the {} there are", from, leaf,
+                                    all.size()));
+    const int32_t made = trees_.add_leaf(0, 0);
+    trees_.weight.pop_back(), trees_.weight_output.pop_back();
+    const double* weights = all.data() + static_cast<int64_t>(leaf) * a.outputs;
+    for (int64_t k = 0; k < a.outputs; ++k) {
+      trees_.weight.push_back(static_cast<double>(static_cast<float>(weights[k]) * leaf_scale));
+      trees_.weight_output.push_back(static_cast<int32_t>(k));
+    }
+    trees_.on_false[made] = static_cast<int32_t>(trees_.weight.size());
     return std::nullopt;
   }
 
@@ -300,7 +343,9 @@ class Importer {
     graph.outputs.push_back(
         {"output", Type::kFloat32, true, {{-1, "N"}, {kernels::objective_width(objective_, trees_.outputs), ""}}});
     const bool transformed = objective_ != Objective::kIdentity;
-    graph.nodes.push_back(tree_ensemble_node(trees_, false, "input", transformed ? "margin" : "output"));
+    const std::string margin = transformed ? "margin" : "output";
+    graph.nodes.push_back(linear_.empty() ? tree_ensemble_node(trees_, false, "input", margin)
+                                          : linear_booster_node(linear_, trees_.outputs, "input", margin));
     if (transformed) graph.nodes.push_back(objective_node(objective_, 1, "margin", "output"));
     return graph;
   }
@@ -309,6 +354,7 @@ class Importer {
   const std::string& source_;
   const bool raw_score_;
   std::vector<float> base_;
+  std::vector<float> linear_;  // of gblinear
   Trees trees_;
   Objective objective_ = Objective::kIdentity;
 };

@@ -171,8 +171,9 @@ TEST(XgBoost, FaultsAreNamedWithTreeAndField) {
   expect_error(replaced(good, "[5E-1]\"", "[1,2]\""), "2 numbers for 1 outputs");
   expect_error(replaced(good, R"("num_feature":"2")", R"("num_feature":"-2")"), "field num_feature");
   expect_error(replaced(good, R"("num_class":"0")", R"("num_class":"999999999999")"), "field num_class");
-  expect_error(replaced(good, "gbtree", "gblinear"), "booster 'gblinear' is not supported");
-  expect_error(replaced(good, R"("size_leaf_vector":"1")", R"("size_leaf_vector":"3")"), "vector leaves");
+  expect_error(replaced(good, "gbtree", "gbforest"), "booster 'gbforest' is not supported");
+  expect_error(replaced(good, "gbtree", "gblinear"), "holds 0 numbers; 2 features and a bias for 1 outputs need 3");
+  expect_error(replaced(good, R"("size_leaf_vector":"1")", R"("size_leaf_vector":"3")"), "leaves of 3 weights");
   expect_error(replaced(good, "reg:squarederror", "reg:mystery"), "'reg:mystery' is unknown; --raw-score");
   expect_error(one_tree("count:poisson", "[0E0]"), "above 0");
   expect_error("{}", "has no field learner");
