@@ -15,7 +15,9 @@ const std::vector<KernelEntry>& kernel_table() {
     add_elementwise_kernels(&table);
     add_layout_kernels(&table);
     add_dense_kernels(&table);
+    add_norm_kernels(&table);
     add_window_kernels(&table);
+    add_resize_kernels(&table);
     add_recurrent_kernels(&table);
     add_reduce_kernels(&table);
     add_ml_kernels(&table);

@@ -42,7 +42,9 @@ struct KernelEntry {
 void add_elementwise_kernels(std::vector<KernelEntry>* table);
 void add_layout_kernels(std::vector<KernelEntry>* table);
 void add_dense_kernels(std::vector<KernelEntry>* table);
+void add_norm_kernels(std::vector<KernelEntry>* table);
 void add_window_kernels(std::vector<KernelEntry>* table);
+void add_resize_kernels(std::vector<KernelEntry>* table);
 void add_recurrent_kernels(std::vector<KernelEntry>* table);
 void add_reduce_kernels(std::vector<KernelEntry>* table);
 void add_ml_kernels(std::vector<KernelEntry>* table);

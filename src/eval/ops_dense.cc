@@ -99,75 +99,6 @@ Result<bool> softmax(const KernelContext& c, Max kind) {
   });
 }
 
-struct Moments {
-  double mean, variance;
-};
-template <typename T>
-Moments moments(const T* x, int64_t n) {
-  double sum = 0, squares = 0;
-  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]);
-  const double mean = sum / static_cast<double>(n);
-  for (int64_t i = 0; i < n; ++i) squares += (static_cast<double>(x[i]) - mean) * (static_cast<double>(x[i]) - mean);
-  return {mean, squares / static_cast<double>(n)};
-}
-
-Result<bool> layer_norm(const KernelContext& c) {
-  const Tensor& x = *c.inputs[0];
-  if (x.count() == 0) return true;
-  const int64_t axis = *normal_axis(c.node.get<int64_t>("axis", -1), x.rank());
-  const Shape normalized(x.shape().begin() + axis, x.shape().end());
-  const int64_t n = ref::product(normalized);
-  const double epsilon = static_cast<double>(c.node.get<float>("epsilon", 1e-5f));
-  const Tensor *scale = c.inputs[1], *bias = c.input(2);
-  const ref::Extents strides[2] = {ref::broadcast_strides(scale->shape(), normalized),
-                                   ref::broadcast_strides(bias == nullptr ? Shape{} : bias->shape(), normalized)};
-  return on_floats(x.type(), [&]<typename T>() {
-    for (int64_t row = 0; row < x.count() / n; ++row) {
-      const T* from = x.data<T>() + row * n;
-      const Moments m = moments(from, n);
-      const double inverse = 1.0 / std::sqrt(m.variance + epsilon);
-      if (c.output(1) != nullptr) c.output(1)->data<T>()[row] = static_cast<T>(m.mean);
-      if (c.output(2) != nullptr) c.output(2)->data<T>()[row] = static_cast<T>(inverse);
-      if (c.output(0) == nullptr) continue;
-      ref::for_each_element(normalized, strides, [&](int64_t i, const int64_t* at) {
-        const double shift = bias == nullptr ? 0.0 : static_cast<double>(bias->data<T>()[at[1]]);
-        c.output(0)->data<T>()[row * n + i] = static_cast<T>(
-            (static_cast<double>(from[i]) - m.mean) * inverse * static_cast<double>(scale->data<T>()[at[0]]) + shift);
-      });
-    }
-  });
-}
-
-// One value per channel (axis 1) of x: y = (x - mean) / sqrt(variance + epsilon) * scale + bias.
-template <typename MeanOf>
-Result<bool> channel_norm(const KernelContext& c, MeanOf&& moments_of) {
-  const Tensor& x = *c.inputs[0];
-  if (x.count() == 0) return true;
-  const int64_t channels = x.rank() < 2 ? 1 : x.shape()[1], plane = x.count() / (x.shape()[0] * channels);
-  const double epsilon = static_cast<double>(c.node.get<float>("epsilon", 1e-5f));
-  return on_floats(x.type(), [&]<typename T>() {
-    for (int64_t i = 0; i < x.shape()[0] * channels; ++i) {
-      const int64_t ch = i % channels;
-      const Moments m = moments_of.template operator()<T>(x.data<T>() + i * plane, plane, ch);
-      const double scale = static_cast<double>(c.inputs[1]->data<T>()[ch]) / std::sqrt(m.variance + epsilon),
-                   bias = static_cast<double>(c.inputs[2]->data<T>()[ch]);
-      for (int64_t k = 0; k < plane; ++k)
-        c.outputs[0]->data<T>()[i * plane + k] =
-            static_cast<T>((static_cast<double>(x.data<T>()[i * plane + k]) - m.mean) * scale + bias);
-    }
-  });
-}
-
-Result<bool> batch_norm(const KernelContext& c) {
-  return channel_norm(c, [&]<typename T>(const T*, int64_t, int64_t ch) {
-    return Moments{static_cast<double>(c.inputs[3]->data<T>()[ch]), static_cast<double>(c.inputs[4]->data<T>()[ch])};
-  });
-}
-
-Result<bool> instance_norm(const KernelContext& c) {
-  return channel_norm(c, []<typename T>(const T* x, int64_t n, int64_t) { return moments(x, n); });
-}
-
 }  // namespace
 
 void add_dense_kernels(std::vector<KernelEntry>* table) {
@@ -176,9 +107,6 @@ void add_dense_kernels(std::vector<KernelEntry>* table) {
   table->push_back({"", "Softmax", [](const KernelContext& c) { return softmax(c, Max::kSoft); }});
   table->push_back({"", "LogSoftmax", [](const KernelContext& c) { return softmax(c, Max::kLogSoft); }});
   table->push_back({"", "Hardmax", [](const KernelContext& c) { return softmax(c, Max::kHard); }});
-  table->push_back({"", "LayerNormalization", layer_norm});
-  table->push_back({"", "BatchNormalization", batch_norm});
-  table->push_back({"", "InstanceNormalization", instance_norm});
 }
 
 }  // namespace hayate

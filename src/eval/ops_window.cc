@@ -1,4 +1,7 @@
+#include <fmt/format.h>
+
 #include "eval/kernel.h"
+#include "eval/widen.h"
 #include "graph/window.h"
 #include "kernels/reference/loops.h"
 
@@ -19,15 +22,6 @@ ref::Window3 three_axes(const Window& w) {
   return g;
 }
 
-template <typename F>
-Result<bool> on_floats(Type type, F&& f) {
-  if (type == Type::kFloat32)
-    f.template operator()<float>();
-  else
-    f.template operator()<double>();
-  return true;
-}
-
 template <bool kTransposed>
 Result<bool> convolution(const KernelContext& c) {
   const Tensor &x = *c.inputs[0], &w = *c.inputs[1];
@@ -46,45 +40,88 @@ Result<bool> convolution(const KernelContext& c) {
   });
 }
 
+// Calls f.operator()<T>() for the types that pools take: floats, and bytes for the maximum.
+template <typename F>
+Result<bool> on_pooled(Type type, F&& f) {
+  if (type == Type::kInt8)
+    f.template operator()<int8_t>();
+  else if (type == Type::kUInt8)
+    f.template operator()<uint8_t>();
+  else
+    return on_floats(type, f);
+  return true;
+}
+
 Result<bool> pool_over(const KernelContext& c, const Window& window, ref::PoolKind kind) {
   const Tensor& x = *c.inputs[0];
   const ref::Window3 g = three_axes(window);
-  int64_t pad_end[3] = {0, 0, 0};
-  for (size_t i = 0; i < window.pads_end.size(); ++i) pad_end[3 - window.pads_end.size() + i] = window.pads_end[i];
-  return on_floats(x.type(), [&]<typename T>() {
+  ref::Pooling pooling;
+  pooling.kind = kind;
+  for (size_t i = 0; i < window.pads_end.size(); ++i)
+    pooling.pad_end[3 - window.pads_end.size() + i] = window.pads_end[i];
+  pooling.p = static_cast<double>(c.node.get<int64_t>("p", 2));
+  pooling.column_major = c.node.get<int64_t>("storage_order", 0) != 0;
+  return on_pooled(x.type(), [&]<typename T>() {
     Tensor unwanted(c.output(0) == nullptr ? x.type() : Type::kUInt8,
                     c.output(0) == nullptr ? c.output(1)->shape() : Shape{0});
     T* y = c.output(0) == nullptr ? unwanted.data<T>() : c.output(0)->data<T>();
-    ref::pool(g, pad_end, kind, x.shape()[0] * x.shape()[1], x.data<T>(), y,
+    ref::pool(g, pooling, x.shape()[0] * x.shape()[1], x.data<T>(), y,
               c.output(1) == nullptr ? nullptr : c.output(1)->data<int64_t>());
   });
+}
+
+ref::PoolKind pool_kind(const Node& node) {
+  if (node.op.ends_with("MaxPool")) return ref::PoolKind::kMax;
+  if (node.op.ends_with("LpPool")) return ref::PoolKind::kLp;
+  return node.get<int64_t>("count_include_pad", 0) != 0 ? ref::PoolKind::kAverageWithPad : ref::PoolKind::kAverage;
 }
 
 Result<bool> pool(const KernelContext& c) {
   const Result<Window> window =
       sliding_window(c.node, spatial_of(c.inputs[0]->shape()), c.node.get<Shape>("kernel_shape", {}));
   if (!window.ok()) return window.error();
-  const bool with_pad = c.node.get<int64_t>("count_include_pad", 0) != 0;
-  return pool_over(c, window.value(),
-                   c.node.is("MaxPool") ? ref::PoolKind::kMax
-                   : with_pad           ? ref::PoolKind::kAverageWithPad
-                                        : ref::PoolKind::kAverage);
+  return pool_over(c, window.value(), pool_kind(c.node));
 }
 
 Result<bool> global_pool(const KernelContext& c) {
   const Shape spatial = spatial_of(c.inputs[0]->shape()), ones(spatial.size(), 1), zeros(spatial.size(), 0);
   if (c.inputs[0]->count() == 0) return true;
-  return pool_over(c, Window{spatial, ones, ones, zeros, zeros, spatial, ones},
-                   c.node.is("GlobalMaxPool") ? ref::PoolKind::kMax : ref::PoolKind::kAverage);
+  return pool_over(c, Window{spatial, ones, ones, zeros, zeros, spatial, ones}, pool_kind(c.node));
+}
+
+// Each value goes where its index says, counted in the shape that was pooled; the output may be larger than that.
+Result<bool> max_unpool(const KernelContext& c) {
+  const Tensor &x = *c.inputs[0], &indices = *c.inputs[1];
+  Tensor& y = *c.outputs[0];
+  const Result<Shape> counted = unpooled_shape(c.node, x.shape());
+  if (!counted.ok()) return counted.error();
+  const ref::Extents steps = ref::row_major(y.shape());
+  const int64_t count = ref::product(counted.value());
+  for (int64_t i = 0; i < x.count(); ++i) {
+    int64_t left = indices.data<int64_t>()[i], at = 0;
+    bool inside = left >= 0 && left < count;
+    for (size_t axis = steps.size(); inside && axis-- > 0;) {
+      const int64_t place = left % counted.value()[axis];
+      left /= counted.value()[axis];
+      inside = place < y.shape()[axis];
+      at += place * steps[axis];
+    }
+    if (!inside)
+      return c.error(fmt::format("index {} is outside shape {}", indices.data<int64_t>()[i], shape_text(y.shape())));
+    on_floats(x.type(), [&]<typename T>() { y.data<T>()[at] = x.data<T>()[i]; }).value();
+  }
+  return true;
 }
 
 }  // namespace
 
 void add_window_kernels(std::vector<KernelEntry>* table) {
-  table->push_back({"", "Conv", convolution<false>});
-  table->push_back({"", "ConvTranspose", convolution<true>});
-  for (const char* op : {"MaxPool", "AveragePool"}) table->push_back({"", op, pool});
-  for (const char* op : {"GlobalAveragePool", "GlobalMaxPool"}) table->push_back({"", op, global_pool});
+  table->push_back({"", "Conv", widened<convolution<false>>});
+  table->push_back({"", "ConvTranspose", widened<convolution<true>>});
+  for (const char* op : {"MaxPool", "AveragePool", "LpPool"}) table->push_back({"", op, widened<pool>});
+  for (const char* op : {"GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"})
+    table->push_back({"", op, widened<global_pool>});
+  table->push_back({"", "MaxUnpool", widened<max_unpool>});
 }
 
 }  // namespace hayate

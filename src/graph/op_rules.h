@@ -10,7 +10,9 @@ namespace hayate {
 void add_elementwise_rules(std::vector<OpEntry>* table);
 void add_layout_rules(std::vector<OpEntry>* table);
 void add_dense_rules(std::vector<OpEntry>* table);
+void add_norm_rules(std::vector<OpEntry>* table);
 void add_window_rules(std::vector<OpEntry>* table);
+void add_resize_rules(std::vector<OpEntry>* table);
 void add_recurrent_rules(std::vector<OpEntry>* table);
 void add_reduce_rules(std::vector<OpEntry>* table);
 void add_ml_rules(std::vector<OpEntry>* table);

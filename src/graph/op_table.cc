@@ -29,7 +29,9 @@ const std::vector<OpEntry>& op_table() {
     add_elementwise_rules(&table);
     add_layout_rules(&table);
     add_dense_rules(&table);
+    add_norm_rules(&table);
     add_window_rules(&table);
+    add_resize_rules(&table);
     add_recurrent_rules(&table);
     add_reduce_rules(&table);
     add_ml_rules(&table);

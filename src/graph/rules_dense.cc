@@ -1,4 +1,4 @@
-// Matrix products, normalisations and the softmax family.
+// Matrix products and the softmax family.
 #include <fmt/format.h>
 
 #include "graph/op_rules.h"
@@ -68,37 +68,6 @@ Result<Types> softmax(const ShapeContext& c) {
   return Types{{c.type(0), c.shape(0)}};
 }
 
-Result<Types> layer_norm(const ShapeContext& c) {
-  if (const auto error = float_inputs(c)) return *error;
-  const std::optional<int64_t> axis = normal_axis(c.node.get<int64_t>("axis", -1), c.rank(0));
-  if (!axis) return c.error(fmt::format("axis is outside shape {}", shape_text(c.shape(0))));
-  for (size_t i = 1; i < c.input_count(); ++i) {
-    if (!c.has(i)) continue;
-    const Shape normalized(c.shape(0).begin() + *axis, c.shape(0).end());
-    const std::optional<Shape> both = broadcast(c.shape(i), normalized);
-    if (!both || *both != normalized)
-      return c.error(fmt::format("scale or bias {} does not fit {}", shape_text(c.shape(i)), shape_text(normalized)));
-  }
-  Shape reduced = c.shape(0);
-  std::fill(reduced.begin() + *axis, reduced.end(), 1);
-  return Types{{c.type(0), c.shape(0)}, {c.type(0), reduced}, {c.type(0), reduced}};
-}
-
-// scale, bias, (mean, variance) hold one value per channel, axis 1.
-Result<Types> channel_norm(const ShapeContext& c) {
-  if (const auto error = float_inputs(c)) return *error;
-  if (c.rank(0) < 2 && !(c.rank(0) == 1))
-    return c.error(fmt::format("takes channels on axis 1, it is given {}", shape_text(c.shape(0))));
-  if (c.node.get<int64_t>("training_mode", 0) != 0)
-    return c.error("training mode is not supported", Code::kUnsupported);
-  const int64_t channels = c.rank(0) < 2 ? 1 : c.shape(0)[1];
-  for (size_t i = 1; i < c.input_count(); ++i)
-    if (c.has(i) && c.shape(i) != Shape{channels})
-      return c.error(
-          fmt::format("input '{}' must have shape [{}], it has {}", c.node.input(i), channels, shape_text(c.shape(i))));
-  return Types{{c.type(0), c.shape(0)}};
-}
-
 }  // namespace
 
 void add_dense_rules(std::vector<OpEntry>* table) {
@@ -107,9 +76,6 @@ void add_dense_rules(std::vector<OpEntry>* table) {
   table->push_back({"", "Softmax", 1, 1, softmax});
   table->push_back({"", "LogSoftmax", 1, 1, softmax});
   table->push_back({"", "Hardmax", 1, 1, softmax});
-  table->push_back({"", "LayerNormalization", 2, 3, layer_norm});
-  table->push_back({"", "BatchNormalization", 5, 5, channel_norm});
-  table->push_back({"", "InstanceNormalization", 3, 3, channel_norm});
 }
 
 }  // namespace hayate

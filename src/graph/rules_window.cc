@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "graph/op_rules.h"
+#include "graph/rule_checks.h"
 #include "graph/window.h"
 
 namespace hayate {
@@ -88,6 +89,7 @@ Result<Window> transposed_window(const Node& node, const Shape& spatial, const S
       w.pads_begin[i] = auto_pad == "SAME_UPPER" ? total / 2 : total - total / 2;
       w.pads_end[i] = total - w.pads_begin[i];
     } else {
+      if (auto_pad == "VALID") w.pads_begin[i] = w.pads_end[i] = 0;
       w.output[i] = full - w.pads_begin[i] - w.pads_end[i];
     }
     if (w.output[i] < 0 || w.output[i] > kExtentMax)
@@ -96,17 +98,30 @@ Result<Window> transposed_window(const Node& node, const Shape& spatial, const S
   return made;
 }
 
+Result<Shape> unpooled_shape(const Node& node, const Shape& pooled) {
+  const Shape spatial(pooled.begin() + 2, pooled.end());
+  const Result<Window> made = window_of(node, spatial, node.get<Shape>("kernel_shape", {}));
+  if (!made.ok()) return made.error();
+  const Window& w = made.value();
+  Shape out(pooled.begin(), pooled.begin() + 2);
+  for (size_t i = 0; i < spatial.size(); ++i) {
+    out.push_back((spatial[i] - 1) * w.stride[i] + w.kernel[i] - w.pads_begin[i] - w.pads_end[i]);
+    if (out.back() < 0 || out.back() > kExtentMax)
+      return bad(node, fmt::format("its output extent {} is out of range", out.back()));
+  }
+  return out;
+}
+
 namespace {
 
+std::optional<Error> rank_error(const ShapeContext& c) {
+  if (c.rank(0) >= 3 && c.rank(0) <= 5) return std::nullopt;
+  return c.error(fmt::format("takes [N, C, 1 to 3 spatial axes], it is given {}", shape_text(c.shape(0))));
+}
+
 std::optional<Error> float_images(const ShapeContext& c) {
-  for (size_t i = 0; i < c.input_count(); ++i)
-    if (c.has(i) && (c.type(i) != c.type(0) || (c.type(i) != Type::kFloat32 && c.type(i) != Type::kFloat64)))
-      return c.error(fmt::format("takes float32 or float64 inputs of one type; input '{}' is {}", c.node.input(i),
-                                 type_name(c.type(i))),
-                     Code::kUnsupported);
-  if (c.rank(0) < 3 || c.rank(0) > 5)
-    return c.error(fmt::format("takes [N, C, 1 to 3 spatial axes], it is given {}", shape_text(c.shape(0))));
-  return std::nullopt;
+  if (auto error = float_inputs(c)) return error;
+  return rank_error(c);
 }
 
 Shape spatial_of(const Shape& shape) { return Shape(shape.begin() + 2, shape.end()); }
@@ -144,7 +159,12 @@ Result<Types> conv_transpose(const ShapeContext& c) {
 }
 
 Result<Types> pool(const ShapeContext& c) {
-  if (const auto error = float_images(c)) return *error;
+  if (auto error = rank_error(c)) return *error;
+  const bool bytes = c.node.op == "MaxPool" && (c.type(0) == Type::kInt8 || c.type(0) == Type::kUInt8);
+  if (!bytes && !is_float(c.type(0)))
+    return c.error(
+        fmt::format("is not supported on {}; floats are, MaxPool on int8 and uint8 too", type_name(c.type(0))),
+        Code::kUnsupported);
   const Result<Window> window = sliding_window(c.node, spatial_of(c.shape(0)), c.node.get<Shape>("kernel_shape", {}));
   if (!window.ok()) return window.error();
   for (size_t i = 0; i < window.value().kernel.size(); ++i) {
@@ -153,13 +173,37 @@ Result<Types> pool(const ShapeContext& c) {
       return c.error("its padding is as wide as its window");
   }
   Types out = image(c, c.shape(0)[1], window.value().output);
-  out.push_back({Type::kInt64, out[0].shape});
+  if (c.node.op == "MaxPool") out.push_back({Type::kInt64, out[0].shape});
   return out;
 }
 
+Result<Types> lp_pool(const ShapeContext& c) {
+  if (c.node.get<int64_t>("p", 2) < 1) return c.error(fmt::format("p {} is below 1", c.node.get<int64_t>("p", 2)));
+  return pool(c);
+}
+
 Result<Types> global_pool(const ShapeContext& c) {
-  if (const auto error = float_images(c)) return *error;
+  if (auto error = float_images(c)) return *error;
+  if (c.node.get<int64_t>("p", 2) < 1) return c.error(fmt::format("p {} is below 1", c.node.get<int64_t>("p", 2)));
   return image(c, c.shape(0)[1], Shape(c.shape(0).size() - 2, 1));
+}
+
+Result<Types> max_unpool(const ShapeContext& c) {
+  if (!is_float(c.type(0)) || c.type(1) != Type::kInt64)
+    return c.error("takes floats and int64 indices", Code::kUnsupported);
+  if (auto error = rank_error(c)) return *error;
+  if (auto error = shape_error(c, 1, c.shape(0))) return *error;
+  const Result<Shape> unpooled = unpooled_shape(c.node, c.shape(0));
+  if (!unpooled.ok()) return unpooled.error();
+  const auto wanted = c.integers(2);
+  if (!wanted.ok()) return wanted.error();
+  if (!wanted.value()) return Types{{c.type(0), unpooled.value()}};
+  const Shape& given = *wanted.value();
+  bool fits = given.size() == unpooled.value().size();
+  for (size_t i = 0; fits && i < given.size(); ++i) fits = given[i] >= 0 && (i >= 2 || given[i] == c.shape(0)[i]);
+  if (!fits)
+    return c.error(fmt::format("output_shape {} does not fit input {}", shape_text(given), shape_text(c.shape(0))));
+  return Types{{c.type(0), given}};
 }
 
 }  // namespace
@@ -171,6 +215,9 @@ void add_window_rules(std::vector<OpEntry>* table) {
   table->push_back({"", "AveragePool", 1, 1, pool});
   table->push_back({"", "GlobalAveragePool", 1, 1, global_pool});
   table->push_back({"", "GlobalMaxPool", 1, 1, global_pool});
+  table->push_back({"", "GlobalLpPool", 1, 1, global_pool});
+  table->push_back({"", "LpPool", 1, 1, lp_pool});
+  table->push_back({"", "MaxUnpool", 2, 3, max_unpool});
 }
 
 }  // namespace hayate

@@ -14,5 +14,7 @@ struct Window {
 Result<Window> sliding_window(const Node& node, const Shape& spatial, const Shape& kernel);
 // The window of a ConvTranspose (its output may be given by output_shape).
 Result<Window> transposed_window(const Node& node, const Shape& spatial, const Shape& kernel);
+// The shape that MaxUnpool gives back to what a MaxPool with the same attributes made, and that its indices count in.
+Result<Shape> unpooled_shape(const Node& node, const Shape& pooled);
 
 }  // namespace hayate

@@ -92,33 +92,58 @@ void conv_transpose(const Window3& g, int64_t images, int64_t groups, int64_t in
     }
 }
 
+namespace {
+
+// Cells of the window at `position` that lie inside the padded input.
+int64_t padded_cells(const Window3& g, const int64_t (&pad_end)[3], const int64_t (&position)[3]) {
+  int64_t all = 1;
+  for (int axis = 0; axis < 3; ++axis) {
+    int64_t cells = 0;
+    for (int64_t k = 0; k < g.kernel[axis]; ++k)
+      cells += position[axis] * g.stride[axis] + k * g.dilation[axis] < g.input[axis] + g.pad[axis] + pad_end[axis];
+    all *= cells;
+  }
+  return all;
+}
+
+// The flat index `at` of a plane where its first axis runs fastest.
+int64_t column_major_index(const int64_t (&extents)[3], int64_t at) {
+  const int64_t x = at % extents[2], y = at / extents[2] % extents[1], z = at / extents[2] / extents[1];
+  return (x * extents[1] + y) * extents[0] + z;
+}
+
+}  // namespace
+
 template <typename T>
-void pool(const Window3& g, const int64_t (&pad_end)[3], PoolKind kind, int64_t planes, const T* x, T* y,
-          int64_t* where) {
+void pool(const Window3& g, const Pooling& pooling, int64_t planes, const T* x, T* y, int64_t* where) {
   const int64_t x_plane = volume(g.input), y_plane = volume(g.output);
   for (int64_t p = 0; p < planes; ++p)
     for_positions(g.output, [&](int64_t i, const int64_t(&position)[3]) {
-      double sum = 0, best = -std::numeric_limits<double>::infinity();
+      double sum = 0, powers = 0, best = -std::numeric_limits<double>::infinity();
       int64_t seen = 0, best_at = -1;
       for_window(g, position, [&](int64_t at, int64_t) {
         const double value = static_cast<double>(x[p * x_plane + at]);
         sum += value;
+        if (pooling.kind == PoolKind::kLp) powers += std::pow(std::fabs(value), pooling.p);
         ++seen;
         if (best_at < 0 || value > best || (std::isnan(value) && !std::isnan(best))) best = value, best_at = at;
       });
-      if (kind == PoolKind::kMax) {
-        y[p * y_plane + i] = static_cast<T>(best);
-        if (where != nullptr) where[p * y_plane + i] = p * x_plane + best_at;
-        return;
+      T& to = y[p * y_plane + i];
+      switch (pooling.kind) {
+        case PoolKind::kMax:
+          to = static_cast<T>(best);
+          break;
+        case PoolKind::kLp:
+          to = static_cast<T>(std::pow(powers, 1 / pooling.p));
+          break;
+        case PoolKind::kAverage:
+          to = static_cast<T>(sum / static_cast<double>(seen));
+          break;
+        case PoolKind::kAverageWithPad:
+          to = static_cast<T>(sum / static_cast<double>(padded_cells(g, pooling.pad_end, position)));
       }
-      int64_t padded = 1;  // cells of the window inside the padded input
-      for (int axis = 0; axis < 3; ++axis) {
-        int64_t cells = 0;
-        for (int64_t k = 0; k < g.kernel[axis]; ++k)
-          cells += position[axis] * g.stride[axis] + k * g.dilation[axis] < g.input[axis] + g.pad[axis] + pad_end[axis];
-        padded *= cells;
-      }
-      y[p * y_plane + i] = static_cast<T>(sum / static_cast<double>(kind == PoolKind::kAverage ? seen : padded));
+      if (where != nullptr)
+        where[p * y_plane + i] = p * x_plane + (pooling.column_major ? column_major_index(g.input, best_at) : best_at);
     });
 }
 
@@ -130,7 +155,9 @@ template void conv_transpose(const Window3&, int64_t, int64_t, int64_t, int64_t,
                              const float*, float*);
 template void conv_transpose(const Window3&, int64_t, int64_t, int64_t, int64_t, const double*, const double*,
                              const double*, double*);
-template void pool(const Window3&, const int64_t (&)[3], PoolKind, int64_t, const float*, float*, int64_t*);
-template void pool(const Window3&, const int64_t (&)[3], PoolKind, int64_t, const double*, double*, int64_t*);
+template void pool(const Window3&, const Pooling&, int64_t, const float*, float*, int64_t*);
+template void pool(const Window3&, const Pooling&, int64_t, const double*, double*, int64_t*);
+template void pool(const Window3&, const Pooling&, int64_t, const int8_t*, int8_t*, int64_t*);
+template void pool(const Window3&, const Pooling&, int64_t, const uint8_t*, uint8_t*, int64_t*);
 
 }  // namespace hayate::kernels::reference

@@ -91,10 +91,15 @@ void conv(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t 
 template <typename T>
 void conv_transpose(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t out, const T* x, const T* w,
                     const T* bias, T* y);
-enum class PoolKind { kMax, kAverage, kAverageWithPad };
+enum class PoolKind { kMax, kAverage, kAverageWithPad, kLp };
+struct Pooling {
+  PoolKind kind = PoolKind::kMax;
+  int64_t pad_end[3] = {0, 0, 0};
+  double p = 2;               // of kLp: the p-th root of the sum of |x|^p
+  bool column_major = false;  // how `where` counts inside a plane: the first axis fastest
+};
 // planes = images * channels. `where` (may be null) receives the flat index of the maximum within x.
 template <typename T>
-void pool(const Window3& g, const int64_t (&pad_end)[3], PoolKind kind, int64_t planes, const T* x, T* y,
-          int64_t* where);
+void pool(const Window3& g, const Pooling& pooling, int64_t planes, const T* x, T* y, int64_t* where);
 
 }  // namespace hayate::kernels::reference
