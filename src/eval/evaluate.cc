@@ -18,6 +18,7 @@ const std::vector<KernelEntry>& kernel_table() {
     add_norm_kernels(&table);
     add_window_kernels(&table);
     add_resize_kernels(&table);
+    add_attention_kernels(&table);
     add_recurrent_kernels(&table);
     add_reduce_kernels(&table);
     add_ml_kernels(&table);

@@ -45,6 +45,7 @@ void add_dense_kernels(std::vector<KernelEntry>* table);
 void add_norm_kernels(std::vector<KernelEntry>* table);
 void add_window_kernels(std::vector<KernelEntry>* table);
 void add_resize_kernels(std::vector<KernelEntry>* table);
+void add_attention_kernels(std::vector<KernelEntry>* table);
 void add_recurrent_kernels(std::vector<KernelEntry>* table);
 void add_reduce_kernels(std::vector<KernelEntry>* table);
 void add_ml_kernels(std::vector<KernelEntry>* table);

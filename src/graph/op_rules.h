@@ -13,6 +13,7 @@ void add_dense_rules(std::vector<OpEntry>* table);
 void add_norm_rules(std::vector<OpEntry>* table);
 void add_window_rules(std::vector<OpEntry>* table);
 void add_resize_rules(std::vector<OpEntry>* table);
+void add_attention_rules(std::vector<OpEntry>* table);
 void add_recurrent_rules(std::vector<OpEntry>* table);
 void add_reduce_rules(std::vector<OpEntry>* table);
 void add_ml_rules(std::vector<OpEntry>* table);

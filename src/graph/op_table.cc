@@ -32,6 +32,7 @@ const std::vector<OpEntry>& op_table() {
     add_norm_rules(&table);
     add_window_rules(&table);
     add_resize_rules(&table);
+    add_attention_rules(&table);
     add_recurrent_rules(&table);
     add_reduce_rules(&table);
     add_ml_rules(&table);

@@ -79,7 +79,8 @@ Result<bool> fix_shape(Graph* graph, const std::string& given) {
 namespace {
 
 constexpr size_t kBranchesMax = 10'000;      // replaced in one graph: a file must not grow without end
-constexpr int64_t kUnrolledMax = 1'000'000;  // nodes that unrolling one Scan may make
+constexpr int64_t kUnrolledMax = 1'000'000;  // nodes that unrolling one Scan or Loop may make
+constexpr int64_t kLoopStepsMax = 10'000;    // of one Loop
 
 using Names = std::map<std::string, std::string>;
 
@@ -227,12 +228,150 @@ Result<bool> unroll_scan(const Graph& graph, const Node& node, const Facts& fact
   return true;
 }
 
+// What a Loop is told before it runs.
+struct LoopTerms {
+  int64_t trips = INT64_MAX;
+  bool goes_on = true;
+};
+
+Result<LoopTerms> loop_terms(const Graph& graph, const Node& node, const Facts& facts) {
+  LoopTerms terms;
+  for (size_t i = 0; i < 2; ++i) {
+    if (node.input(i).empty()) continue;
+    const auto fact = facts.find(node.input(i));
+    const std::string where = graph.source + ": " + node.where();
+    if (fact == facts.end() || !fact->second.value)
+      return Error{
+          Code::kUnsupported, where,
+          fmt::format("its {} '{}' depends on what the model is fed; bind the input that decides it with --set "
+                      "NAME=VALUE",
+                      i == 0 ? "trip count" : "condition", node.input(i))};
+    const Tensor& value = *fact->second.value;
+    if (value.count() != 1 || value.type() != (i == 0 ? Type::kInt64 : Type::kBool))
+      return Error{Code::kInvalidArgument, where, "its trip count must be one int64, its condition one bool"};
+    if (i == 0)
+      terms.trips = value.data<int64_t>()[0];
+    else
+      terms.goes_on = value.data<bool>()[0];
+  }
+  return terms;
+}
+
+// Whether the body goes on whenever it was told to: its condition is handed through, or constantly true.
+bool always_goes_on(const Graph& body) {
+  std::string name = body.outputs[0].name;
+  for (size_t i = body.nodes.size(); i-- > 0;)
+    if (body.nodes[i].is("Identity") && body.nodes[i].outputs[0] == name) name = body.nodes[i].inputs[0];
+  if (name == body.inputs[1].name) return true;
+  const Tensor* value = body.constant(name);
+  return value != nullptr && value->type() == Type::kBool && value->count() == 1 && value->data<bool>()[0];
+}
+
+// value [..] -> [1, ..]
+Node unsqueezed(const Graph& graph, const std::string& value, const std::string& name,
+                std::map<std::string, Tensor>* constants) {
+  if (graph.opset < 13) return make_node(name, "Unsqueeze", {value}, name, {{"axes", Shape{0}}});
+  constants->emplace(name + "/axes", Tensor::of<int64_t>({1}, {0}));
+  return make_node(name, "Unsqueeze", {value, name + "/axes"}, name);
+}
+
+// The rest of a Loop that runs no further: its states are the outputs; its joined outputs are rows [0, ..] of the step
+// before, named by the attribute that peeling left.
+Result<bool> end_loop(const Graph& graph, const Node& node, const std::string& prefix, size_t states,
+                      std::vector<Node>* nodes, std::map<std::string, Tensor>* constants) {
+  const auto rows = node.get<std::vector<std::string>>("hayate.rows", {});
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (node.outputs[i].empty()) continue;
+    const std::string name = fmt::format("{}out{}", prefix, i);
+    if (i < states) {
+      nodes->push_back(make_node(name, "Identity", {node.inputs[2 + i]}, node.outputs[i]));
+      continue;
+    }
+    if (rows.size() <= i - states)
+      return Error{Code::kUnsupported, graph.source + ": " + node.where(),
+                   "runs no step, so its outputs have no shape"};
+    constants->emplace(prefix + "none", Tensor::of<int64_t>({1}, {0}));
+    std::map<std::string, Attribute> attributes;
+    std::vector<std::string> inputs{rows[i - states]};
+    if (graph.opset < 10)
+      attributes = {{"axes", Shape{0}}, {"starts", Shape{0}}, {"ends", Shape{0}}};
+    else
+      inputs.insert(inputs.end(), 3, prefix + "none");
+    nodes->push_back(make_node(name, "Slice", inputs, node.outputs[i], attributes));
+  }
+  return true;
+}
+
+// One copy of the body per step where the number of steps is known at once; else one copy and a Loop for the rest,
+// whose condition the next round knows.
+Result<bool> unroll_loop(const Graph& graph, const Node& node, const Facts& facts, size_t number,
+                         std::vector<Node>* nodes, std::map<std::string, Tensor>* constants) {
+  const auto bad = [&](std::string what, Code code = Code::kInvalidArgument) {
+    return Error{code, graph.source + ": " + node.where(), std::move(what)};
+  };
+  const auto body = node.subgraph("body");
+  if (!body || node.inputs.size() < 2 || body->inputs.size() != node.inputs.size() || body->outputs.empty() ||
+      body->outputs.size() != node.outputs.size() + 1 || node.outputs.size() + 2 < node.inputs.size())
+    return bad("its body does not fit its inputs and outputs");
+  const Result<LoopTerms> terms = loop_terms(graph, node, facts);
+  if (!terms.ok()) return terms.error();
+  const size_t states = node.inputs.size() - 2;
+  const std::string own = fmt::format("{}.{}/", node.name, number);
+  if (terms.value().trips <= 0 || !terms.value().goes_on) return end_loop(graph, node, own, states, nodes, constants);
+  const bool whole = always_goes_on(*body);
+  const int64_t steps = whole ? terms.value().trips : 1, first = node.get<int64_t>("hayate.first", 0);
+  const int64_t per_step = static_cast<int64_t>(body->nodes.size() + node.outputs.size()) + 1;
+  if (first + 1 > kLoopStepsMax || steps > kLoopStepsMax || steps * per_step > kUnrolledMax)
+    return bad(fmt::format("its steps of {} nodes are too many to unroll; {} steps and {} nodes are the most",
+                           body->nodes.size(), kLoopStepsMax, kUnrolledMax),
+               Code::kUnsupported);
+  std::vector<std::string> state(node.inputs.begin() + 2, node.inputs.end()), last_rows;
+  std::vector<std::vector<std::string>> rows(node.outputs.size() - states);
+  std::string condition;
+  constants->emplace(own + "true", Tensor::of<bool>({}, {true}));
+  for (int64_t step = 0; step < steps; ++step) {
+    const std::string prefix = fmt::format("{}{}/", own, step);
+    constants->emplace(prefix + "step", Tensor::of<int64_t>({}, {first + step}));
+    std::vector<std::string> feeds{prefix + "step", own + "true"};
+    feeds.insert(feeds.end(), state.begin(), state.end());
+    const std::vector<std::string> made = inline_body(*body, prefix, feeds, nodes, constants);
+    condition = made[0];
+    state.assign(made.begin() + 1, made.begin() + 1 + static_cast<int64_t>(states));
+    for (size_t i = 0; i < rows.size(); ++i) {
+      rows[i].push_back(fmt::format("{}row{}", prefix, i));
+      nodes->push_back(unsqueezed(graph, made[1 + states + i], rows[i].back(), constants));
+    }
+  }
+  for (const auto& each : rows) last_rows.push_back(each.back());
+  if (!whole) {
+    Node rest = node;
+    rest.attributes["hayate.first"] = first + 1, rest.attributes["hayate.rows"] = last_rows;
+    if (!node.input(0).empty()) {
+      rest.inputs[0] = own + "left";
+      constants->emplace(rest.inputs[0], Tensor::of<int64_t>({}, {terms.value().trips - 1}));
+    }
+    rest.inputs[1] = condition;
+    for (size_t i = 0; i < states; ++i) rest.inputs[2 + i] = state[i];
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (!node.outputs[states + i].empty())
+        rest.outputs[states + i] = fmt::format("{}rest{}", own, i), rows[i].push_back(rest.outputs[states + i]);
+    nodes->push_back(std::move(rest));
+  }
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (node.outputs[i].empty() || (i < states && !whole)) continue;
+    const std::string name = fmt::format("{}out{}", own, i);
+    nodes->push_back(i < states ? make_node(name, "Identity", {state[i]}, node.outputs[i])
+                                : make_node(name, "Concat", rows[i - states], node.outputs[i], {{"axis", int64_t{0}}}));
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<Graph> resolve_branches(Graph graph, const std::map<std::string, TensorType>& inputs) {
   for (size_t number = 0; number < kBranchesMax; ++number) {
     const auto it = std::find_if(graph.nodes.begin(), graph.nodes.end(),
-                                 [](const Node& node) { return node.is("If") || node.is("Scan"); });
+                                 [](const Node& node) { return node.is("If") || node.is("Scan") || node.is("Loop"); });
     if (it == graph.nodes.end()) return graph;
     const Node node = *it;
     Graph before = graph;
@@ -241,9 +380,8 @@ Result<Graph> resolve_branches(Graph graph, const std::map<std::string, TensorTy
     const Result<Facts> facts = infer(before, inputs);
     if (!facts.ok()) return facts.error();
     std::vector<Node> nodes(graph.nodes.begin(), it);
-    const Result<bool> replaced = node.is("If")
-                                      ? take_branch(graph, node, facts.value(), number, &nodes, &graph.constants)
-                                      : unroll_scan(graph, node, facts.value(), number, &nodes, &graph.constants);
+    const auto replace = node.is("If") ? take_branch : node.is("Scan") ? unroll_scan : unroll_loop;
+    const Result<bool> replaced = replace(graph, node, facts.value(), number, &nodes, &graph.constants);
     if (!replaced.ok()) return replaced.error();
     nodes.insert(nodes.end(), it + 1, graph.nodes.end());
     graph.nodes = std::move(nodes);

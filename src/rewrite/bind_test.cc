@@ -82,5 +82,65 @@ TEST(Bind, ScanIsUnrolledStepByStep) {  // running sums: state' = state + row, r
   EXPECT_EQ(to_doubles(answers.value().at("sums")), (std::vector<double>{2, 4, 7, 11}));
 }
 
+// x' = x + i for step i, while x' < bound where there is one; every x' is joined into an output.
+Graph counting(int64_t trips, std::optional<float> bound) {
+  Graph body;
+  body.opset = 17;
+  body.inputs = {scalar("i", Type::kInt64), scalar("go", Type::kBool), scalar("x", Type::kFloat32)};
+  body.nodes = {{"cast", "", "Cast", {"i"}, {"f"}, {{"to", int64_t{1}}}}, {"sum", "", "Add", {"x", "f"}, {"z"}, {}}};
+  if (bound) {
+    body.constants.emplace("bound", Tensor::of<float>({}, {*bound}));
+    body.nodes.push_back({"less", "", "Less", {"z", "bound"}, {"on"}, {}});
+  }
+  body.outputs = {scalar(bound ? "on" : "go", Type::kBool), scalar("z", Type::kFloat32), scalar("z", Type::kFloat32)};
+  Graph graph;
+  graph.source = "made";
+  graph.opset = 17;
+  graph.constants.emplace("trips", Tensor::of<int64_t>({}, {trips}));
+  graph.constants.emplace("start", Tensor::of<float>({}, {1}));
+  if (!bound) graph.inputs = {scalar("start", Type::kFloat32)}, graph.constants.erase("start");
+  graph.nodes = {
+      {"loop", "", "Loop", {"trips", "", "start"}, {"last", "all"}, {{"body", std::make_shared<const Graph>(body)}}}};
+  graph.outputs = {scalar("last", Type::kFloat32), {"all", Type::kFloat32, false, {}}};
+  return graph;
+}
+
+TEST(Bind, LoopOfKnownLengthIsUnrolled) {
+  const Result<Graph> resolved = resolve_branches(counting(4, std::nullopt), {{"start", {Type::kFloat32, {}}}});
+  ASSERT_TRUE(resolved.ok()) << resolved.error().text();
+  const auto answers = evaluate(resolved.value(), {{"start", Tensor::of<float>({}, {1})}});
+  ASSERT_TRUE(answers.ok()) << answers.error().text();
+  EXPECT_EQ(answers.value().at("last").data<float>()[0], 7.0f);
+  EXPECT_EQ(to_doubles(answers.value().at("all")), (std::vector<double>{1, 2, 4, 7}));
+}
+
+TEST(Bind, LoopStopsWhereItsConditionIsKnownToFail) {
+  for (const auto& [trips, all] :
+       std::initializer_list<std::pair<int64_t, std::vector<double>>>{{INT64_MAX, {1, 2, 4, 7}}, {2, {1, 2}}}) {
+    const Result<Graph> resolved = resolve_branches(counting(trips, 5.0f), {});
+    ASSERT_TRUE(resolved.ok()) << resolved.error().text();
+    const auto answers = evaluate(resolved.value(), {});
+    ASSERT_TRUE(answers.ok()) << answers.error().text();
+    EXPECT_EQ(to_doubles(answers.value().at("all")), all);
+    EXPECT_EQ(to_doubles(answers.value().at("last")).at(0), all.back());
+  }
+}
+
+TEST(Bind, LoopsThatAreTooLongOrUnknownAreRefused) {
+  const std::map<std::string, TensorType> fed = {{"start", {Type::kFloat32, {}}}, {"trips", {Type::kInt64, {}}}};
+  const Result<Graph> longer = resolve_branches(counting(INT64_MAX, std::nullopt), fed);
+  ASSERT_FALSE(longer.ok());
+  EXPECT_NE(longer.error().text().find("too many to unroll"), std::string::npos) << longer.error().text();
+  const Result<Graph> none = resolve_branches(counting(0, std::nullopt), fed);
+  ASSERT_FALSE(none.ok());
+  EXPECT_NE(none.error().text().find("runs no step"), std::string::npos) << none.error().text();
+  Graph open = counting(1, std::nullopt);
+  open.constants.erase("trips");
+  open.inputs.push_back(scalar("trips", Type::kInt64));
+  const Result<Graph> unknown = resolve_branches(open, fed);
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_NE(unknown.error().text().find("trip count 'trips' depends"), std::string::npos) << unknown.error().text();
+}
+
 }  // namespace
 }  // namespace hayate

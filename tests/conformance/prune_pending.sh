@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 build=${1:-../../build/release}
-sort -u "$build"/node_tests/*.passes | awk 'NR == FNR {passes[$1]; next} !($1 in passes)' - pending.txt > pending.new
+sort -u "$build"/node_tests/*.passes | awk 'FILENAME == "-" {passes[$1]; next} !($1 in passes)' - pending.txt > pending.new
 mv pending.new pending.txt
