@@ -215,6 +215,54 @@ Result<bool> scaler(const KernelContext& c) {
   return true;
 }
 
+template <typename T>
+void impute(const Tensor& x, T replaced, const std::vector<T>& imputed, T* y) {
+  const size_t n = static_cast<size_t>(x.shape().back()), count = static_cast<size_t>(x.count());
+  for (size_t i = 0; i < count; ++i) {
+    const T value = x.data<T>()[i];
+    const bool missing = value == replaced || (value != value && replaced != replaced);
+    y[i] = missing ? imputed[imputed.size() == 1 ? 0 : i % n] : value;
+  }
+}
+
+Result<bool> imputer(const KernelContext& c) {
+  const Tensor& x = *c.inputs[0];
+  Tensor& y = *c.outputs[0];
+  const auto floats = c.node.get<std::vector<float>>("imputed_value_floats", {});
+  const float replaced = c.node.get<float>("replaced_value_float", 0);
+  if (x.type() == Type::kInt64)
+    impute(x, c.node.get<int64_t>("replaced_value_int64", 0),
+           c.node.get<std::vector<int64_t>>("imputed_value_int64s", {}), y.data<int64_t>());
+  else if (x.type() == Type::kFloat64)
+    impute(x, static_cast<double>(replaced), std::vector<double>(floats.begin(), floats.end()), y.data<double>());
+  else
+    impute(x, replaced, floats, y.data<float>());
+  return true;
+}
+
+Result<bool> binarizer(const KernelContext& c) {
+  const double threshold = static_cast<double>(c.node.get<float>("threshold", 0));
+  const Tensor& x = *c.inputs[0];
+  visit_type(x.type(), [&]<typename T>() {
+    std::transform(x.data<T>(), x.data<T>() + x.count(), c.outputs[0]->data<T>(),
+                   [&](T v) { return static_cast<T>(static_cast<double>(v) > threshold ? 1 : 0); });
+  });
+  return true;
+}
+
+Result<bool> feature_vectorizer(const KernelContext& c) {
+  const int64_t rows = c.outputs[0]->shape()[0], columns = c.outputs[0]->shape()[1];
+  int64_t at = 0;
+  for (const Tensor* input : c.inputs) {
+    const std::vector<float> x = floats_of(*input);
+    const int64_t n = input->shape()[1];
+    for (int64_t r = 0; r < rows; ++r)
+      std::copy(x.begin() + r * n, x.begin() + (r + 1) * n, c.outputs[0]->data<float>() + r * columns + at);
+    at += n;
+  }
+  return true;
+}
+
 Result<bool> array_feature_extractor(const KernelContext& c) {
   const Tensor &x = *c.inputs[0], &indices = *c.inputs[1];
   const int64_t n = x.shape().back(), count = indices.count(), rows = n == 0 ? 0 : x.count() / n;
@@ -248,6 +296,9 @@ void add_ml_kernels(std::vector<KernelEntry>* table) {
   table->push_back({"ai.onnx.ml", "Normalizer", normalizer});
   table->push_back({"ai.onnx.ml", "Scaler", scaler});
   table->push_back({"ai.onnx.ml", "ArrayFeatureExtractor", array_feature_extractor});
+  table->push_back({"ai.onnx.ml", "Imputer", imputer});
+  table->push_back({"ai.onnx.ml", "Binarizer", binarizer});
+  table->push_back({"ai.onnx.ml", "FeatureVectorizer", feature_vectorizer});
   table->push_back({"ai.onnx.ml", "ZipMap", zip_map});
 }
 

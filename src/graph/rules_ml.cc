@@ -156,6 +156,41 @@ Result<Types> scaler(const ShapeContext& c) {
   return Types{{Type::kFloat32, c.shape(0)}};
 }
 
+// Elements equal to the replaced value (NaN: all NaN) become the imputed value, one for all columns or one each.
+Result<Types> imputer(const ShapeContext& c) {
+  if (!any_of(c.type(0), {Type::kFloat32, Type::kFloat64, Type::kInt64}) || c.rank(0) < 1)
+    return c.error(fmt::format("does not take {} {}", type_name(c.type(0)), shape_text(c.shape(0))),
+                   Code::kUnsupported);
+  const bool integers = c.type(0) == Type::kInt64;
+  const size_t count = integers ? c.node.get<std::vector<int64_t>>("imputed_value_int64s", {}).size()
+                                : c.node.get<std::vector<float>>("imputed_value_floats", {}).size();
+  if (count != 1 && static_cast<int64_t>(count) != c.shape(0).back())
+    return c.error(fmt::format("{} values of imputed_value_{} do not fit {}", count, integers ? "int64s" : "floats",
+                               shape_text(c.shape(0))));
+  return Types{{c.type(0), c.shape(0)}};
+}
+
+Result<Types> binarizer(const ShapeContext& c) {
+  if (!any_of(c.type(0), kMlTypes))
+    return c.error(fmt::format("does not take {}", type_name(c.type(0))), Code::kUnsupported);
+  return Types{{c.type(0), c.shape(0)}};
+}
+
+// Inputs [N, F] side by side, as float32.
+Result<Types> feature_vectorizer(const ShapeContext& c) {
+  const auto sizes = c.node.get<std::vector<int64_t>>("inputdimensions", {});
+  int64_t columns = 0;
+  for (size_t i = 0; i < c.input_count(); ++i) {
+    if (!c.has(i) || !any_of(c.type(i), kMlTypes) || c.rank(i) != 2 || c.shape(i)[0] != c.shape(0)[0])
+      return c.error(fmt::format("takes numbers [N, F] with one N, input {} is {}", i,
+                                 c.has(i) ? shape_text(c.shape(i)) : "left out"));
+    if (sizes.size() != c.input_count() || sizes[i] != c.shape(i)[1])
+      return c.error(fmt::format("inputdimensions do not give the {} columns of input {}", c.shape(i)[1], i));
+    columns += c.shape(i)[1];
+  }
+  return Types{{Type::kFloat32, {c.shape(0)[0], columns}}};
+}
+
 Result<Types> array_feature_extractor(const ShapeContext& c) {
   if (c.rank(0) < 1 || c.type(1) != Type::kInt64) return c.error("takes [.., F] and int64 indices");
   int64_t count = 1;
@@ -183,6 +218,9 @@ void add_ml_rules(std::vector<OpEntry>* table) {
   table->push_back({"ai.onnx.ml", "Normalizer", 1, 1, normalizer});
   table->push_back({"ai.onnx.ml", "Scaler", 1, 1, scaler});
   table->push_back({"ai.onnx.ml", "ArrayFeatureExtractor", 2, 2, array_feature_extractor});
+  table->push_back({"ai.onnx.ml", "Imputer", 1, 1, imputer});
+  table->push_back({"ai.onnx.ml", "Binarizer", 1, 1, binarizer});
+  table->push_back({"ai.onnx.ml", "FeatureVectorizer", 1, 4096, feature_vectorizer});
   table->push_back({"ai.onnx.ml", "ZipMap", 1, 1, zip_map});
 }
 
