@@ -86,7 +86,7 @@ TEST(Engine, WrongShapesAndInstructionSetsAreNamed) {
            {"dump " + sample("gru.onnx") + " --shape input:1,x,40", "'x' is no extent"},
            {"dump " + sample("gru.onnx") + " --shape input:1,51,40",
             "does not fit input input float32 [batch, 50, 40]"},
-           {"bench " + sample("gru.onnx") + " --isa mmx --backend native", "--isa mmx"}}) {
+           {"bench " + sample("gru.onnx") + " --isa mmx --backend native", "isa 'mmx': is not what this processor runs"}}) {
     const Said said = hayate(arguments);
     EXPECT_EQ(said.status, 1) << arguments;
     EXPECT_NE(said.text.find(wanted), std::string::npos) << said.text;

@@ -24,6 +24,7 @@ class Executable {
  public:
   const std::vector<Port>& inputs() const;
   const std::vector<Port>& outputs() const;
+  int64_t batch_max() const;  // rows that one run takes at most; 1, the whole, where no input has an open first axis
   // Not empty: why rows cannot be run apart. Then run(n) takes batch_max or 0 rows only.
   const std::string& fixed_batch() const;
   std::string text() const;  // one line per step

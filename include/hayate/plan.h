@@ -10,9 +10,14 @@
 namespace hayate {
 
 struct Plan {
-  std::string backend = "native";
-  std::string isa;        // "avx512", "avx2", "sse4", "neon", "plain"; empty: the best there is when compiled
-  int64_t batch_max = 1;  // rows that one run may take
+  std::string backend = "native";  // or "onnxruntime", "reference"
+  std::string isa;                 // native: "avx512", "avx2", "sse4", "neon", "plain"; empty: the best there is
+  int64_t batch_max = 1;           // rows that one run may take
+  int threads = 1;                 // onnxruntime: threads of its own for one run
+
+  // onnxruntime: its library (empty: searched for in .venv and the system), "all", "extended", "basic" or "none" of its
+  // optimisations, and the execution provider, "CPU" or what the library has ("CUDA", "OpenVINO" ...).
+  std::string ort_library, ort_optimisation = "all", ort_provider = "CPU";
 
   static Plan defaults(const Model& model);
   // {"version": 1, "backend": ..., "isa": ..., "batch_max": ...}; unknown keys and other versions are errors.

@@ -7,9 +7,14 @@ namespace hayate {
 
 // Trivially copyable and made without allocation; Session::text() says it in words.
 struct Status {
-  enum Code : int32_t { kOk = 0, kBatch = 1, kValue = 2 };
+  enum Code : int32_t {
+    kOk = 0,
+    kBatch = 1,   // the number of rows is not accepted
+    kValue = 2,   // a step met a value it cannot take, an index out of range say
+    kFailed = 3,  // the backend's library refused
+  };
   int32_t code = kOk;
-  int32_t step = -1;  // kValue: the step that met a value it cannot take, an index out of range say
+  int32_t step = -1;  // kValue: which
   int64_t value = 0;  // kBatch: the number of rows that was asked for
 
   bool ok() const { return code == kOk; }

@@ -110,7 +110,8 @@ TEST(Runtime, BoundMemoryIsReadAndWritten) {
 
 TEST(Runtime, PlansTravelAsJson) {
   Plan plan;
-  plan.isa = "avx2", plan.batch_max = 7;
+  plan.backend = "onnxruntime", plan.isa = "avx2", plan.batch_max = 7, plan.threads = 3;
+  plan.ort_library = "/a \"quoted\" path", plan.ort_optimisation = "basic", plan.ort_provider = "CUDA";
   const Result<Plan> read = Plan::from_json(plan.to_json());
   ASSERT_TRUE(read.ok()) << read.error().text();
   EXPECT_EQ(read.value(), plan);
@@ -122,9 +123,15 @@ TEST(Runtime, PlansTravelAsJson) {
 TEST(Runtime, WrongPlansAreNamed) {
   const Result<Model> model = Model::load(sample("mlp_small.onnx"));
   ASSERT_TRUE(model.ok());
-  const std::vector<std::pair<Plan, std::string>> wrong = {{{"native", "mmx", 1}, "isa 'mmx'"},
-                                                           {{"native", "", 0}, "batch_max is 0"},
-                                                           {{"abacus", "", 1}, "backend 'abacus'"}};
+  const auto changed = [](auto change) {
+    Plan plan;
+    change(&plan);
+    return plan;
+  };
+  const std::vector<std::pair<Plan, std::string>> wrong = {
+      {changed([](Plan* plan) { plan->isa = "mmx"; }), "isa 'mmx'"},
+      {changed([](Plan* plan) { plan->batch_max = 0; }), "batch_max is 0"},
+      {changed([](Plan* plan) { plan->backend = "abacus"; }), "backend 'abacus' is not known; there are native"}};
   for (const auto& [plan, said] : wrong) {
     const Result<Executable> executable = compile(model.value(), plan);
     ASSERT_FALSE(executable.ok());

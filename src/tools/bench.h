@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/commands.h"
+#include "tools/model.h"
 
 namespace hayate {
 
@@ -19,6 +19,21 @@ struct BenchOptions {
   std::string program;   // this program, to measure memory in child processes
 };
 
+// One line of the result.
+struct BenchRow {
+  std::string model, backend;
+  int64_t batch = 0, count = 0, plain_steps = 0;
+  double p50_us = 0, p99_us = 0, p999_us = 0, max_us = 0, rows_per_s = 0;
+  double max_abs_error = 0, max_rel_error = 0;  // against the reference
+  double peak_rss_mb = 0;                       // of a process of its own; 0: not known
+  double ratio = 0;                             // onnxruntime's p50 over this one; 0: not timed
+};
+
 int bench(const ModelOptions& options, const BenchOptions& bench);
+
+// ---- bench_report.cc
+void print_header(const BenchOptions& bench);
+void print_rows(const std::vector<BenchRow>& rows, const BenchOptions& bench);
+Result<bool> write_json(const std::string& path, const std::vector<BenchRow>& rows, int threads);
 
 }  // namespace hayate

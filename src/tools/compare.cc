@@ -3,23 +3,37 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstring>
 
 namespace hayate {
+namespace {
+
+bool is_float(Type type) {
+  return type == Type::kFloat32 || type == Type::kFloat64 || type == Type::kFloat16 || type == Type::kBFloat16;
+}
+
+}  // namespace
 
 Difference difference(const Tensor& got, const Tensor& wanted, const Tolerance& tolerance) {
   Difference d;
+  d.count = wanted.count();
   if (got.type() != wanted.type() || got.shape() != wanted.shape()) {
     d.shapes = fmt::format("{} {} instead of {} {}", type_name(got.type()), shape_text(got.shape()),
                            type_name(wanted.type()), shape_text(wanted.shape()));
     return d;
   }
   const std::vector<double> a = to_doubles(got), b = to_doubles(wanted);
+  const size_t size = type_size(got.type());
+  const auto same_bits = [&](size_t i) {
+    return std::memcmp(got.bytes() + i * size, wanted.bytes() + i * size, size) == 0;
+  };
   for (size_t i = 0; i < a.size(); ++i) {
-    if (a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]))) continue;
+    if (is_float(got.type()) ? a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i])) : same_bits(i)) continue;
     const double error = std::fabs(a[i] - b[i]), relative = error / std::fabs(b[i]);
     if (!(error <= d.max_absolute)) d.max_absolute = error;
     if (!(relative <= d.max_relative)) d.max_relative = relative;
-    if (!(error <= tolerance.relative * std::fabs(b[i]) + tolerance.absolute)) ++d.outside;
+    const bool within = is_float(got.type()) && error <= tolerance.relative * std::fabs(b[i]) + tolerance.absolute;
+    d.outside += within ? 0 : 1;
   }
   return d;
 }

@@ -7,15 +7,16 @@
 
 namespace hayate {
 
-// The rule for float32 results: |got - wanted| <= relative * |wanted| + absolute. NaN equals NaN, infinity itself.
+// The rule for float results: |got - wanted| <= relative * |wanted| + absolute. NaN equals NaN, infinity itself.
+// Integers and bools are equal or not.
 struct Tolerance {
   double relative = 1e-5, absolute = 1e-6;
 };
 
 struct Difference {
   double max_absolute = 0, max_relative = 0;
-  int64_t outside = 0;  // elements past the tolerance
-  std::string shapes;   // not empty: the tensors differ in type or number of elements, said here
+  int64_t outside = 0, count = 0;  // elements past the tolerance, of how many
+  std::string shapes;              // not empty: the tensors differ in type or shape, said here
 };
 
 Difference difference(const Tensor& got, const Tensor& wanted, const Tolerance& tolerance);

@@ -2,58 +2,38 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
-
-#include "backends/native/native.h"
-#include "eval/evaluate.h"
-#include "rewrite/bind.h"
+#include "backends/backend.h"
+#include "kernels/vector/kernels.h"
 
 namespace hayate::conformance {
 namespace {
 
-std::map<std::string, TensorType> types(const NamedTensors& tensors) {
-  std::map<std::string, TensorType> types;
-  for (const auto& [name, tensor] : tensors) types.emplace(name, TensorType{tensor.type(), tensor.shape()});
-  return types;
-}
-
-Result<NamedTensors> run_reference(const Graph& graph, const NamedTensors& inputs) {
-  const Result<Graph> resolved = resolve_branches(graph, types(inputs));
-  if (!resolved.ok()) return resolved.error();
-  return evaluate(resolved.value(), inputs);
-}
-
-Result<NamedTensors> run_native(const Graph& graph, const NamedTensors& inputs, kernels::Isa isa) {
-  const auto executable = native::NativeExecutable::compile(graph, types(inputs), {.isa = isa});
-  if (!executable.ok()) return executable.error();
-  if (executable.value()->isa() != isa)
-    return Error{
-        Code::kInternal, "native",
-        fmt::format("runs {} when told {}", kernels::isa_name(executable.value()->isa()), kernels::isa_name(isa))};
-  native::NativeState state(executable.value());
-  const auto& ports = executable.value()->inputs();
-  for (size_t i = 0; i < ports.size(); ++i) {
-    const Tensor& tensor = inputs.at(ports[i].name);
-    std::memcpy(state.input(i), tensor.bytes(), tensor.byte_count());
-  }
-  if (const native::RunStatus status = state.run(); !status.ok()) return state.error(status);
-  NamedTensors outputs;
-  for (size_t i = 0; i < executable.value()->outputs().size(); ++i) {
-    const native::Port& port = executable.value()->outputs()[i];
-    Tensor tensor(port.type.type, port.type.shape);
-    std::memcpy(tensor.bytes(), state.output(i), tensor.byte_count());
-    outputs.emplace(port.name, tensor);
-  }
-  return outputs;
+Result<NamedTensors> run(const Plan& plan, const Graph& graph, const NamedTensors& inputs) {
+  InputTypes types;
+  for (const auto& [name, tensor] : inputs) types.emplace(name, TensorType{tensor.type(), tensor.shape()});
+  const auto compiled = compile_graph(graph, types, plan);
+  if (!compiled.ok()) return compiled.error();
+  if (!plan.isa.empty() && compiled.value()->text().find(plan.isa + ",") == std::string::npos)
+    return Error{Code::kInternal, plan.backend, fmt::format("does not say that it runs {}", plan.isa)};
+  const std::unique_ptr<State> state = compiled.value()->state();
+  return run_on(state.get(), inputs);
 }
 
 }  // namespace
 
 std::vector<Backend> backends() {
-  std::vector<Backend> all{{"reference", run_reference}};
-  for (const kernels::Isa isa : kernels::supported_isas())
-    all.push_back({fmt::format("native_{}", kernels::isa_name(isa)),
-                   [isa](const Graph& graph, const NamedTensors& inputs) { return run_native(graph, inputs, isa); }});
+  std::vector<Backend> all;
+  const auto add = [&](const std::string& name, const Plan& plan) {
+    all.push_back({name, [plan](const Graph& graph, const NamedTensors& inputs) { return run(plan, graph, inputs); }});
+  };
+  Plan plan;
+  plan.backend = "reference";
+  add("reference", plan);
+  plan.backend = "native";
+  for (const kernels::Isa isa : kernels::supported_isas()) {
+    plan.isa = kernels::isa_name(isa);
+    add("native_" + plan.isa, plan);
+  }
   return all;
 }
 

@@ -36,13 +36,13 @@ Result<std::shared_ptr<const NativeExecutable>> NativeExecutable::compile(
   return std::shared_ptr<const NativeExecutable>(made);
 }
 
-NativeState::NativeState(std::shared_ptr<const NativeExecutable> executable)
+NativeState::NativeState(std::shared_ptr<const NativeExecutable> executable, bool own_ports)
     : executable_(std::move(executable)), arena_(Type::kUInt8, {executable_->program().arena_bytes}) {
   bases_ = {arena_.bytes(), nullptr};
   for (const std::vector<Port>* ports : {&executable_->inputs(), &executable_->outputs()})
     for (const Port& port : *ports) {
-      memory_.emplace_back(port.type.type, port.type.shape);
-      bases_.push_back(memory_.back().bytes());
+      if (own_ports) memory_.emplace_back(port.type.type, port.type.shape);
+      bases_.push_back(own_ports ? memory_.back().bytes() : nullptr);
     }
 }
 

@@ -52,7 +52,8 @@ struct RunStatus {
 // One caller's memory. One thread at a time.
 class NativeState {
  public:
-  explicit NativeState(std::shared_ptr<const NativeExecutable> executable);
+  // Without `own_ports` every input and output must be bound before a run.
+  explicit NativeState(std::shared_ptr<const NativeExecutable> executable, bool own_ports = true);
 
   // Memory of the state's own, or the caller's where bound: row-major, 64-byte aligned.
   std::byte* input(size_t i) { return bases_[2 + i]; }

@@ -16,14 +16,15 @@ struct Value;
 struct TypeInfo;
 struct TensorInfo;
 struct Allocator;
+struct CudaOptions;
 
 using Entry = void (*)();
 
-// Place of each entry in the table. All belong to the first published version of the ABI.
+// Place of each entry in the table of API version 12 (ONNX Runtime 1.12).
 enum Place : size_t {
   kGetErrorMessage = 2,
   kCreateEnv = 3,
-  kCreateSessionFromArray = 8,
+  kCreateSession = 7,
   kRun = 9,
   kCreateSessionOptions = 10,
   kSetSessionGraphOptimizationLevel = 23,
@@ -49,7 +50,13 @@ enum Place : size_t {
   kReleaseSession = 95,
   kReleaseValue = 96,
   kReleaseTensorInfo = 99,
-  kReleaseSessionOptions = 100
+  kReleaseSessionOptions = 100,
+  kGetAvailableProviders = 125,
+  kReleaseAvailableProviders = 126,
+  kAppendProviderCuda = 204,
+  kCreateCudaOptions = 205,
+  kReleaseCudaOptions = 208,
+  kAppendProvider = 216
 };
 
 struct Base {                                 // what OrtGetApiBase() gives
@@ -57,7 +64,7 @@ struct Base {                                 // what OrtGetApiBase() gives
   const char* (*version)();
 };
 
-constexpr uint32_t kApiVersion = 1;
-constexpr int kLogErrors = 3, kArenaAllocator = 1, kDefaultMemory = 0;
+constexpr uint32_t kApiVersion = 12;
+constexpr int kLogFatal = 4, kArenaAllocator = 1, kDefaultMemory = 0;
 
 }  // namespace hayate::ort_abi

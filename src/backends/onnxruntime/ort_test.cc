@@ -1,52 +1,105 @@
-#include "backends/onnxruntime/ort.h"
-
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
-#include "eval/evaluate.h"
+#include "backends/backend.h"
+#include "backends/onnxruntime/ort_library.h"
 #include "import/import.h"
 #include "tensor/npy.h"
 
 namespace hayate {
 namespace {
 
+namespace fs = std::filesystem;
+
+const std::string kSample = HAYATE_SOURCE_DIR "/models/mlp_small.onnx";
+
+bool library_is_there() { return OrtLibrary::open("").ok(); }
+
+Result<std::shared_ptr<const Compiled>> compile(const std::string& path, const Plan& given = {}) {
+  const Result<Graph> graph = import_model(path);
+  if (!graph.ok()) return graph.error();
+  Plan plan = given;
+  plan.backend = "onnxruntime";
+  const Result<InputTypes> types = declared_types(graph.value(), 3);
+  return types.ok() ? compile_graph(graph.value(), types.value(), plan) : types.error();
+}
+
+void expect_error(const Plan& plan, const std::string& said) {
+  const auto compiled = compile(kSample, plan);
+  ASSERT_FALSE(compiled.ok());
+  EXPECT_NE(compiled.error().text().find(said), std::string::npos) << compiled.error().text();
+}
+
 TEST(Ort, LibrariesThatAreNoneAreErrors) {
-  const auto absent = OrtLibrary::open("/nowhere/libonnxruntime.so"), other = OrtLibrary::open("libm.so.6");
-  ASSERT_FALSE(absent.ok());
-  EXPECT_NE(absent.error().text().find("--ort-library"), std::string::npos) << absent.error().text();
-  ASSERT_FALSE(other.ok());
-  EXPECT_NE(other.error().text().find("is no ONNX Runtime library"), std::string::npos) << other.error().text();
+  Plan plan;
+  plan.ort_library = "/nowhere/libonnxruntime.so";
+  expect_error(plan, "pip install onnxruntime, or --ort-library");
+  plan.ort_library = "libm.so.6";
+  expect_error(plan, "is no ONNX Runtime library");
+}
+
+TEST(Ort, AnOldLibraryIsRefusedByItsVersion) {
+  Plan plan;
+  plan.ort_library = HAYATE_OLD_ORT;  // built by the tests: offers API version 1 alone
+  expect_error(plan, "ONNX Runtime 1.0.0 is too old: it does not offer C API version 12; 1.12 or newer does");
+}
+
+TEST(Ort, ProvidersAndLevelsAreCalledByName) {
+  if (!library_is_there()) GTEST_SKIP() << OrtLibrary::open("").error().text();
+  Plan plan;
+  plan.ort_provider = "Abacus";
+  expect_error(plan, "execution provider 'Abacus': is not in ");
+  plan.ort_provider = "AbacusExecutionProvider";
+  expect_error(plan, "CPU");
+  plan = {};
+  plan.ort_optimisation = "most";
+  expect_error(plan, "none, basic, extended and all are");
+  for (const char* level : {"none", "basic", "extended", "all"}) {
+    plan.ort_optimisation = level;
+    EXPECT_TRUE(compile(kSample, plan).ok()) << level;
+  }
+  plan.ort_provider = "CPUExecutionProvider";
+  EXPECT_TRUE(compile(kSample, plan).ok());
 }
 
 TEST(Ort, AnswersLikeTheReference) {
-  const char* data = std::getenv("HAYATE_DATA");
-  const std::string path =
-      std::string(data != nullptr ? data : HAYATE_SOURCE_DIR "/../shared") + "/models/books/book_mlp.onnx";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there (HAYATE_DATA)";
-  const auto library = OrtLibrary::open("");
-  if (!library.ok()) GTEST_SKIP() << library.error().text();
-  const Result<std::string> bytes = read_file(path);
-  ASSERT_TRUE(bytes.ok());
-  const auto session = OrtSession::create(library.value(), bytes.value(), path, {});
-  ASSERT_TRUE(session.ok()) << session.error().text();
-  const auto truncated = OrtSession::create(library.value(), std::string_view(bytes.value()).substr(0, 100), path, {});
-  EXPECT_FALSE(truncated.ok());
-
-  Tensor book(Type::kFloat32, {3, 100, 40});
-  for (int64_t i = 0; i < book.count(); ++i)
-    book.data<float>()[i] = static_cast<float>((i * 7919) % 2003) / 1000.0f - 1.0f;
-  const Result<Graph> graph = import_model(path);
-  ASSERT_TRUE(graph.ok());
-  const auto wanted = evaluate(graph.value(), {{"book", book}}), got = session.value()->run({{"book", book}});
-  ASSERT_TRUE(wanted.ok());
+  if (!library_is_there()) GTEST_SKIP() << OrtLibrary::open("").error().text();
+  const auto compiled = compile(kSample);
+  ASSERT_TRUE(compiled.ok()) << compiled.error().text();
+  const std::unique_ptr<State> state = compiled.value()->state();
+  Tensor rows(Type::kFloat32, {3, 40});
+  for (int64_t i = 0; i < rows.count(); ++i)
+    rows.data<float>()[i] = static_cast<float>((i * 7919) % 2003) / 1000.0f - 1.0f;
+  const auto got = run_on(state.get(), {{"input", rows}});
   ASSERT_TRUE(got.ok()) << got.error().text();
+  const Result<Graph> graph = import_model(kSample);
+  const auto wanted = evaluate(graph.value(), {{"input", rows}});
+  ASSERT_TRUE(wanted.ok());
   for (int64_t i = 0; i < 9; ++i)
-    EXPECT_NEAR(got.value().at("probability").data<float>()[i], wanted.value().at("probability").data<float>()[i],
-                2e-6);
-  EXPECT_FALSE(session.value()->run({}).ok());
-  EXPECT_FALSE(session.value()->run({{"book", Tensor(Type::kFloat32, {3, 100})}}).ok());
+    EXPECT_NEAR(got.value().at("output").data<float>()[i], wanted.value().at("output").data<float>()[i], 2e-6);
+}
+
+TEST(Ort, ABrokenFileIsItsError) {
+  if (!library_is_there()) GTEST_SKIP() << OrtLibrary::open("").error().text();
+  Result<Graph> graph = import_model(kSample);
+  ASSERT_TRUE(graph.ok());
+  const std::string broken = fs::temp_directory_path() / ("hayate-broken-" + std::to_string(getpid()) + ".onnx");
+  std::ofstream(broken, std::ios::binary) << read_file(kSample).value().substr(0, 100);
+  graph.value().source = broken;  // the file changed after it was read
+  Plan plan;
+  plan.backend = "onnxruntime";
+  const auto compiled = compile_graph(graph.value(), declared_types(graph.value(), 1).value(), plan);
+  fs::remove(broken);
+  ASSERT_FALSE(compiled.ok());
+  EXPECT_NE(compiled.error().text().find(broken), std::string::npos) << compiled.error().text();
+}
+
+TEST(Ort, TextTreesAreRefused) {
+  const auto compiled = compile(HAYATE_SOURCE_DIR "/models/lightgbm_500x31.txt");
+  ASSERT_FALSE(compiled.ok());
+  EXPECT_NE(compiled.error().text().find("reads ONNX files alone"), std::string::npos) << compiled.error().text();
 }
 
 }  // namespace

@@ -1,0 +1,12 @@
+// Writing JSON: the one place that quotes.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace hayate {
+
+// `text` as a JSON string, quotes included. Bytes above 0x7f stay as they are: text is taken for UTF-8.
+std::string json_string(std::string_view text);
+
+}  // namespace hayate

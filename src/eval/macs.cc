@@ -1,0 +1,69 @@
+#include "eval/macs.h"
+
+#include <string_view>
+
+namespace hayate {
+namespace {
+
+const Shape* shape_of(const Facts& facts, const std::string& name) {
+  const auto it = name.empty() ? facts.end() : facts.find(name);
+  return it == facts.end() ? nullptr : &it->second.type.shape;
+}
+
+int64_t count_of(const Shape& shape) {
+  const Result<int64_t> count = checked_count(shape);
+  return count.ok() ? count.value() : 0;
+}
+
+// Each element of the output is a sum over `k` products.
+int64_t product_macs(const Node& node, const Facts& facts) {
+  const Shape *a = shape_of(facts, node.input(0)), *y = shape_of(facts, node.outputs[0]);
+  if (a == nullptr || y == nullptr || a->empty()) return 0;
+  const bool transposed = node.op.find("Gemm") != std::string::npos && node.get<int64_t>("transA", 0) != 0;
+  return count_of(*y) * (transposed ? a->front() : a->back());
+}
+
+// Conv: each output element reads one filter. ConvTranspose: each input element does.
+int64_t convolution_macs(const Node& node, const Facts& facts, size_t weights) {
+  const Shape *x = shape_of(facts, node.input(0)), *w = shape_of(facts, node.input(weights)),
+              *y = shape_of(facts, node.outputs[0]);
+  if (x == nullptr || w == nullptr || y == nullptr || w->empty() || w->front() == 0) return 0;
+  return count_of(node.op == "ConvTranspose" ? *x : *y) * (count_of(*w) / w->front());
+}
+
+int64_t recurrent_macs(const Node& node, const Facts& facts) {
+  const Shape *x = shape_of(facts, node.input(0)), *w = shape_of(facts, node.input(1)),
+              *r = shape_of(facts, node.input(2));
+  if (x == nullptr || x->size() != 3 || w == nullptr || r == nullptr) return 0;
+  return (*x)[0] * (*x)[1] * (count_of(*w) + count_of(*r));
+}
+
+int64_t attention_macs(const Node& node, const Facts& facts) {
+  const Shape *q = shape_of(facts, node.input(0)), *k = shape_of(facts, node.input(1));
+  if (q == nullptr || k == nullptr || k->size() < 2) return 0;
+  return 2 * count_of(*q) * (*k)[k->size() - 2];
+}
+
+}  // namespace
+
+int64_t macs_of(const Node& node, const Facts& facts) {
+  const std::string_view op = node.op;
+  if (node.outputs.empty()) return 0;
+  if (op == "LSTM" || op == "GRU" || op == "RNN" || op == "DynamicQuantizeLSTM") return recurrent_macs(node, facts);
+  if (op == "Attention") return attention_macs(node, facts);
+  if (op == "QLinearConv") return convolution_macs(node, facts, 3);
+  if (op == "Conv" || op == "ConvTranspose" || op == "ConvInteger" || op == "FusedConv")
+    return convolution_macs(node, facts, 1);
+  if (op == "Gemm" || op == "MatMul" || op == "MatMulInteger" || op == "QLinearMatMul" || op == "FusedMatMul" ||
+      op == "FusedGemm" || op == "QGemm")
+    return product_macs(node, facts);
+  return 0;
+}
+
+int64_t macs_of(const Graph& graph, const Facts& facts) {
+  int64_t macs = 0;
+  for (const Node& node : graph.nodes) macs += macs_of(node, facts);
+  return macs;
+}
+
+}  // namespace hayate

@@ -1,0 +1,72 @@
+#include "hayate/plan.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include "base/json.h"
+
+namespace hayate {
+namespace {
+
+constexpr int kPlanVersion = 1;
+
+Error bad(std::string what) { return {Code::kInvalidArgument, "plan", std::move(what)}; }
+
+// One key's value into its place; false where the key is unknown.
+bool take(Plan* plan, int64_t* version, std::string_view key, const simdjson::dom::element& value,
+          simdjson::error_code* error) {
+  const auto word = [&](std::string* to) {
+    std::string_view text;
+    *error = value.get(text);
+    if (*error == simdjson::SUCCESS) *to = text;
+    return true;
+  };
+  const auto number = [&](auto* to) {
+    int64_t made = 0;
+    *error = value.get(made);
+    if (*error == simdjson::SUCCESS) *to = static_cast<std::remove_pointer_t<decltype(to)>>(made);
+    return true;
+  };
+  if (key == "version") return number(version);
+  if (key == "backend") return word(&plan->backend);
+  if (key == "isa") return word(&plan->isa);
+  if (key == "batch_max") return number(&plan->batch_max);
+  if (key == "threads") return number(&plan->threads);
+  if (key == "ort_library") return word(&plan->ort_library);
+  if (key == "ort_optimisation") return word(&plan->ort_optimisation);
+  if (key == "ort_provider") return word(&plan->ort_provider);
+  return false;
+}
+
+}  // namespace
+
+Plan Plan::defaults(const Model&) { return {}; }
+
+std::string Plan::to_json() const {
+  return fmt::format(
+      "{{\"version\": {}, \"backend\": {}, \"isa\": {}, \"batch_max\": {}, \"threads\": {}, \"ort_library\": {}, "
+      "\"ort_optimisation\": {}, \"ort_provider\": {}}}",
+      kPlanVersion, json_string(backend), json_string(isa), batch_max, threads, json_string(ort_library),
+      json_string(ort_optimisation), json_string(ort_provider));
+}
+
+Result<Plan> Plan::from_json(const std::string& text) {
+  simdjson::dom::parser parser;
+  simdjson::dom::object object;
+  if (parser.parse(text).get(object) != simdjson::SUCCESS) return bad("is no JSON object");
+  Plan plan;
+  int64_t version = 0;
+  for (const auto& [key, value] : object) {
+    simdjson::error_code error = simdjson::SUCCESS;
+    if (!take(&plan, &version, key, value, &error))
+      return bad(
+          fmt::format("has an unknown key '{}'; keys are version, backend, isa, batch_max, threads, ort_library, "
+                      "ort_optimisation, ort_provider",
+                      key));
+    if (error != simdjson::SUCCESS) return bad(fmt::format("'{}' has a value of the wrong type", key));
+  }
+  if (version != kPlanVersion) return bad(fmt::format("has version {}; version {} is read", version, kPlanVersion));
+  return plan;
+}
+
+}  // namespace hayate

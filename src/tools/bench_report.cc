@@ -1,0 +1,79 @@
+// How bench's rows look: a table, one line per model, or JSON.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "base/json.h"
+#include "hardware/machine.h"
+#include "tools/bench.h"
+
+namespace hayate {
+namespace {
+
+const BenchRow* row_of(const std::vector<BenchRow>& rows, std::string_view backend) {
+  const auto it = std::find_if(rows.begin(), rows.end(), [&](const BenchRow& row) { return row.backend == backend; });
+  return it == rows.end() ? nullptr : &*it;
+}
+
+void print_summary(const std::vector<BenchRow>& rows) {
+  constexpr double kBarMax = 20;  // times ONNX Runtime
+  const BenchRow *own = row_of(rows, "native"), *peer = row_of(rows, "onnxruntime");
+  if (own == nullptr) own = &rows[0];
+  std::string bar;
+  for (int i = 0; i < static_cast<int>(std::min(own->ratio, kBarMax) * 2); ++i) bar += "▪";
+  if (peer == nullptr) {
+    fmt::print("{:<24} {:>5}  {:>9.2f} us\n", own->model, own->batch, own->p50_us);
+    return;
+  }
+  fmt::print("{:<24} {:>5}  {:>9.2f} us {:>11.2f} us {:>7.2f}x   {:4.0f} : {:4.0f} MB  {}\n", own->model, own->batch,
+             own->p50_us, peer->p50_us, own->ratio, own->peak_rss_mb, peer->peak_rss_mb, bar);
+}
+
+std::string row_json(const BenchRow& row, int threads) {
+  return fmt::format(
+      "{{\"model\": {}, \"backend\": {}, \"precision\": \"fp32\", \"batch\": {}, \"threads\": {}, \"count\": {}, "
+      "\"p50_us\": {:.3f}, \"p99_us\": {:.3f}, \"p999_us\": {:.3f}, \"max_us\": {:.3f}, \"rows_per_s\": {:.1f}, "
+      "\"max_abs_error\": {:.6g}, \"max_rel_error\": {:.6g}, \"peak_rss_mb\": {:.2f}, \"plain_steps\": {}, "
+      "\"ratio_to_onnxruntime\": {:.3f}}}",
+      json_string(row.model), json_string(row.backend), row.batch, row.backend == "onnxruntime" ? threads : 1,
+      row.count, row.p50_us, row.p99_us, row.p999_us, row.max_us, row.rows_per_s, row.max_abs_error, row.max_rel_error,
+      row.peak_rss_mb, row.plain_steps, row.ratio);
+}
+
+}  // namespace
+
+void print_header(const BenchOptions& bench) {
+  if (bench.summary)
+    fmt::print("{:<24} {:>5}  {:>12} {:>14} {:>8}   {}\n", "model", "batch", "native p50", "onnxruntime", "ratio",
+               "memory, native : onnxruntime");
+  else
+    fmt::print("{:<24} {:<12} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9} {:>12} {:>9} {:>7} {:>5} {:>7}\n", "model", "backend",
+               "batch", "count", "p50 us", "p99 us", "p99.9 us", "max us", "rows/s", "max err", "MB", "plain", "ratio");
+}
+
+void print_rows(const std::vector<BenchRow>& rows, const BenchOptions& bench) {
+  if (bench.summary) return print_summary(rows);
+  for (const BenchRow& row : rows)
+    fmt::print("{:<24} {:<12} {:>5} {:>9} {:>9.2f} {:>9.2f} {:>9.2f} {:>9.1f} {:>12.0f} {:>9.2g} {:>7} {:>5} {:>7}\n",
+               row.model, row.backend, row.batch, row.count, row.p50_us, row.p99_us, row.p999_us, row.max_us,
+               row.rows_per_s, row.max_abs_error, row.peak_rss_mb == 0 ? "?" : fmt::format("{:.1f}", row.peak_rss_mb),
+               row.plain_steps, row.ratio == 0 ? "" : fmt::format("{:.2f}x", row.ratio));
+}
+
+Result<bool> write_json(const std::string& path, const std::vector<BenchRow>& rows, int threads) {
+  std::string machine = to_json(find_machine());
+  while (!machine.empty() && machine.back() == '\n') machine.pop_back();
+  std::string text = fmt::format("{{\"machine\": {}, \"results\": [", machine);
+  for (size_t i = 0; i < rows.size(); ++i) text += (i == 0 ? "\n" : ",\n") + row_json(rows[i], threads);
+  text += "]}\n";
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  const bool good = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  if ((file != nullptr && std::fclose(file) != 0) || !good)
+    return Error{Code::kInvalidArgument, path, fmt::format("cannot be written: {}", std::strerror(errno))};
+  return true;
+}
+
+}  // namespace hayate

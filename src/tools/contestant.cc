@@ -1,0 +1,98 @@
+#include "tools/contestant.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+
+#include "tools/inputs.h"
+
+namespace hayate {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kNetworkBytes = 256 * 1024, kTreeRows = 4096, kPlacesMin = 256;
+constexpr int64_t kStride = 16;  // elements between two calls' places: a cache line of float32
+
+bool is_forest(const Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(),
+                     [](const Node& node) { return node.op.find("TreeEnsemble") != std::string::npos; });
+}
+
+// The same numbers as float32, where the model takes float64 and its ONNX form does not.
+Tensor narrowed(const Tensor& wide) {
+  Tensor narrow(Type::kFloat32, wide.shape());
+  std::transform(wide.data<double>(), wide.data<double>() + wide.count(), narrow.data<float>(),
+                 [](double v) { return static_cast<float>(v); });
+  return narrow;
+}
+
+// Numbers that float32 holds, so that every form of a model is fed the same.
+void round_to_float(Tensor* tensor) {
+  if (tensor->type() != Type::kFloat64) return;
+  for (int64_t i = 0; i < tensor->count(); ++i)
+    tensor->data<double>()[i] = static_cast<float>(tensor->data<double>()[i]);
+}
+
+}  // namespace
+
+Pools Pools::make(const Graph& graph, const Tensors& inputs) {
+  Pools made;
+  uint64_t seed = 2;
+  for (const ValueInfo& input : graph.inputs) {
+    const Tensor& tensor = inputs.at(input.name);
+    const int64_t row = tensor.shape().empty() ? 1 : tensor.count() / std::max<int64_t>(tensor.shape()[0], 1);
+    const int64_t wanted =
+        is_forest(graph) ? kTreeRows * row : kNetworkBytes / static_cast<int64_t>(type_size(tensor.type()));
+    made.pools.push_back(
+        random_tensor(tensor.type(), {std::max(tensor.count() + kPlacesMin * kStride, wanted)}, seed++));
+    round_to_float(&made.pools.back());
+    made.bytes += static_cast<int64_t>(made.pools.back().byte_count());
+  }
+  return made;
+}
+
+void Contestant::feed(const Pools& pools, size_t k) {
+  for (size_t i = 0; i < compiled->inputs().size(); ++i) {
+    const Tensor& pool = pools.pools[i];
+    const TensorType& type = compiled->inputs()[i].type;
+    const int64_t count = checked_count(type.shape).value(), places = (pool.count() - count) / kStride + 1;
+    // A step that shares no factor with the number of places visits all of them, far apart in a row.
+    const int64_t at = static_cast<int64_t>(k) * 7919 % places * kStride;
+    if (type.type == pool.type()) {
+      const size_t size = type_size(type.type);
+      std::memcpy(state->input(i), pool.bytes() + static_cast<size_t>(at) * size, static_cast<size_t>(count) * size);
+      continue;
+    }
+    const double* from = pool.data<double>() + at;
+    std::transform(from, from + count, reinterpret_cast<float*>(state->input(i)),
+                   [](double v) { return static_cast<float>(v); });
+  }
+}
+
+Result<Contestant> make_contestant(const ModelOptions& options, const std::string& backend,
+                                   const std::shared_ptr<const Graph>& graph, const Tensors& inputs) {
+  Contestant made;
+  made.backend = backend, made.file = options.model, made.graph = graph;
+  made.plan = plan_for(options.plan, backend), made.inputs = inputs;
+  for (auto& [name, tensor] : made.inputs) round_to_float(&tensor);
+  if (backend == "onnxruntime" && graph->opset == 0) {
+    ModelOptions sibling = options;
+    made.file = sibling.model = fs::path(options.model).replace_extension(".onnx");
+    Result<Graph> read = load_model(sibling);
+    if (!read.ok()) return read.error();
+    made.graph = std::make_shared<const Graph>(std::move(read).value());
+    if (made.graph->inputs.size() != 1)
+      return Error{Code::kInvalidArgument, made.file, "must take one input to be timed beside " + options.model};
+    const ValueInfo& port = made.graph->inputs[0];
+    const Tensor given = made.inputs.begin()->second;
+    made.inputs = {{port.name, given.type() != port.type && port.type == Type::kFloat32 ? narrowed(given) : given}};
+  }
+  const auto compiled = compile_graph(*made.graph, types_of(made.inputs), made.plan);
+  if (!compiled.ok()) return compiled.error();
+  made.compiled = compiled.value();
+  made.state = made.compiled->state();
+  return made;
+}
+
+}  // namespace hayate

@@ -1,0 +1,37 @@
+// What the commands share: the model as the options ask for it, and answers of any backend on tensors.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "backends/backend.h"
+#include "graph/graph.h"
+#include "hayate/plan.h"
+
+namespace hayate {
+
+struct ModelOptions {
+  std::string model;
+  std::vector<std::string> sets;    // NAME=VALUE
+  std::vector<std::string> shapes;  // NAME:D1,D2,...
+  bool raw_score = false;
+  Plan plan;  // backend, isa, threads, ONNX Runtime's options
+};
+
+using Tensors = std::map<std::string, Tensor>;
+
+// The model with --set and --shape applied.
+Result<Graph> load_model(const ModelOptions& options);
+
+// plan.backend's answer: inputs checked, compiled for their shapes, run in batches of at most kAnswerRows rows.
+constexpr int64_t kAnswerRows = 4096;
+Result<Tensors> answer(const Graph& graph, const Tensors& given, const Plan& plan);
+
+// The same plan for another backend.
+Plan plan_for(Plan plan, std::string_view backend);
+
+// Says the error on stderr; the exit status 1.
+int fail(const Error& error);
+
+}  // namespace hayate

@@ -1,0 +1,49 @@
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "rewrite/rewrite.h"
+#include "tensor/npy.h"
+#include "tools/commands.h"
+#include "tools/inputs.h"
+
+namespace hayate {
+namespace {
+
+// This process's peak resident memory since it began this program (getrusage would count the parent's too).
+double peak_memory_mb() {
+  const Result<std::string> status = read_file("/proc/self/status");
+  const size_t at = status.ok() ? status.value().find("VmHWM:") : std::string::npos;
+  return at == std::string::npos ? 0 : std::strtod(status.value().c_str() + at + 6, nullptr) / 1024;
+}
+
+}  // namespace
+
+int run(const ModelOptions& options, const RunOptions& run) {
+  const Result<Graph> graph = load_model(options);
+  if (!graph.ok()) return fail(graph.error());
+  const Result<Tensors> given = read_inputs(run.inputs, graph.value());
+  if (!given.ok()) return fail(given.error());
+  const Result<Tensors> answers = answer(graph.value(), given.value(), options.plan);
+  if (!answers.ok()) return fail(answers.error());
+  for (const auto& [name, tensor] : answers.value())
+    fmt::print("{} {} {}\n", name, type_name(tensor.type()), shape_text(tensor.shape()));
+  if (run.memory) fmt::print("peak memory {:.2f} MB\n", peak_memory_mb());
+  if (run.output.empty()) return 0;
+  const Result<bool> written = write_npz(run.output, answers.value());
+  return written.ok() ? 0 : fail(written.error());
+}
+
+int dump(const ModelOptions& options, const std::string& after, int64_t batch) {
+  Result<Graph> graph = load_model(options);
+  if (graph.ok() && !after.empty()) {
+    const Result<InputTypes> types = declared_types(graph.value(), batch);
+    if (!types.ok()) return fail(types.error());
+    graph = rewrite(std::move(graph).value(), types.value(), after == "all" ? "" : after);
+  }
+  if (!graph.ok()) return fail(graph.error());
+  fmt::print("{}", graph.value().text());
+  return 0;
+}
+
+}  // namespace hayate
