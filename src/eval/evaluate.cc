@@ -23,6 +23,7 @@ const std::vector<KernelEntry>& kernel_table() {
     add_reduce_kernels(&table);
     add_ml_kernels(&table);
     add_quant_kernels(&table);
+    add_fused_kernels(&table);
     add_index_kernels(&table);
     add_matrix_kernels(&table);
     add_bits_kernels(&table);

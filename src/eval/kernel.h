@@ -50,6 +50,7 @@ void add_recurrent_kernels(std::vector<KernelEntry>* table);
 void add_reduce_kernels(std::vector<KernelEntry>* table);
 void add_ml_kernels(std::vector<KernelEntry>* table);
 void add_quant_kernels(std::vector<KernelEntry>* table);
+void add_fused_kernels(std::vector<KernelEntry>* table);
 void add_index_kernels(std::vector<KernelEntry>* table);
 void add_matrix_kernels(std::vector<KernelEntry>* table);
 void add_bits_kernels(std::vector<KernelEntry>* table);

@@ -18,6 +18,7 @@ void add_recurrent_rules(std::vector<OpEntry>* table);
 void add_reduce_rules(std::vector<OpEntry>* table);
 void add_ml_rules(std::vector<OpEntry>* table);
 void add_quant_rules(std::vector<OpEntry>* table);
+void add_fused_rules(std::vector<OpEntry>* table);
 void add_index_rules(std::vector<OpEntry>* table);
 void add_matrix_rules(std::vector<OpEntry>* table);
 

@@ -37,6 +37,7 @@ const std::vector<OpEntry>& op_table() {
     add_reduce_rules(&table);
     add_ml_rules(&table);
     add_quant_rules(&table);
+    add_fused_rules(&table);
     add_index_rules(&table);
     add_matrix_rules(&table);
     std::sort(table.begin(), table.end(),

@@ -1,10 +1,15 @@
-// Changes a graph in place for the rewrite rules: who makes a value, who reads it, and replacing both.
+// Changes a graph in place for the rewrite rules: who makes a value, who reads it, and replacing both. Every change
+// costs a few look-ups, so that a pass over n nodes takes about n log n.
 #pragma once
 
 #include <cstddef>
-#include <functional>
+#include <deque>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "eval/evaluate.h"
@@ -14,25 +19,28 @@ namespace hayate {
 
 class Editor {
  public:
-  // Both must outlive the editor. Facts are those of the graph before the first change: what a rule makes has none.
+  // Both must outlive the editor. Facts are those of the graph before the first change: of what a rule makes nothing is
+  // known but what it tells by set_type.
   Editor(Graph* graph, const Facts& facts);
 
   Graph& graph() { return graph_; }
+  // Nodes of the graph as it came; what is inserted comes under the numbers behind.
   size_t node_count() const { return graph_.nodes.size(); }
   // Removed nodes stay until finish(), with an empty op.
-  Node& node(size_t i) { return graph_.nodes[i]; }
-  bool alive(size_t i) const { return !graph_.nodes[i].op.empty(); }
+  Node& node(size_t i) { return i < graph_.nodes.size() ? graph_.nodes[i] : added_[i - graph_.nodes.size()]; }
+  bool alive(size_t i) { return !node(i).op.empty(); }
 
   const TensorType* type(const std::string& name) const;  // null where not known
   const Tensor* constant(const std::string& name) const;  // contents known before the run; else null
   // The one number that a constant of a single element holds.
   std::optional<double> number(const std::string& name) const;
+  void set_type(const std::string& name, TensorType type) { types_[name] = std::move(type); }
 
   Node* maker(const std::string& name);             // null for inputs, constants and what is not there
   size_t use_count(const std::string& name) const;  // readers, and one more where it is the graph's output
   Node* only_reader(const std::string& name);       // null unless one node reads it, once, and it is no output
-  bool is_output(const std::string& name) const;
-  bool is_input(const std::string& name) const;
+  bool is_output(const std::string& name) const { return outputs_.contains(name); }
+  bool is_input(const std::string& name) const { return inputs_.contains(name); }
 
   // Readers of `from` read `to`. Where `from` is an output of the graph its name must survive: then the maker of `to`
   // is made to write `from`. False, and nothing changed, where that cannot be.
@@ -41,6 +49,9 @@ class Editor {
   std::string add_constant(const std::string& base, Tensor tensor);
   std::string new_name(const std::string& base) const;
   void set_inputs(Node* node, std::vector<std::string> inputs);
+  // The node computes the same outputs by another operator.
+  void become(Node* node, std::string op, std::vector<std::string> inputs,
+              std::map<std::string, Attribute> attributes = {}, std::string domain = "");
   void remove(Node* node);
   // A node that runs right before `node` and makes one new value, whose name is given back. Pointers to nodes stay good
   // until finish().
@@ -52,14 +63,26 @@ class Editor {
   void finish();
 
  private:
-  size_t index_of(const Node* node) const { return static_cast<size_t>(node - graph_.nodes.data()); }
+  struct Readers {
+    std::map<size_t, int> places;  // of each node that reads it
+    size_t total = 0;
+  };
+
+  size_t index_of(const Node* node) const;
+  void add_reader(const std::string& name, size_t at, int places = 1);
+  void drop_reader(const std::string& name, size_t at);
 
   Graph& graph_;
   const Facts& facts_;
-  std::map<std::string, size_t> maker_;
-  std::map<std::string, std::vector<size_t>> readers_;  // once per place
-  std::multimap<size_t, Node> inserted_;
-  mutable std::map<std::string, int> taken_;
+  std::unordered_set<std::string> inputs_, outputs_;
+  std::unordered_map<std::string, size_t> maker_;
+  std::unordered_map<std::string, Readers> readers_;
+  std::unordered_map<std::string, TensorType> types_;
+  std::deque<Node> added_;
+  std::unordered_map<const Node*, size_t> added_at_;
+  std::vector<size_t> position_;  // of each added node
+  std::map<size_t, std::vector<size_t>> inserted_;
+  mutable std::unordered_map<std::string, int> taken_;
   int changes_ = 0;
 };
 

@@ -11,51 +11,127 @@
 namespace hayate {
 
 const std::vector<Pass>& passes() {
-  static const std::vector<Pass> kPasses = {{"fold_constants", fold_constants},
-                                            {"drop_identities", drop_identities},
-                                            {"share_equal_nodes", share_equal_nodes},
-                                            {"merge_transposes", merge_transposes},
-                                            {"recognise_layer_norm", recognise_layer_norm},
-                                            {"recognise_gelu", recognise_gelu},
-                                            {"drop_unread", drop_dead},
-                                            {"fold_batch_norm", fold_batch_norm},
-                                            {"matmul_to_gemm", matmul_to_gemm},
-                                            {"fold_padding", fold_padding},
-                                            {"drop_dead", drop_dead}};
+  static const std::vector<Pass> kPasses = {
+      // What is known, nothing, or said twice goes first: patterns match what is left.
+      {"fold_constants", fold_constants},
+      {"drop_identities", drop_identities},
+      {"share_equal_nodes", share_equal_nodes},
+      {"merge_casts", merge_casts},
+      {"merge_shapes", merge_shapes},
+      {"merge_slices", merge_slices},
+      {"merge_transposes", merge_transposes},
+      {"cancel_transposes", cancel_transposes},
+      // Functions spelled out become one node.
+      {"recognise_clip", recognise_clip},
+      {"recognise_hard_swish", recognise_hard_swish},
+      {"recognise_softplus", recognise_softplus},
+      {"recognise_silu", recognise_silu},
+      {"recognise_gelu", recognise_gelu},
+      {"recognise_layer_norm", recognise_layer_norm},
+      // recognise_rms_norm and recognise_attention join when the native backend has kernels for what they make: until
+      // then the nodes they would replace run faster.
+      {"drop_unread", drop_dead},
+      // Arithmetic with constants goes into weights.
+      {"fold_affine_after", fold_affine_after},
+      {"fold_affine_before", fold_affine_before},
+      {"matmul_to_gemm", matmul_to_gemm},
+      {"fold_padding", fold_padding},
+      {"spell_batch_norm", spell_batch_norm},
+      {"drop_dead", drop_dead}};
   return kPasses;
 }
 
-Result<Graph> apply_rule(Graph graph, const std::map<std::string, TensorType>& inputs, Rule rule, int* changes) {
-  const Result<Facts> facts = infer(graph, inputs);
-  if (!facts.ok()) return facts.error();
-  Editor editor(&graph, facts.value());
+namespace {
+
+struct State {
+  Graph graph;
+  Facts facts;
+};
+
+// Facts are those of the graph as it comes out.
+Result<int> run_rule(State* state, const std::map<std::string, TensorType>& inputs, Rule rule) {
+  Editor editor(&state->graph, state->facts);
   rule(&editor);
   editor.finish();
-  if (changes != nullptr) *changes = editor.changes();
-  const Result<bool> verified = verify(graph);
+  if (editor.changes() == 0) return 0;
+  const Result<bool> verified = verify(state->graph);
   if (!verified.ok()) return verified.error();
-  return graph;
+  Result<Facts> facts = infer(state->graph, inputs);
+  if (!facts.ok()) return facts.error();
+  state->facts = std::move(facts).value();
+  return editor.changes();
+}
+
+Result<State> start_of(Graph graph, const std::map<std::string, TensorType>& inputs) {
+  Result<Facts> facts = infer(graph, inputs);
+  if (!facts.ok()) return facts.error();
+  return State{std::move(graph), std::move(facts).value()};
+}
+
+Result<bool> known_pass(std::string_view name) {
+  std::string known;
+  for (const Pass& pass : passes()) {
+    if (name.empty() || pass.name == name) return true;
+    known += (known.empty() ? "" : ", ") + std::string(pass.name);
+  }
+  return Error{Code::kInvalidArgument, std::string(name), fmt::format("is no pass; passes are: {}", known)};
+}
+
+// Runs the pass and counts it in its report.
+Result<int> run_pass(State* state, const std::map<std::string, TensorType>& inputs, const Pass& pass,
+                     PassReport* report) {
+  const auto start = std::chrono::steady_clock::now();
+  const Result<int> changes = run_rule(state, inputs, pass.rule);
+  report->milliseconds += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  ++report->runs;
+  if (changes.ok()) report->changes += changes.value();
+  return changes;
+}
+
+}  // namespace
+
+Result<Graph> apply_rule(Graph graph, const std::map<std::string, TensorType>& inputs, Rule rule, int* changes) {
+  Result<State> state = start_of(std::move(graph), inputs);
+  if (!state.ok()) return state.error();
+  const Result<int> made = run_rule(&state.value(), inputs, rule);
+  if (!made.ok()) return made.error();
+  if (changes != nullptr) *changes = made.value();
+  return std::move(state.value().graph);
 }
 
 Result<Graph> rewrite(Graph graph, const std::map<std::string, TensorType>& inputs, std::string_view after,
                       std::vector<PassReport>* reports) {
-  if (!after.empty() &&
-      std::none_of(passes().begin(), passes().end(), [&](const Pass& pass) { return pass.name == after; })) {
-    std::string known;
-    for (const Pass& pass : passes()) known += (known.empty() ? "" : ", ") + std::string(pass.name);
-    return Error{Code::kInvalidArgument, std::string(after), fmt::format("is no pass; passes are: {}", known)};
+  if (const Result<bool> known = known_pass(after); !known.ok()) return known.error();
+  Result<Graph> resolved = resolve_branches(std::move(graph), inputs);
+  if (!resolved.ok()) return resolved;
+  Result<State> state = start_of(std::move(resolved).value(), inputs);
+  if (!state.ok()) return state.error();
+  std::vector<PassReport> own;
+  bool changed = true;
+  for (int round = 0; round < kRoundsMax && changed; ++round) {
+    changed = false;
+    for (size_t i = 0; i < passes().size(); ++i) {
+      const Pass& pass = passes()[i];
+      if (i == own.size()) own.push_back({pass.name});
+      const Result<int> changes = run_pass(&state.value(), inputs, pass, &own[i]);
+      if (!changes.ok()) return changes.error();
+      changed = changed || changes.value() > 0;
+      if (pass.name == after) break;
+    }
+    if (!after.empty()) break;
   }
-  Result<Graph> current = resolve_branches(std::move(graph), inputs);
-  for (const Pass& pass : passes()) {
-    if (!current.ok()) return current;
-    PassReport report{pass.name};
-    const auto start = std::chrono::steady_clock::now();
-    current = apply_rule(std::move(current).value(), inputs, pass.rule, &report.changes);
-    report.milliseconds = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-    if (reports != nullptr) reports->push_back(report);
-    if (pass.name == after) break;
+  if (reports != nullptr) *reports = std::move(own);
+  return std::move(state.value().graph);
+}
+
+std::string passes_text(const std::vector<PassReport>& reports) {
+  std::string text = fmt::format("{:22}{:>7}{:>9}{:>12}\n", "pass", "rounds", "changes", "ms");
+  PassReport sum;
+  for (const PassReport& report : reports) {
+    text += fmt::format("{:22}{:>7}{:>9}{:>12.3f}\n", report.name, report.runs, report.changes, report.milliseconds);
+    sum.changes += report.changes, sum.milliseconds += report.milliseconds;
   }
-  return current;
+  return text + fmt::format("{:22}{:>7}{:>9}{:>12.3f}\n", "sum", "", sum.changes, sum.milliseconds);
 }
 
 }  // namespace hayate

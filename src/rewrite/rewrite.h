@@ -1,4 +1,8 @@
-// The one door of rewriting: named passes over a graph whose shapes are bound, each timed and verified.
+// The one door of rewriting: named passes over a graph whose shapes are bound, each timed, and verified after each.
+//
+// The passes run in a fixed order, round after round, until a round changes nothing (at most kRoundsMax: rules only
+// shrink graphs or move them to a normal form, so that two or three suffice). A pass over n nodes takes about n log n;
+// types are inferred again only after a pass that changed something.
 #pragma once
 
 #include <map>
@@ -22,16 +26,23 @@ struct Pass {
 };
 const std::vector<Pass>& passes();  // in the order in which they run
 
+constexpr int kRoundsMax = 10;
+
 struct PassReport {
   std::string_view name;
-  int changes = 0;
+  int runs = 0;     // rounds in which it ran
+  int changes = 0;  // of all rounds, as every milliseconds
   double milliseconds = 0;
 };
 
-// The graph with control flow resolved and every pass applied, up to and with the one named `after` (empty: all).
-// `inputs` are the types it will be fed. An unknown `after` is an error that names the passes there are.
+// The graph with control flow resolved and every pass applied until nothing changes; or, with `after`, only the first
+// round up to and with the pass of that name. `inputs` are the types it will be fed. An unknown `after` is an error
+// that names the passes there are. `reports` gets one entry for each pass that ran, in their order.
 Result<Graph> rewrite(Graph graph, const std::map<std::string, TensorType>& inputs, std::string_view after = {},
                       std::vector<PassReport>* reports = nullptr);
+
+// One line per pass that ran: name, rounds, changes, milliseconds; the sum last.
+std::string passes_text(const std::vector<PassReport>& reports);
 
 // One rule alone, verified; for tests.
 Result<Graph> apply_rule(Graph graph, const std::map<std::string, TensorType>& inputs, Rule rule,

@@ -2,223 +2,87 @@
 
 #include <gtest/gtest.h>
 
-#include "rewrite/rules/rules.h"
+#include <chrono>
+
+#include "rewrite/rules/rule_cases.h"
 
 namespace hayate {
 namespace {
 
-const std::map<std::string, TensorType> kFed = {{"x", {Type::kFloat32, {2, 3}}}};
+using rule_cases::Case;
+using rule_cases::graph_of;
+using rule_cases::integers;
+using rule_cases::nodes_text;
+using rule_cases::noise;
+using rule_cases::number;
+using rule_cases::types_of;
 
-Graph graph_of(std::vector<Node> nodes, std::map<std::string, Tensor> constants = {}) {
-  Graph graph;
-  graph.source = "made";
-  graph.opset = 17;
-  graph.inputs = {{"x", Type::kFloat32, true, {{2, ""}, {3, ""}}}};
-  graph.outputs = {{"y", Type::kFloat32, false, {}}};
-  graph.nodes = std::move(nodes);
-  graph.constants = std::move(constants);
-  return graph;
-}
-
-// The graph after the rule; its answer must not have changed.
-Graph after_rule(const Graph& graph, Rule rule) {
-  const Tensor x = Tensor::of<float>({2, 3}, {1, -2, 3, -4, 5, 0.5f});
-  const Result<Graph> changed = apply_rule(graph, kFed, rule);
-  EXPECT_TRUE(changed.ok()) << changed.error().text();
-  const auto before = evaluate(graph, {{"x", x}}), after = evaluate(changed.value(), {{"x", x}});
-  EXPECT_TRUE(before.ok() && after.ok());
-  EXPECT_EQ(before.value().at("y").shape(), after.value().at("y").shape());
-  EXPECT_EQ(to_doubles(before.value().at("y")), to_doubles(after.value().at("y")));
-  return changed.value();
-}
-
-std::string ops(const Graph& graph) {
-  std::string text;
-  for (const Node& node : graph.nodes) text += node.op + " ";
-  return text;
-}
-
-TEST(Rewrite, ConstantsAndShapeChainsFold) {
-  const Graph graph = graph_of({{"s", "", "Shape", {"x"}, {"shape"}, {}},
-                                {"a", "", "Add", {"c", "c"}, {"c2"}, {}},
-                                {"m", "", "Mul", {"x", "c2"}, {"z"}, {}},
-                                {"r", "", "Reshape", {"z", "shape"}, {"y"}, {}}},
-                               {{"c", Tensor::of<float>({1}, {2.0f})}});
-  EXPECT_EQ(ops(after_rule(graph, fold_constants)), "Mul Reshape ");
-}
-
-TEST(Rewrite, IdentitiesGo) {
-  const Graph graph = graph_of({{"r", "", "Relu", {"x"}, {"a"}, {}},
-                                {"t", "", "Transpose", {"a"}, {"b"}, {{"perm", std::vector<int64_t>{0, 1}}}},
-                                {"i", "", "Identity", {"b"}, {"y"}, {}}});
-  EXPECT_EQ(ops(after_rule(graph, drop_identities)), "Relu ");
-}
-
-TEST(Rewrite, AnIdentityFromInputToOutputStays) {
-  EXPECT_EQ(ops(after_rule(graph_of({{"i", "", "Identity", {"x"}, {"y"}, {}}}), drop_identities)), "Identity ");
-}
-
-TEST(Rewrite, EqualNodesAreShared) {
-  const Graph graph = graph_of({{"a", "", "Tanh", {"x"}, {"a"}, {}},
-                                {"b", "", "Tanh", {"x"}, {"b"}, {}},
-                                {"c", "", "Add", {"a", "b"}, {"y"}, {}}});
-  EXPECT_EQ(ops(after_rule(graph, share_equal_nodes)), "Tanh Add ");
-}
-
-TEST(Rewrite, NodesThatDifferInAnAttributeAreNotShared) {
-  const Graph graph = graph_of({{"a", "", "LeakyRelu", {"x"}, {"a"}, {{"alpha", 0.1f}}},
-                                {"b", "", "LeakyRelu", {"x"}, {"b"}, {{"alpha", 0.2f}}},
-                                {"c", "", "Add", {"a", "b"}, {"y"}, {}}});
-  EXPECT_EQ(ops(after_rule(graph, share_equal_nodes)), "LeakyRelu LeakyRelu Add ");
-}
-
-TEST(Rewrite, TransposesMergeAndCancel) {
-  const std::vector<int64_t> swap{1, 0};
-  const Graph graph = graph_of({{"a", "", "Transpose", {"x"}, {"a"}, {{"perm", swap}}},
-                                {"b", "", "Transpose", {"a"}, {"b"}, {{"perm", swap}}},
-                                {"c", "", "Relu", {"b"}, {"y"}, {}}});
-  const Graph merged = after_rule(graph, merge_transposes);
-  EXPECT_EQ(ops(after_rule(merged, drop_dead)), "Relu ");
-}
-
-TEST(Rewrite, DeadNodesAndConstantsGo) {
-  const Graph graph = graph_of({{"a", "", "Exp", {"x"}, {"unused"}, {}}, {"b", "", "Relu", {"x"}, {"y"}, {}}},
-                               {{"c", Tensor::of<float>({1}, {2.0f})}});
-  const Graph left = after_rule(graph, drop_dead);
-  EXPECT_EQ(ops(left), "Relu ");
-  EXPECT_TRUE(left.constants.empty());
-}
-
-// As after_rule, for rules that round differently.
-Graph after_rounding_rule(const Graph& graph, Rule rule) {
-  const Tensor x = Tensor::of<float>({2, 3}, {1, -2, 3, -4, 5, 0.5f});
-  const Result<Graph> changed = apply_rule(graph, kFed, rule);
-  EXPECT_TRUE(changed.ok()) << changed.error().text();
-  const auto before = evaluate(graph, {{"x", x}}), after = evaluate(changed.value(), {{"x", x}});
-  EXPECT_TRUE(before.ok() && after.ok());
-  EXPECT_EQ(before.value().at("y").shape(), after.value().at("y").shape());
-  const std::vector<double> a = to_doubles(before.value().at("y")), b = to_doubles(after.value().at("y"));
-  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5) << i;
-  const Result<Graph> left = apply_rule(changed.value(), kFed, drop_dead);
-  EXPECT_TRUE(left.ok()) << left.error().text();
-  return left.value();
-}
-
-Tensor number(float value) { return Tensor::of<float>({}, {value}); }
-
-TEST(Rewrite, LayerNormIsRecognised) {
-  for (const bool affine : {false, true}) {
-    std::vector<Node> nodes = {{"m", "", "ReduceMean", {"x"}, {"mean"}, {{"axes", std::vector<int64_t>{-1}}}},
-                               {"s", "", "Sub", {"x", "mean"}, {"d"}, {}},
-                               {"p", "", "Pow", {"d", "two"}, {"square"}, {}},
-                               {"v", "", "ReduceMean", {"square"}, {"variance"}, {{"axes", std::vector<int64_t>{1}}}},
-                               {"a", "", "Add", {"variance", "epsilon"}, {"sum"}, {}},
-                               {"r", "", "Sqrt", {"sum"}, {"root"}, {}},
-                               {"q", "", "Div", {"d", "root"}, {affine ? "n" : "y"}, {}}};
-    if (affine)
-      nodes.push_back({"w", "", "Mul", {"n", "scale"}, {"nw"}, {}}),
-          nodes.push_back({"b", "", "Add", {"nw", "bias"}, {"y"}, {}});
-    const Graph graph = graph_of(nodes, {{"two", number(2)},
-                                         {"epsilon", number(1e-5f)},
-                                         {"scale", Tensor::of<float>({3}, {1, 2, 3})},
-                                         {"bias", Tensor::of<float>({3}, {4, 5, 6})}});
-    EXPECT_EQ(ops(after_rounding_rule(graph, recognise_layer_norm)), "LayerNormalization ");
-  }
-}
-
-TEST(Rewrite, ANormOverAnotherAxisIsLeft) {
-  const Graph graph = graph_of({{"m", "", "ReduceMean", {"x"}, {"mean"}, {{"axes", std::vector<int64_t>{0}}}},
-                                {"s", "", "Sub", {"x", "mean"}, {"d"}, {}},
-                                {"p", "", "Mul", {"d", "d"}, {"square"}, {}},
-                                {"v", "", "ReduceMean", {"square"}, {"variance"}, {{"axes", std::vector<int64_t>{0}}}},
-                                {"a", "", "Add", {"variance", "epsilon"}, {"sum"}, {}},
-                                {"r", "", "Sqrt", {"sum"}, {"root"}, {}},
-                                {"q", "", "Div", {"d", "root"}, {"y"}, {}}},
-                               {{"epsilon", number(1e-5f)}});
-  EXPECT_EQ(ops(after_rounding_rule(graph, recognise_layer_norm)).find("LayerNormalization"), std::string::npos);
-}
-
-TEST(Rewrite, GeluIsRecognisedInTheOrdersThatExportersWrite) {
-  const std::map<std::string, Tensor> constants = {
-      {"root", number(1.41421354f)}, {"inverse", number(0.70710678f)}, {"one", number(1)}, {"half", number(0.5f)}};
-  const std::vector<Node> erf = {{"d", "", "Div", {"x", "root"}, {"z"}, {}},
-                                 {"e", "", "Erf", {"z"}, {"e"}, {}},
-                                 {"a", "", "Add", {"e", "one"}, {"a"}, {}}};
-  std::vector<Node> torch = erf, halved = erf, inner = erf;
-  torch.push_back({"m", "", "Mul", {"x", "a"}, {"m"}, {}}), torch.push_back({"h", "", "Mul", {"m", "half"}, {"y"}, {}});
-  halved.push_back({"h", "", "Mul", {"x", "half"}, {"h"}, {}}),
-      halved.push_back({"m", "", "Mul", {"h", "a"}, {"y"}, {}});
-  inner.push_back({"h", "", "Mul", {"half", "a"}, {"h"}, {}}), inner.push_back({"m", "", "Mul", {"x", "h"}, {"y"}, {}});
-  for (const auto& nodes : {torch, halved, inner})
-    EXPECT_EQ(ops(after_rounding_rule(graph_of(nodes, constants), recognise_gelu)), "Gelu ");
-}
-
-TEST(Rewrite, BatchNormFoldsIntoGemm) {
-  for (const int64_t transposed : {0, 1}) {
-    const Graph graph =
-        graph_of({{"g", "", "Gemm", {"x", "w", "b"}, {"g"}, {{"transB", transposed}}},
-                  {"n", "", "BatchNormalization", {"g", "scale", "shift", "mean", "variance"}, {"y"}, {}}},
-                 {{"w", transposed != 0 ? Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6})
-                                        : Tensor::of<float>({3, 2}, {1, 2, 3, 4, 5, 6})},
-                  {"b", Tensor::of<float>({2}, {0.5f, -1})},
-                  {"scale", Tensor::of<float>({2}, {2, 3})},
-                  {"shift", Tensor::of<float>({2}, {1, 2})},
-                  {"mean", Tensor::of<float>({2}, {3, -3})},
-                  {"variance", Tensor::of<float>({2}, {4, 9})}});
-    EXPECT_EQ(ops(after_rounding_rule(graph, fold_batch_norm)), "Gemm ");
-  }
-}
-
-TEST(Rewrite, BatchNormFoldsIntoConv) {
-  const Graph graph =
-      graph_of({{"u", "", "Unsqueeze", {"x", "axis"}, {"image"}, {}},
-                {"c", "", "Conv", {"image", "w"}, {"c"}, {}},
-                {"n", "", "BatchNormalization", {"c", "scale", "shift", "mean", "variance"}, {"y"}, {}}},
-               {{"axis", Tensor::of<int64_t>({1}, {0})},
-                {"w", Tensor::of<float>({2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8})},
-                {"scale", Tensor::of<float>({2}, {2, 3})},
-                {"shift", Tensor::of<float>({2}, {1, 2})},
-                {"mean", Tensor::of<float>({2}, {3, -3})},
-                {"variance", Tensor::of<float>({2}, {4, 9})}});
-  EXPECT_EQ(ops(after_rounding_rule(graph, fold_batch_norm)), "Unsqueeze Conv ");
-}
-
-TEST(Rewrite, MatMulAndAddBecomeGemm) {
-  const std::map<std::string, Tensor> constants = {{"w", Tensor::of<float>({3, 2}, {1, 2, 3, 4, 5, 6})},
-                                                   {"b", Tensor::of<float>({2}, {0.5f, -1})},
-                                                   {"axis", Tensor::of<int64_t>({1}, {0})}};
-  EXPECT_EQ(
-      ops(after_rounding_rule(
-          graph_of({{"m", "", "MatMul", {"x", "w"}, {"m"}, {}}, {"a", "", "Add", {"b", "m"}, {"y"}, {}}}, constants),
-          matmul_to_gemm)),
-      "Gemm ");
-  const Graph deep = graph_of({{"u", "", "Unsqueeze", {"x", "axis"}, {"u"}, {}},
-                               {"m", "", "MatMul", {"u", "w"}, {"m"}, {}},
-                               {"a", "", "Add", {"m", "b"}, {"y"}, {}}},
-                              constants);
-  EXPECT_EQ(ops(after_rounding_rule(deep, matmul_to_gemm)), "Unsqueeze Reshape Gemm Reshape ");
-}
-
-TEST(Rewrite, ZerosAroundAConvFoldIntoIt) {
-  const Graph graph = graph_of({{"u", "", "Unsqueeze", {"x", "axis"}, {"image"}, {}},
-                                {"p", "", "Pad", {"image", "pads"}, {"padded"}, {}},
-                                {"c", "", "Conv", {"padded", "w"}, {"y"}, {{"pads", std::vector<int64_t>{0, 1}}}}},
-                               {{"axis", Tensor::of<int64_t>({1}, {0})},
-                                {"pads", Tensor::of<int64_t>({6}, {0, 0, 2, 0, 0, 0})},
-                                {"w", Tensor::of<float>({1, 2, 2}, {1, 2, 3, 4})}});
-  const Graph folded = after_rule(after_rule(graph, fold_padding), drop_dead);
-  EXPECT_EQ(ops(folded), "Unsqueeze Conv ");
-  EXPECT_EQ(folded.nodes[1].get<std::vector<int64_t>>("pads", {}), (std::vector<int64_t>{2, 1}));
-}
-
-TEST(Rewrite, TheDoorNamesItsPasses) {
+TEST(Rewrite, TheDoorNamesAndTimesItsPasses) {
   std::vector<PassReport> reports;
-  const Graph graph = graph_of({{"b", "", "Relu", {"x"}, {"y"}, {}}});
-  ASSERT_TRUE(rewrite(graph, kFed, "", &reports).ok());
+  const Case given{{{"x", {2, 3}}}, {}, "y = Relu(x)"};
+  ASSERT_TRUE(rewrite(graph_of(given), types_of(given), "", &reports).ok());
   EXPECT_EQ(reports.size(), passes().size());
-  const Result<Graph> unknown = rewrite(graph, kFed, "nonsense");
+  EXPECT_EQ(reports[0].runs, 1);
+  EXPECT_NE(passes_text(reports).find("fold_constants"), std::string::npos);
+  const Result<Graph> unknown = rewrite(graph_of(given), types_of(given), "nonsense");
   ASSERT_FALSE(unknown.ok());
   EXPECT_NE(unknown.error().text().find("fold_constants"), std::string::npos);
+}
+
+TEST(Rewrite, AfterStopsAtThatPassOfTheFirstRound) {
+  std::vector<PassReport> reports;
+  const Case given{{{"x", {2, 3}}}, {}, "a = Identity(x)\n y = Relu(a)"};
+  const Result<Graph> made = rewrite(graph_of(given), types_of(given), "fold_constants", &reports);
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ(reports.size(), 1u);
+  EXPECT_EQ(nodes_text(made.value()), "a = Identity(x)\ny = Relu(a)\n");
+}
+
+// A round that changes nothing ends it: what comes out is a fixed point.
+TEST(Rewrite, RewritingAgainChangesNothing) {
+  const Case given{
+      {{"x", {2, 5, 4}}},
+      {{"w", noise({4, 3})}, {"b", noise({3})}, {"c", noise({3})}, {"two", number(2)}, {"axis", integers({0})}},
+      R"(t = Mul(x, two)
+                      m = MatMul(t, w)
+                      a = Add(m, b)
+                      s = Mul(a, c)
+                      u = Unsqueeze(s, axis)
+                      v = Squeeze(u, axis)
+                      y = Tanh(v))"};
+  const Graph once = rule_cases::expect_equal_after_all(given);
+  EXPECT_EQ(nodes_text(once).find("Mul("), std::string::npos) << nodes_text(once);
+  std::vector<PassReport> reports;
+  const Result<Graph> twice = rewrite(once, types_of(given), "", &reports);
+  ASSERT_TRUE(twice.ok());
+  EXPECT_EQ(twice.value().text(), once.text());
+  for (const PassReport& report : reports) EXPECT_EQ(report.runs, 1) << report.name;
+}
+
+// A graph of many nodes takes time in proportion: chains, one value with many readers, many equal nodes, and identities
+// that feed each other.
+TEST(Rewrite, TimeIsNearLinearInNodes) {
+  const auto seconds = [](int64_t count) {
+    Graph graph = graph_of({{{"x", {2, 3}}}, {{"c", number(1.5f)}}, "y = Relu(x)"});
+    graph.nodes.clear();
+    std::string value = "x";
+    for (int64_t i = 0; i < count; i += 4) {
+      const std::string n = std::to_string(i);
+      graph.nodes.push_back({"i" + n, "", "Identity", {value}, {"i" + n}, {}});
+      graph.nodes.push_back({"m" + n, "", "Mul", {"i" + n, "c"}, {"m" + n}, {}});
+      graph.nodes.push_back({"t" + n, "", "Tanh", {"x"}, {"t" + n}, {}});
+      graph.nodes.push_back({"a" + n, "", "Add", {"m" + n, "t" + n}, {"a" + n}, {}});
+      value = "a" + n;
+    }
+    graph.outputs[0].name = value;
+    const auto start = std::chrono::steady_clock::now();
+    const Result<Graph> made = rewrite(std::move(graph), {{"x", {Type::kFloat32, {2, 3}}}});
+    EXPECT_TRUE(made.ok());
+    EXPECT_EQ(static_cast<int64_t>(made.value().nodes.size()), count / 2 + 1);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  const double small = seconds(10'000), large = seconds(100'000);
+  EXPECT_LT(large, 30 * small + 1) << small << " s for 10^4 nodes";
 }
 
 }  // namespace

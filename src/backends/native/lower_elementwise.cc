@@ -134,6 +134,7 @@ void add_elementwise_lowers(LowerTable* table) {
                  {"Floor", unary<Unary::kFloor>},
                  {"Ceil", unary<Unary::kCeil>},
                  {"Gelu", unary<Unary::kGelu>},
+                 {"hayate.Silu", unary<Unary::kSilu>},
                  {"Clip", clip},
                  {"Add", binary<Binary::kAdd>},
                  {"Sub", binary<Binary::kSub>},

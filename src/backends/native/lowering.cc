@@ -31,6 +31,7 @@ kernels::Activation activation_of(const Node& node, const Lowering& l) {
                                                            {"Floor", Unary::kFloor},
                                                            {"Ceil", Unary::kCeil},
                                                            {"Gelu", Unary::kGelu}};
+  if (node.domain == "hayate" && node.op == "Silu") return {Unary::kSilu};
   if (!node.domain.empty() || node.inputs.empty() || l.type(node.inputs[0]).type != Type::kFloat32) return {};
   const auto it = kNames.find(node.op);
   if (it == kNames.end()) return {};

@@ -32,6 +32,8 @@ bool gives_its_input(Editor* editor, const Node& node, const TensorType& in, con
     return editor->use_count(node.outputs.size() > 1 ? node.outputs[1] : std::string()) == 0 &&
            (node.input(2).empty() || editor->number(node.input(2)) == 0.0);
   if (node.is("Concat")) return node.inputs.size() == 1;
+  if (node.is("Mul") || node.is("Div") || node.is("Pow")) return editor->number(node.input(1)) == 1.0;
+  if (node.is("Add") || node.is("Sub")) return editor->number(node.input(1)) == 0.0;
   if (node.is("Pad")) {
     const Tensor* pads = node.input(1).empty() ? nullptr : editor->constant(node.input(1));
     if (pads == nullptr) return false;
@@ -47,6 +49,8 @@ void drop_identities(Editor* editor) {
   for (size_t i = 0; i < editor->node_count(); ++i) {
     Node& node = editor->node(i);
     if (node.inputs.empty() || node.outputs.empty() || node.outputs[0].empty() || node.inputs[0].empty()) continue;
+    if ((node.is("Mul") || node.is("Add")) && node.inputs.size() == 2 && editor->constant(node.inputs[0]) != nullptr)
+      std::swap(node.inputs[0], node.inputs[1]);  // the number last; readers are the same
     const TensorType *in = editor->type(node.inputs[0]), *out = editor->type(node.outputs[0]);
     if (in == nullptr || out == nullptr || !gives_its_input(editor, node, *in, *out)) continue;
     if (editor->replace(node.outputs[0], node.inputs[0])) editor->remove(&node);

@@ -2,8 +2,7 @@
 
 namespace hayate {
 
-// Transpose(Transpose(x, first), second) reads x through first[second[i]]; drop_identities has removed what cancels at
-// once, and what comes out as the identity here is dropped too.
+// Transpose(Transpose(x, first), second) reads x through first[second[i]]; where that is the identity, x itself.
 void merge_transposes(Editor* editor) {
   for (size_t i = 0; i < editor->node_count(); ++i) {
     Node& node = editor->node(i);
@@ -16,7 +15,7 @@ void merge_transposes(Editor* editor) {
     std::vector<int64_t> merged;
     bool identity = true;
     for (size_t k = 0; k < second.size(); ++k) {
-      merged.push_back(first[second[k]]);
+      merged.push_back(first[static_cast<size_t>(second[k])]);
       identity = identity && merged[k] == static_cast<int64_t>(k);
     }
     const std::string source = before->inputs[0];

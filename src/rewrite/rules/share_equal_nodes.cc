@@ -1,4 +1,5 @@
 #include <cstring>
+#include <unordered_map>
 
 #include "rewrite/rules/rules.h"
 
@@ -36,13 +37,15 @@ bool equal(const Node& a, const Node& b) {
 }  // namespace
 
 void share_equal_nodes(Editor* editor) {
-  // Equal nodes read the same first value: only those are compared.
-  std::map<std::string, std::vector<size_t>> seen;
+  // Equal nodes read the same values: only those are compared.
+  std::unordered_map<std::string, std::vector<size_t>> seen;
   for (size_t i = 0; i < editor->node_count(); ++i) {
     Node& node = editor->node(i);
     if (node.inputs.empty() || node.op.find("Random") != std::string::npos || node.op == "Dropout") continue;
     bool shared = false;
-    std::vector<size_t>& others = seen[node.op + " " + node.inputs[0]];
+    std::string key = node.op;
+    for (const std::string& name : node.inputs) key += "\n" + name;
+    std::vector<size_t>& others = seen[key];
     for (const size_t k : others) {
       Node& other = editor->node(k);
       if (!equal(other, node)) continue;
