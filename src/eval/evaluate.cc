@@ -41,7 +41,8 @@ Result<std::vector<Tensor>> run_typed(const Node& node, int64_t opset, const std
   const Kernel kernel = find_kernel(node.domain, node.op);
   if (kernel == nullptr) return Error{Code::kUnsupported, node.where(), "has no reference kernel"};
   std::vector<Tensor> outputs(node.outputs.size());
-  KernelContext context{node, opset, inputs, std::vector<Tensor*>(outputs.size(), nullptr)};
+  KernelContext context{node, node.opset != 0 ? node.opset : opset, inputs,
+                        std::vector<Tensor*>(outputs.size(), nullptr)};
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (node.outputs[i].empty()) continue;
     Result<Tensor> made =

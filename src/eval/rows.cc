@@ -303,7 +303,7 @@ class Tracker {
     }
     if (node.is("Softmax") || node.is("LogSoftmax") || node.is("Hardmax")) {
       if (from != to) return false;
-      return graph_.opset < 13 ? attribute_axis("axis", 1) > from : attribute_axis("axis", -1) != from;
+      return graph_.opset_of(node) < 13 ? attribute_axis("axis", 1) > from : attribute_axis("axis", -1) != from;
     }
     if (node.is("LayerNormalization")) return only_first_depends() && attribute_axis("axis", -1) > from && from == to;
     if (node.op.starts_with("Reduce")) {

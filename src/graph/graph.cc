@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <set>
+#include <unordered_set>
 
 namespace hayate {
 namespace {
@@ -43,6 +43,21 @@ std::string Node::where() const {
   return fmt::format("node '{}' ({}{}{})", name, domain, domain.empty() ? "" : ".", op);
 }
 
+int64_t Node::bytes() const {
+  size_t bytes = sizeof(Node) + name.size() + op.size();
+  for (const auto* names : {&inputs, &outputs})
+    for (const std::string& each : *names) bytes += sizeof each + each.size();
+  for (const auto& [key, value] : attributes) {
+    bytes += 64 + key.size() + sizeof value;
+    if (const auto* text = std::get_if<std::string>(&value)) bytes += text->size();
+    if (const auto* integers = std::get_if<std::vector<int64_t>>(&value)) bytes += 8 * integers->size();
+    if (const auto* numbers = std::get_if<std::vector<float>>(&value)) bytes += 4 * numbers->size();
+    if (const auto* texts = std::get_if<std::vector<std::string>>(&value))
+      for (const std::string& each : *texts) bytes += sizeof each + each.size();
+  }
+  return static_cast<int64_t>(bytes);
+}
+
 int64_t Graph::parameter_count() const {
   int64_t count = 0;
   for (const auto& [name, tensor] : constants) count += tensor.count();
@@ -66,37 +81,49 @@ std::string Graph::text() const {
 
 namespace {
 
-using Names = std::set<std::string, std::less<>>;
+// The values made so far in a graph and, through `outer`, around it.
+struct Made {
+  const Made* outer = nullptr;
+  std::unordered_set<std::string_view> names;
 
-Result<bool> verify_within(const Graph& graph, Names made, const std::string& source) {
+  bool has(const std::string& name) const {
+    for (const Made* each = this; each != nullptr; each = each->outer)
+      if (each->names.contains(name)) return true;
+    return false;
+  }
+  bool add(const std::string& name) { return !has(name) && names.insert(name).second; }
+};
+
+Result<bool> verify_within(const Graph& graph, const Made* outer, const std::string& source) {
   const auto bad = [&](const std::string& where, std::string what) {
     return Error{Code::kInvalidArgument, source + (where.empty() ? "" : ": " + where), std::move(what)};
   };
-  for (const auto& [name, tensor] : graph.constants) made.insert(name);
+  Made made{outer, {}};
+  for (const auto& [name, tensor] : graph.constants) made.names.insert(name);
   for (const ValueInfo& input : graph.inputs)
-    if (!made.insert(input.name).second) return bad("", fmt::format("input '{}' is defined twice", input.name));
+    if (!made.add(input.name)) return bad("", fmt::format("input '{}' is defined twice", input.name));
   for (const Node& node : graph.nodes) {
     for (const std::string& name : node.inputs)
-      if (!name.empty() && made.count(name) == 0)
+      if (!name.empty() && !made.has(name))
         return bad(node.where(), fmt::format("reads value '{}', which nothing before it makes", name));
     for (const auto& [key, value] : node.attributes)
       if (const auto* subgraph = std::get_if<std::shared_ptr<const Graph>>(&value)) {
-        const Result<bool> inner = verify_within(**subgraph, made, source + ": " + node.where());
+        const Result<bool> inner = verify_within(**subgraph, &made, source + ": " + node.where());
         if (!inner.ok()) return inner.error();
       }
     for (const std::string& name : node.outputs)
-      if (!name.empty() && !made.insert(name).second)
+      if (!name.empty() && !made.add(name))
         return bad(node.where(), fmt::format("makes value '{}', which exists already", name));
   }
   if (graph.outputs.empty()) return bad("", "the graph has no outputs");
   for (const ValueInfo& output : graph.outputs)
-    if (made.count(output.name) == 0) return bad("", fmt::format("output '{}' is made by no node", output.name));
+    if (!made.has(output.name)) return bad("", fmt::format("output '{}' is made by no node", output.name));
   return true;
 }
 
 }  // namespace
 
-Result<bool> verify(const Graph& graph) { return verify_within(graph, {}, graph.source); }
+Result<bool> verify(const Graph& graph) { return verify_within(graph, nullptr, graph.source); }
 
 const std::string& Node::input(size_t i) const {
   static const std::string kNone;

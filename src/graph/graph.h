@@ -44,8 +44,10 @@ struct Node {
   std::vector<std::string> inputs;   // empty: an optional input left out
   std::vector<std::string> outputs;  // empty: an output nobody asked for
   std::map<std::string, Attribute> attributes;
+  int64_t opset = 0;  // of ai.onnx, where it is not the graph's: a function may import another; else 0
 
   std::string where() const;  // "node 'fc1' (Gemm)"
+  int64_t bytes() const;      // about what a copy takes; tensors and graphs are shared
   bool is(std::string_view of_op) const { return domain.empty() && op == of_op; }
   const std::string& input(size_t i) const;  // empty where left out
   std::shared_ptr<const Graph> subgraph(const std::string& key) const {
@@ -68,6 +70,7 @@ struct Graph {
   std::map<std::string, Tensor> constants;
   std::vector<Node> nodes;
 
+  int64_t opset_of(const Node& node) const { return node.opset != 0 ? node.opset : opset; }
   int64_t parameter_count() const;
   const Tensor* constant(const std::string& name) const;  // null where `name` is none
   std::string text() const;                               // one line per input, constant, node and output

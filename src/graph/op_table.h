@@ -26,7 +26,7 @@ struct TensorType {
 class ShapeContext {
  public:
   ShapeContext(const Node& node, int64_t opset, std::vector<const TensorType*> types, std::vector<const Tensor*> values)
-      : node(node), opset(opset), types_(std::move(types)), values_(std::move(values)) {}
+      : node(node), opset(node.opset != 0 ? node.opset : opset), types_(std::move(types)), values_(std::move(values)) {}
 
   const Node& node;
   const int64_t opset;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "import/lightgbm/lightgbm.h"
 #include "import/onnx/onnx.h"
 #include "import/xgboost/xgboost.h"
@@ -47,7 +49,11 @@ Result<Graph> from_document(const Result<Document>& document, const std::string&
 
 }  // namespace
 
-Result<Graph> import_model(std::string_view bytes, const std::string& source, const ImportOptions& options) {
+namespace {
+
+// `folder` is the model's, where it is a file.
+Result<Graph> import_bytes(std::string_view bytes, const std::string& source, const std::string* folder,
+                           const ImportOptions& options) {
   if (bytes.empty()) return Error{Code::kInvalidArgument, source, fmt::format("is empty; {}", kAccepted)};
   switch (format_of(bytes)) {
     case Format::kLightGbm:
@@ -57,7 +63,7 @@ Result<Graph> import_model(std::string_view bytes, const std::string& source, co
     case Format::kUbjson:
       return from_document(parse_ubjson(bytes, source), source, options);
     case Format::kOnnx: {
-      Result<Graph> graph = import_onnx(bytes, source);
+      Result<Graph> graph = folder == nullptr ? import_onnx(bytes, source) : import_onnx(bytes, source, *folder);
       if (graph.ok() || !graph.error().what.starts_with("is no readable ONNX")) return graph;
       return Error{graph.error().code, source, fmt::format("{}; {}{}", graph.error().what, kAccepted, hint(bytes))};
     }
@@ -67,10 +73,17 @@ Result<Graph> import_model(std::string_view bytes, const std::string& source, co
   return Error{Code::kInvalidArgument, source, fmt::format("is of an unknown format; {}{}", kAccepted, hint(bytes))};
 }
 
+}  // namespace
+
+Result<Graph> import_model(std::string_view bytes, const std::string& source, const ImportOptions& options) {
+  return import_bytes(bytes, source, nullptr, options);
+}
+
 Result<Graph> import_model(const std::string& path, const ImportOptions& options) {
   const Result<std::string> bytes = read_file(path);
   if (!bytes.ok()) return bytes.error();
-  return import_model(bytes.value(), path, options);
+  const std::string folder = std::filesystem::path(path).parent_path();
+  return import_bytes(bytes.value(), path, &folder, options);
 }
 
 }  // namespace hayate

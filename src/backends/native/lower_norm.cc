@@ -9,10 +9,10 @@ bool softmax(Lowering& l, const Node& node) {
   if (!all_floats(l, node)) return false;
   const Shape shape = l.type(node.outputs[0]).shape;
   const int64_t rank = static_cast<int64_t>(shape.size());
-  int64_t axis = node.get<int64_t>("axis", l.graph().opset < 13 ? 1 : -1);
+  int64_t axis = node.get<int64_t>("axis", l.graph().opset_of(node) < 13 ? 1 : -1);
   if (axis < 0) axis += rank;
   int64_t n = 1;
-  if (l.graph().opset < 13) {
+  if (l.graph().opset_of(node) < 13) {
     for (int64_t i = axis; i < rank; ++i) n *= shape[static_cast<size_t>(i)];
   } else if (axis == rank - 1 && rank > 0) {
     n = shape.back();

@@ -285,7 +285,7 @@ void Lowering::emit_kept(StepFunction run, const char* kernel, const void* args,
 
 void Lowering::plain(const Node& node) {
   auto args = std::make_shared<PlainArgs>();
-  args->node = node, args->opset = graph_.opset, args->kernel = find_kernel(node.domain, node.op);
+  args->node = node, args->opset = graph_.opset_of(node), args->kernel = find_kernel(node.domain, node.op);
   std::vector<View> operands;
   for (const std::string& name : node.inputs) {
     args->given.push_back(!name.empty());

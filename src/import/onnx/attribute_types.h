@@ -1,0 +1,14 @@
+// Which type each attribute of the standard has.
+#pragma once
+
+#include <string>
+
+#include "graph/graph.h"
+
+namespace hayate {
+
+// Empty where the attribute has the type the standard gives its name (or a name the standard does not know, which
+// nothing reads); else what it holds and what is needed.
+std::string attribute_fault(const std::string& name, const Attribute& value);
+
+}  // namespace hayate
