@@ -3,8 +3,9 @@
 keeping its own state: voice detectors (silero), noise suppressors (dtln, gtcrn; the latter also with its authors' sound
 file), and DeepLOB models over real order books.
 
-Outputs agree within 2e-5 relative + 2e-5 absolute: both engines sum in float32 and the state carries what they lost from
-chunk to chunk. Exit status: 0 when all agree, 1 when one differs, 2 when there was nothing to compare with.
+The truth is the reference, which sums in float64. native passes within 1e-5 relative + 1e-6 absolute of it, or where its
+error is at most twice ONNX Runtime's own: the state carries what every float32 engine lost from chunk to chunk.
+Exit status: 0 when all agree, 1 when one differs, 2 when there was nothing to compare with.
 """
 
 import argparse
@@ -18,14 +19,15 @@ import numpy as np
 import onnxruntime
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-RELATIVE = ABSOLUTE = 2e-5
+RELATIVE, ABSOLUTE = 1e-5, 1e-6
 
 
 class Hayate:
     """A model run by a process per call."""
 
-    def __init__(self, program, path, sets=()):
-        self.command, self.sets = [program, "run", path, "--backend", "native"], [word for s in sets for word in ("--set", s)]
+    def __init__(self, program, path, sets=(), backend="native"):
+        self.command = [program, "run", path, "--backend", backend]
+        self.sets = [word for s in sets for word in ("--set", s)]
         self.folder = tempfile.TemporaryDirectory()
 
     def __call__(self, feeds):
@@ -126,7 +128,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", nargs="?", default=os.path.join(ROOT, "build/release/hayate"))
     parser.add_argument("--data", default=os.environ.get("HAYATE_DATA", os.path.join(os.path.dirname(ROOT), "shared")))
-    parser.add_argument("--chunks", type=int, default=60)
+    parser.add_argument("--chunks", type=int, default=40)
     arguments = parser.parse_args()
     models = os.path.join(arguments.data, "models")
     if not os.path.isdir(models):
@@ -134,37 +136,47 @@ def main():
         return 2
     compared = failed = 0
 
-    def check(what, got, want, relative=RELATIVE, absolute=ABSOLUTE):
+    def check(what, got, truth, peer):
         nonlocal compared, failed
-        error = np.abs(got.astype(np.float64) - want)
-        good = got.shape == want.shape and bool((error <= relative * np.abs(want) + absolute).all())
-        moves = float(want.std(0).max()) > 1e-3
+        error, theirs = np.abs(got.astype(np.float64) - truth), np.abs(peer.astype(np.float64) - truth)
+        good = got.shape == truth.shape and bool((error <= RELATIVE * np.abs(truth) + ABSOLUTE).all() or error.max() <= 2 * theirs.max())
+        moves = float(truth.std(0).max()) > 1e-3
         compared, failed = compared + 1, failed + (not good or not moves)
-        print(f"{'equal  ' if good else 'DIFFERS'}  {what}: max error {error.max():.2g}, std {want.std():.2g}{'' if moves else ' (does not move)'}")
+        print(f"{'equal  ' if good else 'DIFFERS'}  {what}: max error {error.max():.2g}, ONNX Runtime's {theirs.max():.2g}, std {truth.std():.2g}{'' if moves else ' (does not move)'}")
+
+    def engines(path, sets=(), fixed=None):
+        """native, the reference and ONNX Runtime on one model."""
+        return Hayate(arguments.program, path, sets), Hayate(arguments.program, path, sets, "reference"), Peer(path, fixed)
 
     speech = sound(os.path.join(arguments.data, "data/speech_16k.wav"))
     v4 = {"h": ((2, 1, 64), "hn"), "c": ((2, 1, 64), "cn")}
     v5 = {"state": ((2, 1, 128), "stateN")}
     for name, context, state in (("silero_vad_v4_20221027", 0, v4), ("silero_vad_v5_20240627", 64, v5), ("silero_vad_16k_op15", 64, v5)):
         path = os.path.join(models, "silero", name + ".onnx")
-        pair = Hayate(arguments.program, path, ["sr=16000"]), Peer(path, {"sr": np.array(16000, np.int64)})
-        check(f"{name}, {arguments.chunks} chunks", *(silero(run, speech, 512, context, state, arguments.chunks) for run in pair))
+        check(f"{name}, {arguments.chunks} chunks", *(silero(run, speech, 512, context, state, arguments.chunks)
+                                                      for run in engines(path, ["sr=16000"], {"sr": np.array(16000, np.int64)})))
     paths = [os.path.join(models, "dtln", f"model_{k}.onnx") for k in (1, 2)]
-    check(f"dtln, {arguments.chunks} chunks", dtln(*(Hayate(arguments.program, path) for path in paths), speech, arguments.chunks),
-          dtln(*map(Peer, paths), speech, arguments.chunks))
+    check(f"dtln, {arguments.chunks} chunks", *(dtln(*both, speech, arguments.chunks) for both in zip(*map(engines, paths))))
     mix = sound(os.path.join(models, "gtcrn/mix.wav"))
     for name in ("gtcrn", "gtcrn_simple"):
         path = os.path.join(models, "gtcrn", name + ".onnx")
-        ours = gtcrn(Hayate(arguments.program, path), mix, 2 * arguments.chunks)
-        check(f"{name}, {2 * arguments.chunks} frames", ours, gtcrn(Peer(path), mix, 2 * arguments.chunks))
-        made = overlap_add(ours)[:-512]
-        # A sound file holds 16 bits.
-        check(f"{name} and its authors' sound", made, sound(os.path.join(models, "gtcrn/enh_stream.wav"))[:len(made)].astype(np.float64), 0, 1.5 / 32768)
+        made = [gtcrn(run, mix, 2 * arguments.chunks) for run in engines(path)]
+        check(f"{name}, {2 * arguments.chunks} frames", *made)
+        ours = overlap_add(made[0])[:-512]
+        theirs = sound(os.path.join(models, "gtcrn/enh_stream.wav"))[:len(ours)].astype(np.float64)
+        # ONNX Runtime itself is within 6.4e-4 of the authors' record.
+        error = np.abs(ours - theirs).max()
+        compared, failed = compared + 1, failed + (error > 1e-3)
+        print(f"{'equal  ' if error <= 1e-3 else 'DIFFERS'}  {name} and its authors' sound: max error {error:.2g}, std {theirs.std():.2g}")
     for name, windows in books(arguments.data):
-        for model, feed in (("deeplob_btc", "book"), ("books/book_deeplob", "book")):
-            path = os.path.join(models, model + ".onnx")
-            (got,), (want,) = (run({feed: windows}).values() for run in (Hayate(arguments.program, path), Peer(path)))
-            check(f"{model} over {name}", got, want)
+        made = [next(iter(run({"book": windows}).values())) for run in engines(os.path.join(models, "deeplob_btc.onnx"))]
+        check(f"deeplob_btc over {name}", *made)
+    with np.load(os.path.join(arguments.data, "data/order_books/book_features.npz")) as arrays:
+        features, ends = arrays["features"], arrays["test"][::97][:64]
+    windows = np.stack([features[end - 99:end + 1] for end in ends])
+    for model in ("deeplob", "lstm", "gru", "mlp"):
+        made = [next(iter(run({"book": windows}).values())) for run in engines(os.path.join(models, f"books/book_{model}.onnx"))]
+        check(f"books/book_{model} over the books it was tested on", *made)
     print(f"{compared} comparisons, {failed} differ")
     return 2 if compared == 0 else int(failed > 0)
 
