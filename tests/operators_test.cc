@@ -229,6 +229,15 @@ TEST(Operators, UniqueOfRowsInBothOrders) {
   }
 }
 
+TEST(Operators, SliceOfNothingBackwardsIsNothing) {
+  OneNode one("Slice", {Tensor(Type::kInt64, {0}), list({-1}), list({-100}), list({0}), list({-2})});
+  one.constants = {1, 2, 3, 4};
+  const auto got = one.reference();
+  ASSERT_TRUE(got.ok()) << got.error().text();
+  EXPECT_EQ(got.value().at("o0").shape(), Shape{0});
+  expect_native_equals_reference(one, -1);
+}
+
 struct Refused {
   OneNode one;
   std::string says;

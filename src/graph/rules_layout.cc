@@ -335,7 +335,7 @@ std::vector<int64_t> slice_ranges(const Shape& shape, const std::vector<int64_t>
     const int64_t span = step > 0 ? end - start : start - end;
     out[3 * *axis] = start;
     out[3 * *axis + 1] = step;
-    out[3 * *axis + 2] = span <= 0 ? 0 : (span - 1) / std::abs(step) + 1;
+    out[3 * *axis + 2] = extent == 0 || span <= 0 ? 0 : (span - 1) / std::abs(step) + 1;
   }
   return out;
 }
