@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "eval/floats.h"
 #include "eval/kernel.h"
-#include "eval/widen.h"
 #include "kernels/reference/loops.h"
 
 namespace hayate {
@@ -192,8 +192,8 @@ Result<bool> rotary(const KernelContext& c) {
 }  // namespace
 
 void add_attention_kernels(std::vector<KernelEntry>* table) {
-  table->push_back({"", "Attention", widened<attention>});
-  table->push_back({"", "RotaryEmbedding", widened<rotary>});
+  table->push_back({"", "Attention", attention});
+  table->push_back({"", "RotaryEmbedding", rotary});
 }
 
 }  // namespace hayate

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 
+#include "eval/floats.h"
 #include "eval/kernel.h"
 #include "kernels/reference/loops.h"
 
@@ -15,16 +16,6 @@ Result<bool> on_numbers(Type type, F&& f) {
   visit_type(type, [&]<typename T>() {
     if constexpr (!std::is_same_v<T, bool>) f.template operator()<T>();
   });
-  return true;
-}
-
-// Calls f.operator()<T>() for float32 or float64 (the rules let nothing else through).
-template <typename F>
-Result<bool> on_floats(Type type, F&& f) {
-  if (type == Type::kFloat32)
-    f.template operator()<float>();
-  else
-    f.template operator()<double>();
   return true;
 }
 

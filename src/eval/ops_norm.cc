@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "eval/floats.h"
 #include "eval/kernel.h"
-#include "eval/widen.h"
 #include "kernels/reference/loops.h"
 
 namespace hayate {
@@ -187,14 +187,14 @@ Result<bool> lp_norm(const KernelContext& c) {
 }  // namespace
 
 void add_norm_kernels(std::vector<KernelEntry>* table) {
-  table->push_back({"", "LayerNormalization", widened<affine_norm<true>>});
-  table->push_back({"", "RMSNormalization", widened<affine_norm<false>>});
-  table->push_back({"", "BatchNormalization", widened<batch_norm>});
-  table->push_back({"", "InstanceNormalization", widened<instance_norm>});
-  table->push_back({"", "GroupNormalization", widened<group_norm>});
-  table->push_back({"", "LRN", widened<local_response>});
-  table->push_back({"", "MeanVarianceNormalization", widened<mean_variance>});
-  table->push_back({"", "LpNormalization", widened<lp_norm>});
+  table->push_back({"", "LayerNormalization", affine_norm<true>});
+  table->push_back({"", "RMSNormalization", affine_norm<false>});
+  table->push_back({"", "BatchNormalization", batch_norm});
+  table->push_back({"", "InstanceNormalization", instance_norm});
+  table->push_back({"", "GroupNormalization", group_norm});
+  table->push_back({"", "LRN", local_response});
+  table->push_back({"", "MeanVarianceNormalization", mean_variance});
+  table->push_back({"", "LpNormalization", lp_norm});
 }
 
 }  // namespace hayate

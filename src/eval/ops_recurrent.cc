@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include "eval/floats.h"
 #include "eval/kernel.h"
-#include "eval/widen.h"
 #include "kernels/reference/recurrent.h"
 
 namespace hayate {
@@ -84,9 +84,9 @@ Result<bool> rnn(const KernelContext& c) {
 }  // namespace
 
 void add_recurrent_kernels(std::vector<KernelEntry>* table) {
-  table->push_back({"", "LSTM", widened<lstm>});
-  table->push_back({"", "GRU", widened<gru>});
-  table->push_back({"", "RNN", widened<rnn>});
+  table->push_back({"", "LSTM", lstm});
+  table->push_back({"", "GRU", gru});
+  table->push_back({"", "RNN", rnn});
 }
 
 }  // namespace hayate

@@ -2,7 +2,6 @@
 #include <cmath>
 
 #include "eval/kernel.h"
-#include "eval/widen.h"
 #include "graph/resize.h"
 #include "kernels/reference/loops.h"
 #include "kernels/reference/resample.h"
@@ -149,7 +148,7 @@ Result<bool> resize(const KernelContext& c) {
 }  // namespace
 
 void add_resize_kernels(std::vector<KernelEntry>* table) {
-  for (const char* op : {"Resize", "Upsample"}) table->push_back({"", op, widened<resize>});
+  for (const char* op : {"Resize", "Upsample"}) table->push_back({"", op, resize});
 }
 
 }  // namespace hayate

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
+#include "eval/floats.h"
 #include "eval/kernel.h"
-#include "eval/widen.h"
 #include "graph/window.h"
 #include "kernels/reference/loops.h"
 
@@ -116,12 +116,11 @@ Result<bool> max_unpool(const KernelContext& c) {
 }  // namespace
 
 void add_window_kernels(std::vector<KernelEntry>* table) {
-  table->push_back({"", "Conv", widened<convolution<false>>});
-  table->push_back({"", "ConvTranspose", widened<convolution<true>>});
-  for (const char* op : {"MaxPool", "AveragePool", "LpPool"}) table->push_back({"", op, widened<pool>});
-  for (const char* op : {"GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"})
-    table->push_back({"", op, widened<global_pool>});
-  table->push_back({"", "MaxUnpool", widened<max_unpool>});
+  table->push_back({"", "Conv", convolution<false>});
+  table->push_back({"", "ConvTranspose", convolution<true>});
+  for (const char* op : {"MaxPool", "AveragePool", "LpPool"}) table->push_back({"", op, pool});
+  for (const char* op : {"GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"}) table->push_back({"", op, global_pool});
+  table->push_back({"", "MaxUnpool", max_unpool});
 }
 
 }  // namespace hayate

@@ -12,6 +12,8 @@
 #include <set>
 #include <sstream>
 
+#include "base/json.h"
+
 namespace hayate {
 namespace {
 
@@ -103,21 +105,9 @@ std::vector<std::string> find_gpus() {
   return found;
 }
 
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20)
-      out += fmt::format("\\u{:04x}", c);
-    else
-      out += c;
-  }
-  return out + "\"";
-}
-
 std::string quoted_list(const std::vector<std::string>& items) {
   std::vector<std::string> parts;
-  for (const std::string& item : items) parts.push_back(quoted(item));
+  for (const std::string& item : items) parts.push_back(json_string(item));
   return fmt::format("[{}]", fmt::join(parts, ", "));
 }
 
@@ -159,12 +149,13 @@ std::string to_json(const Machine& m) {
   std::vector<std::string> caches;
   for (const Cache& c : m.caches)
     caches.push_back(fmt::format(R"({{"level": {}, "kind": {}, "bytes": {}, "shared_by": {}}})", c.level,
-                                 quoted(c.kind), c.bytes, c.shared_by));
+                                 json_string(c.kind), c.bytes, c.shared_by));
   return fmt::format(R"({{"arch": {}, "vendor": {}, "model": {}, "cores": {}, "numa_nodes": {}, "memory_bytes": {}, )"
                      R"("huge_pages": {}, "isa": {}, "caches": [{}], "gpus": {}}})"
                      "\n",
-                     quoted(m.arch), quoted(m.vendor), quoted(m.model), m.cores, m.numa_nodes, m.memory_bytes,
-                     quoted(m.huge_pages), quoted_list(m.isa), fmt::join(caches, ", "), quoted_list(m.gpus));
+                     json_string(m.arch), json_string(m.vendor), json_string(m.model), m.cores, m.numa_nodes,
+                     m.memory_bytes, json_string(m.huge_pages), quoted_list(m.isa), fmt::join(caches, ", "),
+                     quoted_list(m.gpus));
 }
 
 }  // namespace hayate

@@ -5,15 +5,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "graph/rule_checks.h"
+
 namespace hayate {
-namespace {
-
-bool is_float(Type type) {
-  return type == Type::kFloat32 || type == Type::kFloat64 || type == Type::kFloat16 || type == Type::kBFloat16;
-}
-
-}  // namespace
-
 Difference difference(const Tensor& got, const Tensor& wanted, const Tolerance& tolerance) {
   Difference d;
   d.count = wanted.count();

@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "backends/batch.h"
 #include "import/onnx/onnx.h"
 #include "tensor/npy.h"
 
@@ -97,26 +98,14 @@ Tensor random_tensor(Type type, const Shape& shape, uint64_t seed) {
 }
 
 Result<std::map<std::string, Tensor>> made_inputs(const Graph& graph, int64_t batch, uint64_t seed) {
-  std::string batch_symbol;
-  for (const ValueInfo& input : graph.inputs)
-    if (input.has_shape && !input.dims.empty() && !input.dims[0].fixed()) batch_symbol = input.dims[0].symbol;
+  const Result<InputTypes> types = declared_types(graph, batch);
+  if (!types.ok()) return types.error();
   std::map<std::string, Tensor> made;
   for (const ValueInfo& input : graph.inputs) {
-    Shape shape;
-    for (size_t i = 0; i < input.dims.size(); ++i) {
-      const Dim& dim = input.dims[i];
-      if (!dim.fixed() && i != 0 && (batch_symbol.empty() || dim.symbol != batch_symbol))
-        return Error{Code::kInvalidArgument, graph.source,
-                     fmt::format("axis {} of input {} is open; give its shape with --shape {}:D1,D2,...", i,
-                                 input.text(), input.name)};
-      shape.push_back(dim.fixed() ? dim.value : batch);
-    }
-    if (!input.has_shape)
-      return Error{Code::kInvalidArgument, graph.source,
-                   fmt::format("input {} has no shape; give it with --shape {}:D1,D2,...", input.text(), input.name)};
-    const Result<bool> room = Tensor::fits(input.type, shape, graph.source + ": input '" + input.name + "'");
+    const TensorType& type = types.value().at(input.name);
+    const Result<bool> room = Tensor::fits(type.type, type.shape, graph.source + ": input '" + input.name + "'");
     if (!room.ok()) return room.error();
-    made.emplace(input.name, random_tensor(input.type, shape, seed++));
+    made.emplace(input.name, random_tensor(type.type, type.shape, seed++));
   }
   return made;
 }

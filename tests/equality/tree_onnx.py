@@ -158,6 +158,21 @@ def ensemble5(random, targets, transform, aggregate, double):
     )
 
 
+def regressor(targets, aggregate, transform, **fields):
+    from onnx import helper
+
+    return helper.make_node(
+        "TreeEnsembleRegressor",
+        ["x"],
+        ["y"],
+        domain="ai.onnx.ml",
+        n_targets=targets,
+        aggregate_function=aggregate,
+        post_transform=transform,
+        **fields,
+    )
+
+
 def made(folder, random):
     from onnx import TensorProto, helper, save
 
@@ -191,14 +206,8 @@ def made(folder, random):
             extra = (
                 {"base_values": [float(b) for b in random.standard_normal(targets).astype(np.float32)]} if base else {}
             )
-            node = helper.make_node(
-                "TreeEnsembleRegressor",
-                ["x"],
-                ["y"],
-                domain="ai.onnx.ml",
-                n_targets=targets,
-                aggregate_function=aggregate,
-                post_transform=transform,
+            node = regressor(
+                targets, aggregate, transform,
                 target_treeids=[i[0] for i in ids],
                 target_nodeids=[i[1] for i in ids],
                 target_ids=[i[2] for i in ids],
@@ -220,14 +229,8 @@ def made(folder, random):
                 target_ids=[int(random.integers(targets)) for _ in leaves],
                 target_weights=[float(w) for w in random.standard_normal(len(leaves)).astype(np.float32)],
             )
-            node = helper.make_node(
-                "TreeEnsembleRegressor",
-                ["x"],
-                ["y"],
-                domain="ai.onnx.ml",
-                n_targets=targets,
-                aggregate_function=aggregate,
-                post_transform=transform,
+            node = regressor(
+                targets, aggregate, transform,
                 **fields,
                 **nodes,
                 **extra,

@@ -1,0 +1,20 @@
+// Kernels written once for both float types.
+#pragma once
+
+#include "hayate/result.h"
+#include "tensor/tensor.h"
+
+namespace hayate {
+
+// Calls f.operator()<T>() for float32 or float64. Requires: `type` is one of them (16-bit floats reach such kernels as
+// float64, see call_kernel).
+template <typename F>
+Result<bool> on_floats(Type type, F&& f) {
+  if (type == Type::kFloat32)
+    f.template operator()<float>();
+  else
+    f.template operator()<double>();
+  return true;
+}
+
+}  // namespace hayate
