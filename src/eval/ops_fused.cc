@@ -10,30 +10,6 @@ namespace {
 
 namespace ref = kernels::reference;
 
-Result<bool> silu(const KernelContext& c) {
-  for (int64_t i = 0; i < c.inputs[0]->count(); ++i) {
-    const double x = static_cast<double>(c.inputs[0]->data<float>()[i]);
-    c.outputs[0]->data<float>()[i] = static_cast<float>(x / (1 + std::exp(-x)));
-  }
-  return true;
-}
-
-Result<bool> rms_norm(const KernelContext& c) {
-  const Tensor &x = *c.inputs[0], &scale = *c.inputs[1];
-  const int64_t n = scale.count();
-  const double epsilon = static_cast<double>(c.node.get<float>("epsilon", 1e-5f));
-  for (int64_t row = 0; n > 0 && row < x.count() / n; ++row) {
-    const float* from = x.data<float>() + row * n;
-    double squares = 0;
-    for (int64_t i = 0; i < n; ++i) squares += static_cast<double>(from[i]) * static_cast<double>(from[i]);
-    const double inverse = 1 / std::sqrt(squares / static_cast<double>(n) + epsilon);
-    for (int64_t i = 0; i < n; ++i)
-      c.outputs[0]->data<float>()[row * n + i] =
-          static_cast<float>(static_cast<double>(from[i]) * inverse * static_cast<double>(scale.data<float>()[i]));
-  }
-  return true;
-}
-
 // One row of attention: weights of the S positions, then their average of v.
 struct AttentionRow {
   const float *q, *k, *v;
@@ -90,10 +66,6 @@ Result<bool> attention(const KernelContext& c) {
 
 }  // namespace
 
-void add_fused_kernels(std::vector<KernelEntry>* table) {
-  table->push_back({"hayate", "Silu", silu});
-  table->push_back({"hayate", "RmsNorm", rms_norm});
-  table->push_back({"hayate", "Attention", attention});
-}
+void add_fused_kernels(std::vector<KernelEntry>* table) { table->push_back({"hayate", "Attention", attention}); }
 
 }  // namespace hayate

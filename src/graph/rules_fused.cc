@@ -1,4 +1,5 @@
-// Operators of our own that the rewrite rules put in the place of several: domain "hayate", float32.
+// Operators of our own that the rewrite rules put in the place of several where the standard has none of the same
+// meaning: domain "hayate", float32.
 #include <fmt/format.h>
 
 #include "graph/op_rules.h"
@@ -12,22 +13,6 @@ std::optional<Error> float32_inputs(const ShapeContext& c) {
       return c.error(fmt::format("takes float32; input '{}' is {}", c.node.input(i), type_name(c.type(i))),
                      Code::kUnsupported);
   return std::nullopt;
-}
-
-Result<Types> silu(const ShapeContext& c) {
-  if (const auto error = float32_inputs(c)) return *error;
-  return Types{{c.type(0), c.shape(0)}};
-}
-
-// x, scale of the axes from `axis` on.
-Result<Types> rms_norm(const ShapeContext& c) {
-  if (const auto error = float32_inputs(c)) return *error;
-  const std::optional<int64_t> axis = normal_axis(c.node.get<int64_t>("axis", -1), c.rank(0));
-  if (!axis) return c.error(fmt::format("axis is outside shape {}", shape_text(c.shape(0))));
-  const Shape normalized(c.shape(0).begin() + *axis, c.shape(0).end());
-  if (c.shape(1) != normalized)
-    return c.error(fmt::format("scale {} is not of shape {}", shape_text(c.shape(1)), shape_text(normalized)));
-  return Types{{c.type(0), c.shape(0)}};
 }
 
 // q [.., L, E], k [.., S, E], v [.., S, F], equal before the last two, mask that broadcasts to [.., L, S] -> [.., L,
@@ -56,10 +41,6 @@ Result<Types> attention(const ShapeContext& c) {
 
 }  // namespace
 
-void add_fused_rules(std::vector<OpEntry>* table) {
-  table->push_back({"hayate", "Silu", 1, 1, silu});
-  table->push_back({"hayate", "RmsNorm", 2, 2, rms_norm});
-  table->push_back({"hayate", "Attention", 3, 4, attention});
-}
+void add_fused_rules(std::vector<OpEntry>* table) { table->push_back({"hayate", "Attention", 3, 4, attention}); }
 
 }  // namespace hayate

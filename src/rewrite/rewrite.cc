@@ -28,8 +28,8 @@ const std::vector<Pass>& passes() {
       {"recognise_silu", recognise_silu},
       {"recognise_gelu", recognise_gelu},
       {"recognise_layer_norm", recognise_layer_norm},
-      // recognise_rms_norm and recognise_attention join when the native backend has kernels for what they make: until
-      // then the nodes they would replace run faster.
+      {"recognise_rms_norm", recognise_rms_norm},
+      {"recognise_attention", recognise_attention},
       {"drop_unread", drop_dead},
       // Arithmetic with constants goes into weights.
       {"fold_affine_after", fold_affine_after},

@@ -10,6 +10,26 @@ using kernels::Activation;
 using kernels::Binary;
 using kernels::Unary;
 
+const std::map<std::string_view, Unary> kUnary = {{"Relu", Unary::kRelu},
+                                                  {"LeakyRelu", Unary::kLeakyRelu},
+                                                  {"Sigmoid", Unary::kSigmoid},
+                                                  {"Tanh", Unary::kTanh},
+                                                  {"Elu", Unary::kElu},
+                                                  {"HardSigmoid", Unary::kHardSigmoid},
+                                                  {"HardSwish", Unary::kHardSwish},
+                                                  {"Softplus", Unary::kSoftplus},
+                                                  {"Neg", Unary::kNeg},
+                                                  {"Abs", Unary::kAbs},
+                                                  {"Sqrt", Unary::kSqrt},
+                                                  {"Reciprocal", Unary::kReciprocal},
+                                                  {"Exp", Unary::kExp},
+                                                  {"Log", Unary::kLog},
+                                                  {"Erf", Unary::kErf},
+                                                  {"Floor", Unary::kFloor},
+                                                  {"Ceil", Unary::kCeil},
+                                                  {"Gelu", Unary::kGelu},
+                                                  {"Swish", Unary::kSilu}};
+
 // Operand v of the loop must have steps of 0 or 1 in the innermost dimension; else it is moved to lie as y does.
 bool steps_fit(const Loop& loop, size_t v) {
   return loop.extents.back() == 1 || loop.strides[v].back() == 0 || loop.strides[v].back() == 1;
@@ -26,14 +46,9 @@ View alike(Lowering& l, const View& x, const View& y) {
   return to;
 }
 
-template <Unary kOp>
 bool unary(Lowering& l, const Node& node) {
-  if (!all_floats(l, node) || l.type(node.outputs[0]).shape.size() > kDimsMax) return false;
-  Activation op{kOp};
-  if (kOp == Unary::kLeakyRelu) op.alpha = node.get<float>("alpha", 0.01f);
-  if (kOp == Unary::kElu) op.alpha = node.get<float>("alpha", 1.0f);
-  if (kOp == Unary::kHardSigmoid) op.alpha = node.get<float>("alpha", 0.2f), op.beta = node.get<float>("beta", 0.5f);
-  if (kOp == Unary::kGelu && node.get<std::string>("approximate", "none") == "tanh") op.op = Unary::kGeluTanh;
+  const Activation op = activation_of(l, node);
+  if (op.op == Unary::kNone || l.type(node.outputs[0]).shape.size() > kDimsMax) return false;
   return emit_unary(l, node.outputs[0], l.view(node.inputs[0]), op);
 }
 
@@ -57,6 +72,18 @@ bool binary(Lowering& l, const Node& node) {
 }
 
 }  // namespace
+
+Activation activation_of(const Lowering& l, const Node& node) {
+  const auto it = kUnary.find(node.op);
+  if (it == kUnary.end() || !node.domain.empty() || l.type(node.inputs[0]).type != Type::kFloat32) return {};
+  Activation a{it->second};
+  if (a.op == Unary::kLeakyRelu) a.alpha = node.get<float>("alpha", 0.01f);
+  if (a.op == Unary::kElu) a.alpha = node.get<float>("alpha", 1.0f);
+  if (a.op == Unary::kHardSigmoid) a.alpha = node.get<float>("alpha", 0.2f), a.beta = node.get<float>("beta", 0.5f);
+  if (a.op == Unary::kGelu && node.get<std::string>("approximate", "none") == "tanh") a.op = Unary::kGeluTanh;
+  if (a.op == Unary::kSilu && node.get<float>("alpha", 1.0f) != 1.0f) a.op = Unary::kNone;
+  return a;
+}
 
 View make_like(Lowering& l, const std::string& name, const std::vector<View>& operands) {
   const Shape shape = l.type(name).shape;
@@ -116,26 +143,8 @@ bool emit_binary(Lowering& l, const std::string& made, View a, View b, kernels::
 }
 
 void add_elementwise_lowers(LowerTable* table) {
-  table->insert({{"Relu", unary<Unary::kRelu>},
-                 {"LeakyRelu", unary<Unary::kLeakyRelu>},
-                 {"Sigmoid", unary<Unary::kSigmoid>},
-                 {"Tanh", unary<Unary::kTanh>},
-                 {"Elu", unary<Unary::kElu>},
-                 {"HardSigmoid", unary<Unary::kHardSigmoid>},
-                 {"HardSwish", unary<Unary::kHardSwish>},
-                 {"Softplus", unary<Unary::kSoftplus>},
-                 {"Neg", unary<Unary::kNeg>},
-                 {"Abs", unary<Unary::kAbs>},
-                 {"Sqrt", unary<Unary::kSqrt>},
-                 {"Reciprocal", unary<Unary::kReciprocal>},
-                 {"Exp", unary<Unary::kExp>},
-                 {"Log", unary<Unary::kLog>},
-                 {"Erf", unary<Unary::kErf>},
-                 {"Floor", unary<Unary::kFloor>},
-                 {"Ceil", unary<Unary::kCeil>},
-                 {"Gelu", unary<Unary::kGelu>},
-                 {"hayate.Silu", unary<Unary::kSilu>},
-                 {"Clip", clip},
+  for (const auto& [name, op] : kUnary) table->insert({std::string(name), unary});
+  table->insert({{"Clip", clip},
                  {"Add", binary<Binary::kAdd>},
                  {"Sub", binary<Binary::kSub>},
                  {"Mul", binary<Binary::kMul>},

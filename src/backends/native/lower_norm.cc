@@ -50,6 +50,22 @@ bool layer_norm(Lowering& l, const Node& node) {
   return true;
 }
 
+bool rms_norm(Lowering& l, const Node& node) {
+  if (!all_floats(l, node)) return false;
+  const Shape shape = l.type(node.outputs[0]).shape;
+  int64_t axis = node.get<int64_t>("axis", -1);
+  if (axis < 0) axis += static_cast<int64_t>(shape.size());
+  int64_t n = 1;
+  for (size_t i = static_cast<size_t>(axis); i < shape.size(); ++i) n *= shape[i];
+  const View x = l.dense(l.view(node.inputs[0])), s = l.dense(l.view(node.inputs[1]));
+  if (n == 0 || s.count() != n) return false;
+  const View y = l.make(node.outputs[0]);
+  RowsArgs args;
+  args.set = &l.set(), args.n = n, args.rows = y.count() / n, args.epsilon = node.get<float>("epsilon", 1e-5f);
+  l.emit(run_rms_norm, "rms_norm", args, {&y, &x, &s});
+  return true;
+}
+
 template <kernels::Reduce kOp>
 bool reduce(Lowering& l, const Node& node) {
   if (!all_floats(l, Node{"", "", "", {node.inputs[0]}, node.outputs, {}})) return false;
@@ -90,6 +106,7 @@ void add_norm_lowers(LowerTable* table) {
   table->insert({{"Softmax", softmax},
                  {"LogSoftmax", softmax},
                  {"LayerNormalization", layer_norm},
+                 {"RMSNormalization", rms_norm},
                  {"ReduceMean", reduce<Reduce::kMean>},
                  {"ReduceSum", reduce<Reduce::kSum>},
                  {"ReduceMax", reduce<Reduce::kMax>},

@@ -21,6 +21,7 @@ Lower find_lower(const Node& node) {
     add_conv_lowers(&table);
     add_elementwise_lowers(&table);
     add_norm_lowers(&table);
+    add_attention_lowers(&table);
     add_recurrent_lowers(&table);
     add_layout_lowers(&table);
     add_tree_lowers(&table);

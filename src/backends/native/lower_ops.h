@@ -16,7 +16,8 @@ using LowerTable = std::map<std::string, Lower, std::less<>>;
 void add_dense_lowers(LowerTable* table);        // Gemm, MatMul
 void add_conv_lowers(LowerTable* table);         // Conv, pooling
 void add_elementwise_lowers(LowerTable* table);  // unary and binary functions
-void add_norm_lowers(LowerTable* table);         // Softmax, LayerNormalization, reductions
+void add_norm_lowers(LowerTable* table);         // Softmax, LayerNormalization, RMSNormalization, reductions
+void add_attention_lowers(LowerTable* table);    // Attention, the standard's and the one that the rewrite makes
 void add_recurrent_lowers(LowerTable* table);    // LSTM, GRU, RNN
 void add_layout_lowers(LowerTable* table);       // what only moves elements, or nothing but the view on them
 void add_tree_lowers(LowerTable* table);         // tree ensembles of ONNX and of the libraries
@@ -27,6 +28,8 @@ bool all_floats(const Lowering& l, const Node& node);
 // The integers of input i; nothing where it is left out or not known before the run.
 std::optional<std::vector<int64_t>> integers(const Lowering& l, const Node& node, size_t i);
 
+// The unary function a node is, with its parameters; kNone where it is none that kernels know.
+kernels::Activation activation_of(const Lowering& l, const Node& node);
 // y = act(x w + bias) over all rows of x; y is row-major. bias may be null.
 void emit_dense(Lowering& l, const View& x, const View& packed, int64_t k, int64_t n, const View* bias, const View& y,
                 kernels::Activation activation);

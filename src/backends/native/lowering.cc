@@ -3,45 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backends/native/lower_ops.h"
 #include "graph/window.h"
 
 namespace hayate::native {
 namespace {
 
 constexpr int64_t kAlign = 64;
-
-// The unary function a node is, with its parameters; kNone where it is none that kernels know.
-kernels::Activation activation_of(const Node& node, const Lowering& l) {
-  using kernels::Unary;
-  static const std::map<std::string_view, Unary> kNames = {{"Relu", Unary::kRelu},
-                                                           {"LeakyRelu", Unary::kLeakyRelu},
-                                                           {"Sigmoid", Unary::kSigmoid},
-                                                           {"Tanh", Unary::kTanh},
-                                                           {"Elu", Unary::kElu},
-                                                           {"HardSigmoid", Unary::kHardSigmoid},
-                                                           {"HardSwish", Unary::kHardSwish},
-                                                           {"Softplus", Unary::kSoftplus},
-                                                           {"Neg", Unary::kNeg},
-                                                           {"Abs", Unary::kAbs},
-                                                           {"Sqrt", Unary::kSqrt},
-                                                           {"Reciprocal", Unary::kReciprocal},
-                                                           {"Exp", Unary::kExp},
-                                                           {"Log", Unary::kLog},
-                                                           {"Erf", Unary::kErf},
-                                                           {"Floor", Unary::kFloor},
-                                                           {"Ceil", Unary::kCeil},
-                                                           {"Gelu", Unary::kGelu}};
-  if (node.domain == "hayate" && node.op == "Silu") return {Unary::kSilu};
-  if (!node.domain.empty() || node.inputs.empty() || l.type(node.inputs[0]).type != Type::kFloat32) return {};
-  const auto it = kNames.find(node.op);
-  if (it == kNames.end()) return {};
-  kernels::Activation a{it->second};
-  if (a.op == Unary::kLeakyRelu) a.alpha = node.get<float>("alpha", 0.01f);
-  if (a.op == Unary::kElu) a.alpha = node.get<float>("alpha", 1.0f);
-  if (a.op == Unary::kHardSigmoid) a.alpha = node.get<float>("alpha", 0.2f), a.beta = node.get<float>("beta", 0.5f);
-  if (a.op == Unary::kGelu && node.get<std::string>("approximate", "none") == "tanh") a.op = Unary::kGeluTanh;
-  return a;
-}
 
 }  // namespace
 
@@ -262,7 +230,7 @@ View Lowering::floats(const std::string& key, const std::vector<float>& values) 
 kernels::Activation Lowering::take_activation(std::string* name) {
   if (uses_[*name] != 1) return {};
   const size_t reader = only_reader_[*name];
-  const kernels::Activation a = activation_of(graph_.nodes[reader], *this);
+  const kernels::Activation a = activation_of(*this, graph_.nodes[reader]);
   if (a.op == kernels::Unary::kNone) return {};
   skipped_[reader] = true;
   *name = graph_.nodes[reader].outputs[0];

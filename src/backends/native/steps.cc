@@ -90,6 +90,30 @@ bool run_layer_norm(const Step& step, Bases bases) {
   return true;
 }
 
+bool run_rms_norm(const Step& step, Bases bases) {
+  const auto& args = step.as<RowsArgs>();
+  args.set->rms_norm(step.at<const float>(bases, 1), step.at<const float>(bases, 2), args.epsilon,
+                     step.at<float>(bases, 0), args.rows, args.n);
+  return true;
+}
+
+bool run_attention(const Step& step, Bases bases) {
+  const auto& args = step.as<AttentionArgs>();
+  kernels::Attention head = args.head;
+  head.work = step.at<float>(bases, 5);
+  for (int64_t b = 0; b < args.batch; ++b)
+    for (int64_t h = 0; h < args.heads; ++h) {
+      const int64_t shared = h / args.group;
+      head.y = step.at<float>(bases, 0) + b * args.y.batch + h * args.y.head;
+      head.q = step.at<const float>(bases, 1) + b * args.q.batch + h * args.q.head;
+      head.k = step.at<const float>(bases, 2) + b * args.k.batch + shared * args.k.head;
+      head.v = step.at<const float>(bases, 3) + b * args.v.batch + shared * args.v.head;
+      if (step.has(4)) head.mask = step.at<const float>(bases, 4) + b * args.mask.batch + h * args.mask.head;
+      args.set->attention(head);
+    }
+  return true;
+}
+
 bool run_reduce(const Step& step, Bases bases) {
   const auto& args = step.as<RowsArgs>();
   args.set->reduce(args.reduce, step.at<const float>(bases, 1), step.at<float>(bases, 0), args.rows, args.n,

@@ -54,7 +54,7 @@ struct BinaryStepArgs {  // y, a, b
 };
 bool run_binary(const Step& step, Bases bases);
 
-struct RowsArgs {  // softmax: y, x; layer_norm: y, x, scale, bias; reduce: y, x
+struct RowsArgs {  // softmax: y, x; layer_norm: y, x, scale, bias; rms_norm: y, x, scale; reduce: y, x
   const kernels::Set* set = nullptr;
   int64_t rows = 0, n = 0, inner = 1;
   bool log = false;
@@ -63,7 +63,18 @@ struct RowsArgs {  // softmax: y, x; layer_norm: y, x, scale, bias; reduce: y, x
 };
 bool run_softmax(const Step& step, Bases bases);
 bool run_layer_norm(const Step& step, Bases bases);
+bool run_rms_norm(const Step& step, Bases bases);
 bool run_reduce(const Step& step, Bases bases);
+
+struct AttentionArgs {  // y, q, k, v, mask, work
+  const kernels::Set* set = nullptr;
+  kernels::Attention head;
+  int64_t batch = 1, heads = 1, group = 1;  // `group` heads share keys and values
+  struct {
+    int64_t batch, head;
+  } y = {}, q = {}, k = {}, v = {}, mask = {};  // strides
+};
+bool run_attention(const Step& step, Bases bases);
 
 struct PoolArgs {  // y, x
   const kernels::Set* set = nullptr;

@@ -143,6 +143,21 @@ struct GruCell {
   int64_t h_row = 0;
 };
 
+// Attention of one head: y(i) = sum over s of softmax_s(scale * q(i) . k(s) + mask(i, s)) * v(s), for m queries q [m,
+// e] and keys k [s, e], values v [s, f]; rows q_row, k_row, v_row, y_row apart, each consecutive.
+struct Attention {
+  int64_t m = 0, s = 0, e = 0, f = 0;
+  const float *q = nullptr, *k = nullptr, *v = nullptr;
+  float* y = nullptr;
+  int64_t q_row = 0, k_row = 0, v_row = 0, y_row = 0;
+  float scale = 1;
+  const float* mask = nullptr;           // null: none; mask(i, s) at mask + i * mask_query + s * mask_key
+  int64_t mask_query = 0, mask_key = 0;  // mask_query is 0 or 1
+  bool causal = false;                   // query i sees the keys up to i
+  bool blind_is_zero = false;            // a query that sees no key gives 0, else NaN
+  float* work = nullptr;                 // attention_work_size(e, s) floats
+};
+
 // The functions of one instruction set.
 struct Set {
   Isa isa;
@@ -158,12 +173,16 @@ struct Set {
   // y = (x - mean) / sqrt(variance + epsilon) * scale + bias over consecutive n; scale, bias [n] or null; x may be y.
   void (*layer_norm)(const float* x, const float* scale, const float* bias, float epsilon, float* y, int64_t rows,
                      int64_t n);
+  // y = x / sqrt(mean of squares + epsilon) * scale over consecutive n; scale [n] or null; x may be y.
+  void (*rms_norm)(const float* x, const float* scale, float epsilon, float* y, int64_t rows, int64_t n);
   // y [outer, inner] from x [outer, middle, inner].
   void (*reduce)(Reduce op, const float* x, float* y, int64_t outer, int64_t middle, int64_t inner);
   void (*pool)(const Pool& args);
   void (*depthwise)(const Depthwise& args);
   void (*lstm_cell)(const LstmCell& args);
   void (*gru_cell)(const GruCell& args);
+  int64_t (*attention_work_size)(int64_t e, int64_t s);  // floats
+  void (*attention)(const Attention& args);
 };
 
 // Requires: isa is among supported_isas().

@@ -299,5 +299,99 @@ TEST(Kernels, RecurrentCellsEqualTheirPlainTwins) {
     }
 }
 
+TEST(Kernels, ExpNearAndFarBelowZeroIsWithinItsBound) {
+  // Through softmax of two values, whose highest is 0: y = e / (1 + e).
+  for (const Isa isa : vector_isas())
+    for (int i = 0; i < 20000; ++i) {
+      const float x[2] = {0, static_cast<float>(-i) * 0.005f};
+      float y[2];
+      set_for(isa).softmax(x, y, 1, 2, false);
+      const double e = std::exp(static_cast<double>(x[1])), wanted = e / (1 + e);
+      ASSERT_NEAR(y[1], wanted, 4e-7 * wanted + 2e-45) << isa_name(isa) << " at " << x[1];
+    }
+}
+
+TEST(Kernels, RmsNormEqualsItsPlainTwin) {
+  for (const Isa isa : vector_isas())
+    for (const int64_t n : {1, 3, 15, 16, 17, 50, 64, 131})
+      for (const bool scaled : {false, true}) {
+        const auto x = noise(4 * n, 1), scale = noise(n, 2);
+        std::vector<float> y[2];
+        for (const int which : {0, 1}) {
+          y[which].resize(x.size());
+          set_for(which == 0 ? Isa::kPlain : isa)
+              .rms_norm(x.data(), scaled ? scale.data() : nullptr, 1e-5f, y[which].data(), 4, n);
+        }
+        for (size_t i = 0; i < x.size(); ++i)
+          ASSERT_NEAR(y[1][i], y[0][i], 1e-5 * std::fabs(y[0][i]) + 1e-6) << isa_name(isa) << " n " << n;
+      }
+}
+
+struct HeadCase {
+  int64_t m, s, e, f;
+  int mask;  // 0: none, 1: of each query, 2: the same for all
+  bool causal = false, blind_is_zero = false;
+  std::vector<float> q = noise(static_cast<size_t>(m * e), 1), k = noise(static_cast<size_t>(s * e), 2),
+                     v = noise(static_cast<size_t>(s * f), 3), added = noise(static_cast<size_t>(m * s), 4);
+
+  std::vector<float> run(Isa isa) const {
+    const Set& set = set_for(isa);
+    std::vector<float> y(static_cast<size_t>(m * f), -1), work(static_cast<size_t>(set.attention_work_size(e, s)));
+    Attention a;
+    a.m = m, a.s = s, a.e = e, a.f = f, a.q = q.data(), a.k = k.data(), a.v = v.data(), a.y = y.data();
+    a.q_row = e, a.k_row = e, a.v_row = f, a.y_row = f, a.scale = 0.5f, a.causal = causal;
+    a.blind_is_zero = blind_is_zero, a.work = work.data();
+    if (mask != 0) a.mask = added.data(), a.mask_query = mask == 1 ? 1 : 0, a.mask_key = mask == 1 ? m : 1;
+    set.attention(a);
+    return y;
+  }
+  void expect_equal(Isa isa) const {
+    const std::vector<float> wanted = run(Isa::kPlain), got = run(isa);
+    for (size_t i = 0; i < got.size(); ++i) {
+      ASSERT_EQ(std::isnan(got[i]), std::isnan(wanted[i])) << isa_name(isa) << " at " << i;
+      if (std::isnan(wanted[i])) continue;
+      // A score of e products errs by about sqrt(e) roundings of its size, which is sqrt(e) / 2 here; values reach 4.
+      ASSERT_NEAR(got[i], wanted[i], 1e-5 * std::fabs(wanted[i]) + 1e-6 + 1.2e-7 * static_cast<double>(e))
+          << isa_name(isa) << " m " << m << " s " << s << " e " << e << " f " << f << " mask " << mask;
+    }
+  }
+};
+
+TEST(Kernels, AttentionEqualsItsPlainTwin) {
+  for (const Isa isa : vector_isas())
+    for (const int64_t m : {1, 2, 15, 16, 17, 33, 50, 64, 65, 130})
+      for (const int64_t s : {1, 2, 5, 6, 7, 50})
+        for (const auto& [e, f] : {std::pair<int64_t, int64_t>{1, 1}, {7, 16}, {16, 5}, {16, 17}, {8, 33}, {32, 64}})
+          for (const int mask : {0, 1, 2}) HeadCase{m, s, e, f, mask, (m + s) % 2 == 0}.expect_equal(isa);
+}
+
+TEST(Kernels, AttentionWithInfinitiesIsAsItsPlainTwin) {
+  for (const Isa isa : vector_isas())
+    for (const bool zero : {false, true})
+      for (const float odd : {-INFINITY, NAN, INFINITY}) {
+        HeadCase some{20, 7, 8, 9, 1, false, zero};
+        for (int64_t key = 0; key < 7; ++key) some.added[static_cast<size_t>(key * 20 + 3)] = odd;  // all of query 3
+        some.added[18] = odd, some.added[20 + 19] = odd;
+        some.expect_equal(isa);
+        HeadCase values{20, 7, 8, 9, 0};
+        values.v[10] = odd, values.k[8] = odd;
+        values.expect_equal(isa);
+      }
+}
+
+TEST(Kernels, AQueryOfAttentionHasTheSameBitsInEveryBlock) {
+  for (const Isa isa : supported_isas()) {
+    const HeadCase all{130, 50, 16, 20, 0};
+    const std::vector<float> wanted = all.run(isa);
+    for (const int64_t m : {1, 7, 16, 40})
+      for (int64_t first = 0; first + m <= 130; first += 11) {
+        HeadCase some{m, 50, 16, 20, 0};
+        some.q.assign(all.q.begin() + first * 16, all.q.begin() + (first + m) * 16);
+        const std::vector<float> got = some.run(isa);
+        ASSERT_EQ(0, memcmp(got.data(), wanted.data() + first * 20, got.size() * sizeof(float))) << isa_name(isa);
+      }
+  }
+}
+
 }  // namespace
 }  // namespace hayate::kernels

@@ -168,6 +168,47 @@ void layer_norm(const float* x, const float* scale, const float* bias, float eps
   }
 }
 
+void rms_norm(const float* x, const float* scale, float epsilon, float* y, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows; ++r) {
+    double squares = 0;
+    for (int64_t i = 0; i < n; ++i) squares += static_cast<double>(x[r * n + i]) * static_cast<double>(x[r * n + i]);
+    const double inverse = 1 / std::sqrt(squares / static_cast<double>(n) + static_cast<double>(epsilon));
+    for (int64_t i = 0; i < n; ++i)
+      y[r * n + i] = static_cast<float>(static_cast<double>(x[r * n + i]) * inverse *
+                                        (scale == nullptr ? 1.0 : static_cast<double>(scale[i])));
+  }
+}
+
+// Twice through the keys: their highest score, then their weights.
+void attend(const Attention& a, int64_t query) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const auto score = [&](int64_t key) {
+    if (a.causal && key > query) return -infinity;
+    double sum = 0;
+    for (int64_t i = 0; i < a.e; ++i)
+      sum += static_cast<double>(a.q[query * a.q_row + i]) * static_cast<double>(a.k[key * a.k_row + i]);
+    sum *= static_cast<double>(a.scale);
+    return a.mask == nullptr ? sum : sum + static_cast<double>(a.mask[query * a.mask_query + key * a.mask_key]);
+  };
+  double highest = -infinity, sum = 0;
+  for (int64_t key = 0; key < a.s; ++key) highest = std::isnan(highest) ? highest : std::max(score(key), highest);
+  float* y = a.y + query * a.y_row;
+  const bool zero = a.blind_is_zero && highest == -infinity;
+  for (int64_t key = 0; key < a.s; ++key) sum += std::exp(score(key) - highest);
+  for (int64_t i = 0; i < a.f; ++i) {
+    double made = 0;
+    for (int64_t key = 0; key < a.s && !zero; ++key)
+      made += std::exp(score(key) - highest) / sum * static_cast<double>(a.v[key * a.v_row + i]);
+    y[i] = static_cast<float>(made);
+  }
+}
+
+void attention(const Attention& a) {
+  for (int64_t query = 0; query < a.m; ++query) attend(a, query);
+}
+
+int64_t attention_work_size(int64_t, int64_t) { return 0; }
+
 void reduce(Reduce op, const float* x, float* y, int64_t outer, int64_t middle, int64_t inner) {
   const bool max = op == Reduce::kMax, min = op == Reduce::kMin;
   const double infinity = std::numeric_limits<double>::infinity();
@@ -252,8 +293,9 @@ void gru_cell(const GruCell& a) {
 }
 
 Set set() {
-  return {Isa::kPlain, dense_packed_size, dense_pack, dense, matmul,    unary,     binary,
-          softmax,     layer_norm,        reduce,     pool,  depthwise, lstm_cell, gru_cell};
+  return {Isa::kPlain, dense_packed_size,   dense_pack, dense,  matmul, unary,     binary,
+          softmax,     layer_norm,          rms_norm,   reduce, pool,   depthwise, lstm_cell,
+          gru_cell,    attention_work_size, attention};
 }
 
 }  // namespace hayate::kernels::plain

@@ -8,7 +8,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include <hwy/contrib/math/math-inl.h>
+#include "kernels/vector/functions-inl.h"
 // clang-format on
 
 #include <algorithm>
@@ -22,157 +22,8 @@ HWY_BEFORE_NAMESPACE();
 namespace hayate::kernels {
 namespace HWY_NAMESPACE {
 
-namespace hn = hwy::HWY_NAMESPACE;
-using D = hn::CappedTag<float, 16>;
-using V = hn::Vec<D>;
-constexpr D d;
-constexpr int64_t kLanes = hn::MaxLanes(D());
-
-// The register file decides the tile: rows x vectors accumulators, the weights' vectors and one broadcast must fit.
-#if HWY_TARGET == HWY_AVX3
-constexpr int kRows = 6;  // 24 of 32 registers accumulate
-constexpr Isa kIsa = Isa::kAvx512;
-#elif HWY_TARGET == HWY_AVX2
-constexpr int kRows = 2;  // 8 of 16
-constexpr Isa kIsa = Isa::kAvx2;
-#elif HWY_TARGET == HWY_SSE4
-constexpr int kRows = 2;
-constexpr Isa kIsa = Isa::kSse4;
-#else
-constexpr int kRows = 4;
-constexpr Isa kIsa = Isa::kNeon;
-#endif
-constexpr int kVectors = 4;  // of a full panel
-
-// Loads and stores the first `count` lanes, touching nothing behind them; lanes not loaded are 0.
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
-HWY_INLINE V load_some(const float* p, int64_t count) {
-  if (HWY_LIKELY(count >= kLanes)) return hn::LoadU(d, p);
-  return count <= 0 ? hn::Zero(d) : hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(count)), d, p);
-}
-HWY_INLINE void store_some(V v, float* p, int64_t count) {
-  if (HWY_LIKELY(count >= kLanes)) return hn::StoreU(v, d, p);
-  if (count > 0) hn::BlendedStore(v, hn::FirstN(d, static_cast<size_t>(count)), d, p);
-}
-#else  // a masked load there reads whole vectors
-HWY_INLINE V load_some(const float* p, int64_t count) {
-  if (count >= kLanes) return hn::LoadU(d, p);
-  HWY_ALIGN float lanes[kLanes] = {};
-  if (count > 0) std::memcpy(lanes, p, static_cast<size_t>(count) * sizeof(float));
-  return hn::Load(d, lanes);
-}
-HWY_INLINE void store_some(V v, float* p, int64_t count) {
-  if (count >= kLanes) return hn::StoreU(v, d, p);
-  HWY_ALIGN float lanes[kLanes];
-  hn::Store(v, d, lanes);
-  if (count > 0) std::memcpy(p, lanes, static_cast<size_t>(count) * sizeof(float));
-}
-#endif
-
-// exp(-|x|) stays within the polynomial's range, and both forms are free of cancellation.
-HWY_INLINE V sigmoid(V x) {
-  const V one = hn::Set(d, 1.0f), e = hn::Exp(d, hn::Neg(hn::Abs(x)));
-  const V y = hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
-}
-
-// x p(x^2) / q(x^2), the widely used minimax fit; beyond 7.9 a float32 tanh is 1.
-HWY_INLINE V tanh_of(V x) {
-  const V bound = hn::Set(d, 7.90531110763549805f), v = hn::Max(hn::Min(x, bound), hn::Neg(bound)), s = hn::Mul(v, v);
-  V p = hn::Set(d, -2.76076847742355e-16f), q = hn::Set(d, 1.19825839466702e-06f);
-  for (const float c : {2.00018790482477e-13f, -8.60467152213735e-11f, 5.12229709037114e-08f, 1.48572235717979e-05f,
-                        6.37261928875436e-04f, 4.89352455891786e-03f})
-    p = hn::MulAdd(p, s, hn::Set(d, c));
-  for (const float c : {1.18534705686654e-04f, 2.26843463243900e-03f, 4.89352518554385e-03f})
-    q = hn::MulAdd(q, s, hn::Set(d, c));
-  return hn::IfThenElse(hn::IsNaN(x), x, hn::Div(hn::Mul(v, p), q));
-}
-HWY_INLINE V exp_of(V x) { return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x)); }
-// What rounding lost of x^2 = s; without a fused multiply-add by halves of 12 bits, whose products are exact.
-HWY_INLINE V lost_of_square(V x, V s) {
-#if HWY_TARGET == HWY_SSE4
-  const V high = hn::And(x, hn::BitCast(d, hn::Set(hn::RebindToUnsigned<D>(), 0xFFFFF000u))), low = hn::Sub(x, high);
-  const V cross = hn::Mul(high, low);
-  return hn::Add(hn::Add(hn::Sub(hn::Mul(high, high), s), hn::Add(cross, cross)), hn::Mul(low, low));
-#else
-  return hn::MulSub(x, x, s);
-#endif
-}
-
-// erfc(z) for z >= 0 as t exp(polynomial in t) exp(-z^2), t = 1 / (1 + z / 2), relative error 1.2e-7 (Chebyshev fit of
-// Numerical Recipes). z^2 comes as `square` and what its rounding lost as `lost`: at z = 6 that is worth six digits.
-HWY_INLINE V erfc_of(V z, V square, V lost) {
-  const V one = hn::Set(d, 1.0f), t = hn::Div(one, hn::MulAdd(hn::Set(d, 0.5f), z, one));
-  V p = hn::Set(d, 0.17087277f);
-  for (const float c : {-0.82215223f, 1.48851587f, -1.13520398f, 0.27886807f, -0.18628806f, 0.09678418f, 0.37409196f,
-                        1.00002368f, -1.26551223f})
-    p = hn::MulAdd(p, t, hn::Set(d, c));
-  const V tail = hn::Exp(d, hn::Neg(square));
-  lost = hn::IfThenElseZero(hn::Lt(square, hn::Set(d, 100.0f)), lost);  // beyond, all is 0 and inf - inf would speak
-  return hn::Mul(hn::Mul(t, hn::Exp(d, p)), hn::NegMulAdd(tail, lost, tail));
-}
-// Near 0, where 1 - erfc cancels, the series.
-HWY_INLINE V erf_of(V x) {
-  const V one = hn::Set(d, 1.0f), size = hn::Abs(x), s = hn::Mul(x, x);
-  const V far = hn::CopySign(hn::Sub(one, erfc_of(size, s, lost_of_square(x, s))), x);
-  V near = hn::Set(d, -1.0f / 1320);
-  for (const float c : {1.0f / 216, -1.0f / 42, 0.1f, -1.0f / 3, 1.0f}) near = hn::MulAdd(near, s, hn::Set(d, c));
-  near = hn::Mul(near, hn::Mul(x, hn::Set(d, 1.12837916709551257f)));
-  return hn::IfThenElse(hn::IsNaN(x), x, hn::IfThenElse(hn::Lt(size, hn::Set(d, 0.5f)), near, far));
-}
-// x Phi(x): of negative x from erfc itself, so that nothing cancels.
-HWY_INLINE V gelu_of(V x) {
-  const V half = hn::Set(d, 0.5f), s = hn::Mul(x, x), square = hn::Mul(half, s),
-          lost = hn::Mul(half, lost_of_square(x, s));
-  const V tail = hn::Mul(half, erfc_of(hn::Mul(hn::Abs(x), hn::Set(d, 0.70710678118654752f)), square, lost));
-  const V y = hn::Mul(x, hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 1.0f), tail)));
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
-}
-
-constexpr bool is_vector(Unary op) {
-  return op == Unary::kNone || op == Unary::kRelu || op == Unary::kLeakyRelu || op == Unary::kSigmoid ||
-         op == Unary::kTanh || op == Unary::kSilu || op == Unary::kSquare || op == Unary::kAbs || op == Unary::kNeg ||
-         op == Unary::kSqrt || op == Unary::kExp || op == Unary::kErf || op == Unary::kGelu || op == Unary::kClip ||
-         op == Unary::kReciprocal;
-}
-
-// Requires: is_vector(a.op). A comparison with NaN is false, so NaN passes through.
-HWY_INLINE V apply(Activation a, V x) {
-  switch (a.op) {
-    case Unary::kRelu:
-      return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
-    case Unary::kLeakyRelu:
-      return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(hn::Set(d, a.alpha), x), x);
-    case Unary::kSigmoid:
-      return sigmoid(x);
-    case Unary::kTanh:
-      return tanh_of(x);
-    case Unary::kSilu:
-      return hn::Mul(x, sigmoid(x));
-    case Unary::kSquare:
-      return hn::Mul(x, x);
-    case Unary::kAbs:
-      return hn::Abs(x);
-    case Unary::kNeg:
-      return hn::Neg(x);
-    case Unary::kSqrt:
-      return hn::Sqrt(x);
-    case Unary::kExp:
-      return exp_of(x);
-    case Unary::kErf:
-      return erf_of(x);
-    case Unary::kGelu:
-      return gelu_of(x);
-    case Unary::kClip: {
-      const V low = hn::Set(d, a.alpha), high = hn::Set(d, a.beta);
-      return hn::IfThenElse(hn::Lt(x, low), low, hn::IfThenElse(hn::Gt(x, high), high, x));
-    }
-    case Unary::kReciprocal:
-      return hn::Div(hn::Set(d, 1.0f), x);
-    default:
-      return x;
-  }
-}
+void attention(const Attention& args);  // attention.cc
+int64_t attention_work_size(int64_t e, int64_t s);
 
 void unary(Activation op, const float* x, float* y, int64_t n) {
   if (!is_vector(op.op)) return plain::set().unary(op, x, y, n);
@@ -347,7 +198,7 @@ void softmax(const float* x, float* y, int64_t rows, int64_t n, bool log) {
     const auto mask = hn::FirstN(d, static_cast<size_t>(n));
     for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
       const V v = load_some(x, n), highest = hn::MaxOfLanes(d, hn::IfThenElse(mask, v, hn::Set(d, *x)));
-      const V e = hn::IfThenElseZero(mask, exp_of(hn::Sub(v, highest)));
+      const V e = hn::IfThenElseZero(mask, exp_below(hn::Sub(v, highest)));
       store_some(hn::Mul(e, hn::Div(hn::Set(d, 1.0f), hn::SumOfLanes(d, e))), y, n);
     }
     return;
@@ -362,7 +213,7 @@ void softmax(const float* x, float* y, int64_t rows, int64_t n, bool log) {
     highest = hn::MaxOfLanes(d, highest);
     V sum = hn::Zero(d);
     for (int64_t i = 0; i < n; i += kLanes) {
-      V e = exp_of(hn::Sub(load_some(x + i, n - i), highest));
+      V e = exp_below(hn::Sub(load_some(x + i, n - i), highest));
       if (n - i < kLanes) e = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(n - i)), e);
       sum = hn::Add(sum, e);
       store_some(e, y + i, n - i);
@@ -389,6 +240,23 @@ void layer_norm(const float* x, const float* scale, const float* bias, float eps
       V v = hn::Mul(hn::Sub(load_some(x + i, n - i), mean), inverse);
       if (scale != nullptr) v = hn::Mul(v, load_some(scale + i, n - i));
       if (bias != nullptr) v = hn::Add(v, load_some(bias + i, n - i));
+      store_some(v, y + i, n - i);
+    }
+  }
+}
+
+void rms_norm(const float* x, const float* scale, float epsilon, float* y, int64_t rows, int64_t n) {
+  const float count = static_cast<float>(n);
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    V squares = hn::Zero(d);
+    for (int64_t i = 0; i < n; i += kLanes) {
+      const V v = load_some(x + i, n - i);
+      squares = hn::MulAdd(v, v, squares);
+    }
+    const V inverse = hn::Set(d, 1.0f / std::sqrt(hn::GetLane(hn::SumOfLanes(d, squares)) / count + epsilon));
+    for (int64_t i = 0; i < n; i += kLanes) {
+      V v = hn::Mul(load_some(x + i, n - i), inverse);
+      if (scale != nullptr) v = hn::Mul(v, load_some(scale + i, n - i));
       store_some(v, y + i, n - i);
     }
   }
@@ -515,11 +383,14 @@ Set set() {
   made.binary = binary;
   made.softmax = softmax;
   made.layer_norm = layer_norm;
+  made.rms_norm = rms_norm;
   made.reduce = reduce;
   made.pool = pool;
   made.matmul = matmul;
   made.lstm_cell = lstm_cell;
   made.gru_cell = gru_cell;
+  made.attention_work_size = attention_work_size;
+  made.attention = attention;
   return made;
 }
 

@@ -60,7 +60,7 @@ std::optional<Behind> read_with(Editor* editor, const std::string& name, std::st
 }
 
 void make_norm(Editor* editor, Node* last, const std::string& op, const std::string& x, int64_t axis, double epsilon,
-               const std::optional<Tensor>& scale, const std::optional<Tensor>& bias, const std::string& domain) {
+               const std::optional<Tensor>& scale, const std::optional<Tensor>& bias) {
   const Shape& shape = editor->type(x)->shape;
   const Shape inner(shape.begin() + axis, shape.end());
   const int64_t count = std::accumulate(inner.begin(), inner.end(), int64_t{1}, std::multiplies<>());
@@ -69,8 +69,7 @@ void make_norm(Editor* editor, Node* last, const std::string& op, const std::str
   std::vector<std::string> inputs{x, editor->add_constant(base + "/scale", scale.value_or(ones).reshaped(inner))};
   if (bias) inputs.push_back(editor->add_constant(base + "/bias", bias->reshaped(inner)));
   editor->become(last, op, inputs,
-                 {{"axis", axis - static_cast<int64_t>(shape.size())}, {"epsilon", static_cast<float>(epsilon)}},
-                 domain);
+                 {{"axis", axis - static_cast<int64_t>(shape.size())}, {"epsilon", static_cast<float>(epsilon)}});
 }
 
 }  // namespace hayate

@@ -36,6 +36,6 @@ std::optional<Behind> read_with(Editor* editor, const std::string& name, std::st
 
 // Turns `last` into the norm of x over its axes from `axis` on. scale and bias hold the values behind axis.
 void make_norm(Editor* editor, Node* last, const std::string& op, const std::string& x, int64_t axis, double epsilon,
-               const std::optional<Tensor>& scale, const std::optional<Tensor>& bias, const std::string& domain = "");
+               const std::optional<Tensor>& scale, const std::optional<Tensor>& bias);
 
 }  // namespace hayate

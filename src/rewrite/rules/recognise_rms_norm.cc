@@ -20,7 +20,7 @@ std::optional<Mean> rooted(Editor* editor, const Node& node, double* epsilon) {
 
 }  // namespace
 
-// x / sqrt(mean(x^2) + epsilon) [* scale] = hayate.RmsNorm(x, scale) over the last axes.
+// x / sqrt(mean(x^2) + epsilon) [* scale] = RMSNormalization(x, scale) over the last axes.
 void recognise_rms_norm(Editor* editor) {
   for (size_t i = 0; i < editor->node_count(); ++i) {
     Node& node = editor->node(i);
@@ -33,7 +33,7 @@ void recognise_rms_norm(Editor* editor) {
     std::optional<Tensor> scale;
     if (std::optional<Behind> mul = read_with(editor, node.outputs[0], "Mul", type->shape, norm->axis))
       last = mul->node, scale = mul->values;
-    make_norm(editor, last, "RmsNorm", norm->of, norm->axis, epsilon, scale, std::nullopt, "hayate");
+    make_norm(editor, last, "RMSNormalization", norm->of, norm->axis, epsilon, scale, std::nullopt);
   }
 }
 

@@ -3,7 +3,7 @@
 
 namespace hayate {
 
-// x * sigmoid(x) = hayate.Silu(x), also called Swish.
+// x * sigmoid(x) = Swish(x), also called SiLU.
 void recognise_silu(Editor* editor) {
   for (size_t i = 0; i < editor->node_count(); ++i) {
     const Node& node = editor->node(i);
@@ -12,7 +12,7 @@ void recognise_silu(Editor* editor) {
     const TensorType* type = editor->type(x);
     if (type == nullptr || type->type != Type::kFloat32) continue;
     if (const std::optional<Product> product = product_with(editor, node.outputs[0], x, 0, 1))
-      editor->become(product->last, "Silu", {x}, {}, "hayate");
+      editor->become(product->last, "Swish", {x});
   }
 }
 

@@ -73,8 +73,8 @@ TEST(RecogniseSoftplus, OtherSumsStay) {
 }
 
 TEST(RecogniseSilu, ProductWithItsSigmoid) {
-  expect_becomes(of_x("s = Sigmoid(x)\n y = Mul(x, s)"), recognise_silu, "y = hayate.Silu(x)");
-  expect_becomes(of_x("s = Sigmoid(x)\n y = Mul(s, x)"), recognise_silu, "y = hayate.Silu(x)");
+  expect_becomes(of_x("s = Sigmoid(x)\n y = Mul(x, s)"), recognise_silu, "y = Swish(x)");
+  expect_becomes(of_x("s = Sigmoid(x)\n y = Mul(s, x)"), recognise_silu, "y = Swish(x)");
 }
 
 TEST(RecogniseSilu, GatesOfOthersStay) {
@@ -219,9 +219,9 @@ TEST(RecogniseRmsNorm, RootsInEverySpelling) {
   for (const char* end : {"r = Sqrt(s)\n n = Div(x, r)\n y = Mul(n, scale)",
                           "r = Sqrt(s)\n i = Reciprocal(r)\n n = Mul(x, i)\n y = Mul(scale, n)"})
     expect_becomes(norm_of(squares + end), recognise_rms_norm,
-                   "y = hayate.RmsNorm(x, y/scale#0) axis=-1 epsilon=1e-05");
+                   "y = RMSNormalization(x, y/scale#0) axis=-1 epsilon=1e-05");
   expect_becomes(norm_of(squares + "i = Pow(s, minus_half)\n y = Mul(i, x)"), recognise_rms_norm,
-                 "y = hayate.RmsNorm(x, y/scale#0) axis=-1 epsilon=1e-05");
+                 "y = RMSNormalization(x, y/scale#0) axis=-1 epsilon=1e-05");
 }
 
 TEST(RecogniseRmsNorm, OtherValuesStay) {

@@ -16,10 +16,10 @@ void cancel_transposes(Editor* editor);     // Transpose after elementwise nodes
 void recognise_clip(Editor* editor);        // Min and Max with numbers -> Clip, Relu
 void recognise_hard_swish(Editor* editor);  // clip(x + 3, 0, 6) / 6 [* x] -> HardSigmoid, HardSwish
 void recognise_softplus(Editor* editor);    // log(1 + exp(x)) -> Softplus; x * tanh(softplus(x)) -> Mish
-void recognise_silu(Editor* editor);        // x * sigmoid(x) -> hayate.Silu
+void recognise_silu(Editor* editor);        // x * sigmoid(x) -> Swish
 void recognise_gelu(Editor* editor);        // x / 2 * (1 + erf(x / sqrt 2)), and the form with tanh -> Gelu
 void recognise_layer_norm(Editor* editor);  // mean, variance, scale and shift -> LayerNormalization
-void recognise_rms_norm(Editor* editor);    // x / sqrt(mean(x^2) + epsilon) * scale -> hayate.RmsNorm
+void recognise_rms_norm(Editor* editor);    // x / sqrt(mean(x^2) + epsilon) * scale -> RMSNormalization
 void recognise_attention(Editor* editor);   // softmax(q k^T * scale + mask) v -> hayate.Attention
 void fold_affine_after(Editor* editor);     // Mul, Add, BatchNormalization ... into the Conv, Gemm or MatMul before
 void fold_affine_before(Editor* editor);    // ... and into the one after

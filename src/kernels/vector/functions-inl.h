@@ -1,0 +1,210 @@
+// What the vector kernels share: lanes, tiles, and functions of a vector. Included once per instruction set.
+#if defined(HAYATE_FUNCTIONS_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef HAYATE_FUNCTIONS_INL
+#undef HAYATE_FUNCTIONS_INL
+#else
+#define HAYATE_FUNCTIONS_INL
+#endif
+
+// The order of these matters.
+// clang-format off
+#include <hwy/highway.h>
+
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/vector/kernels.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hayate::kernels {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using D = hn::CappedTag<float, 16>;
+using V = hn::Vec<D>;
+constexpr D d;
+constexpr int64_t kLanes = hn::MaxLanes(D());
+
+// The register file decides the tile: rows x vectors accumulators, the weights' vectors and one broadcast must fit.
+#if HWY_TARGET == HWY_AVX3
+constexpr int kRows = 6;  // 24 of 32 registers accumulate
+constexpr Isa kIsa = Isa::kAvx512;
+#elif HWY_TARGET == HWY_AVX2
+constexpr int kRows = 2;  // 8 of 16
+constexpr Isa kIsa = Isa::kAvx2;
+#elif HWY_TARGET == HWY_SSE4
+constexpr int kRows = 2;
+constexpr Isa kIsa = Isa::kSse4;
+#else
+constexpr int kRows = 4;
+constexpr Isa kIsa = Isa::kNeon;
+#endif
+constexpr int kVectors = 4;  // of a full panel
+
+// Loads and stores the first `count` lanes, touching nothing behind them; lanes not loaded are 0.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+HWY_INLINE V load_some(const float* p, int64_t count) {
+  if (HWY_LIKELY(count >= kLanes)) return hn::LoadU(d, p);
+  return count <= 0 ? hn::Zero(d) : hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(count)), d, p);
+}
+HWY_INLINE void store_some(V v, float* p, int64_t count) {
+  if (HWY_LIKELY(count >= kLanes)) return hn::StoreU(v, d, p);
+  if (count > 0) hn::BlendedStore(v, hn::FirstN(d, static_cast<size_t>(count)), d, p);
+}
+#else  // a masked load there reads whole vectors
+HWY_INLINE V load_some(const float* p, int64_t count) {
+  if (count >= kLanes) return hn::LoadU(d, p);
+  HWY_ALIGN float lanes[kLanes] = {};
+  if (count > 0) std::memcpy(lanes, p, static_cast<size_t>(count) * sizeof(float));
+  return hn::Load(d, lanes);
+}
+HWY_INLINE void store_some(V v, float* p, int64_t count) {
+  if (count >= kLanes) return hn::StoreU(v, d, p);
+  HWY_ALIGN float lanes[kLanes];
+  hn::Store(v, d, lanes);
+  if (count > 0) std::memcpy(p, lanes, static_cast<size_t>(count) * sizeof(float));
+}
+#endif
+
+// x * 2^n for whole n; down to denormal results.
+HWY_INLINE V scaled(V x, V n) {
+#if HWY_TARGET == HWY_AVX3
+  return V{_mm512_scalef_ps(x.raw, n.raw)};
+#else  // in two steps, each of which a float holds
+  const hn::RebindToSigned<D> di;
+  const auto whole = hn::ConvertTo(di, n), half = hn::ShiftRight<1>(whole);
+  const auto power = [&](hn::Vec<decltype(di)> i)
+                         HWY_ATTR { return hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(i, hn::Set(di, 127)))); };
+  return hn::Mul(hn::Mul(x, power(half)), power(hn::Sub(whole, half)));
+#endif
+}
+
+// exp(x) for x <= 1 within 1.5 units in the last place; NaN stays NaN.
+HWY_INLINE V exp_below(V x) {
+  const V n = hn::Round(hn::Mul(x, hn::Set(d, 1.44269504088896341f)));
+  // log(2) in two parts, the first so short that its products are exact.
+  V r = hn::MulAdd(n, hn::Set(d, -0.693359375f), x);
+  r = hn::MulAdd(n, hn::Set(d, 2.12194440e-4f), r);
+  V p = hn::Set(d, 1.9875691500e-4f);
+  for (const float c : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
+    p = hn::MulAdd(p, r, hn::Set(d, c));
+  p = hn::Add(hn::MulAdd(p, hn::Mul(r, r), r), hn::Set(d, 1.0f));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -104.0f)), scaled(p, n));  // half the least denormal is exp(-103.97)
+}
+
+// exp(-|x|) cannot overflow, and both forms are free of cancellation.
+HWY_INLINE V sigmoid(V x) {
+  const V one = hn::Set(d, 1.0f), e = exp_below(hn::Neg(hn::Abs(x)));
+  const V y = hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
+  return hn::IfThenElse(hn::IsNaN(x), x, y);
+}
+
+// x p(x^2) / q(x^2), the widely used minimax fit; beyond 7.9 a float32 tanh is 1.
+HWY_INLINE V tanh_of(V x) {
+  const V bound = hn::Set(d, 7.90531110763549805f), v = hn::Max(hn::Min(x, bound), hn::Neg(bound)), s = hn::Mul(v, v);
+  V p = hn::Set(d, -2.76076847742355e-16f), q = hn::Set(d, 1.19825839466702e-06f);
+  for (const float c : {2.00018790482477e-13f, -8.60467152213735e-11f, 5.12229709037114e-08f, 1.48572235717979e-05f,
+                        6.37261928875436e-04f, 4.89352455891786e-03f})
+    p = hn::MulAdd(p, s, hn::Set(d, c));
+  for (const float c : {1.18534705686654e-04f, 2.26843463243900e-03f, 4.89352518554385e-03f})
+    q = hn::MulAdd(q, s, hn::Set(d, c));
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::Div(hn::Mul(v, p), q));
+}
+HWY_INLINE V exp_of(V x) { return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x)); }
+// What rounding lost of x^2 = s; without a fused multiply-add by halves of 12 bits, whose products are exact.
+HWY_INLINE V lost_of_square(V x, V s) {
+#if HWY_TARGET == HWY_SSE4
+  const V high = hn::And(x, hn::BitCast(d, hn::Set(hn::RebindToUnsigned<D>(), 0xFFFFF000u))), low = hn::Sub(x, high);
+  const V cross = hn::Mul(high, low);
+  return hn::Add(hn::Add(hn::Sub(hn::Mul(high, high), s), hn::Add(cross, cross)), hn::Mul(low, low));
+#else
+  return hn::MulSub(x, x, s);
+#endif
+}
+
+// erfc(z) for z >= 0 as t exp(polynomial in t) exp(-z^2), t = 1 / (1 + z / 2), relative error 1.2e-7 (Chebyshev fit of
+// Numerical Recipes). z^2 comes as `square` and what its rounding lost as `lost`: at z = 6 that is worth six digits.
+HWY_INLINE V erfc_of(V z, V square, V lost) {
+  const V one = hn::Set(d, 1.0f), t = hn::Div(one, hn::MulAdd(hn::Set(d, 0.5f), z, one));
+  V p = hn::Set(d, 0.17087277f);
+  for (const float c : {-0.82215223f, 1.48851587f, -1.13520398f, 0.27886807f, -0.18628806f, 0.09678418f, 0.37409196f,
+                        1.00002368f, -1.26551223f})
+    p = hn::MulAdd(p, t, hn::Set(d, c));
+  // exp(p - square): what the subtraction rounds off comes back as a factor.
+  const V power = hn::Sub(p, square), taken = hn::Sub(power, p);
+  const V rounded = hn::Sub(hn::Sub(p, hn::Sub(power, taken)), hn::Add(square, taken));
+  const auto known = hn::Lt(square, hn::Set(d, 100.0f));  // beyond, all is 0 and inf - inf would speak
+  const V e = hn::Mul(t, exp_below(power));
+  return hn::MulAdd(e, hn::IfThenElseZero(known, hn::Sub(rounded, lost)), e);
+}
+// Near 0, where 1 - erfc cancels, the series.
+HWY_INLINE V erf_of(V x) {
+  const V one = hn::Set(d, 1.0f), size = hn::Abs(x), s = hn::Mul(x, x);
+  const V far = hn::CopySign(hn::Sub(one, erfc_of(size, s, lost_of_square(x, s))), x);
+  V near = hn::Set(d, -1.0f / 1320);
+  for (const float c : {1.0f / 216, -1.0f / 42, 0.1f, -1.0f / 3, 1.0f}) near = hn::MulAdd(near, s, hn::Set(d, c));
+  near = hn::Mul(near, hn::Mul(x, hn::Set(d, 1.12837916709551257f)));
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::IfThenElse(hn::Lt(size, hn::Set(d, 0.5f)), near, far));
+}
+// x Phi(x): of negative x from erfc itself, so that nothing cancels.
+HWY_INLINE V gelu_of(V x) {
+  const V half = hn::Set(d, 0.5f), s = hn::Mul(x, x), square = hn::Mul(half, s),
+          lost = hn::Mul(half, lost_of_square(x, s));
+  const V tail = hn::Mul(half, erfc_of(hn::Mul(hn::Abs(x), hn::Set(d, 0.70710678118654752f)), square, lost));
+  const V y = hn::Mul(x, hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 1.0f), tail)));
+  return hn::IfThenElse(hn::IsNaN(x), x, y);
+}
+
+constexpr bool is_vector(Unary op) {
+  return op == Unary::kNone || op == Unary::kRelu || op == Unary::kLeakyRelu || op == Unary::kSigmoid ||
+         op == Unary::kTanh || op == Unary::kSilu || op == Unary::kSquare || op == Unary::kAbs || op == Unary::kNeg ||
+         op == Unary::kSqrt || op == Unary::kExp || op == Unary::kErf || op == Unary::kGelu || op == Unary::kClip ||
+         op == Unary::kReciprocal;
+}
+
+// Requires: is_vector(a.op). A comparison with NaN is false, so NaN passes through.
+HWY_INLINE V apply(Activation a, V x) {
+  switch (a.op) {
+    case Unary::kRelu:
+      return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
+    case Unary::kLeakyRelu:
+      return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(hn::Set(d, a.alpha), x), x);
+    case Unary::kSigmoid:
+      return sigmoid(x);
+    case Unary::kTanh:
+      return tanh_of(x);
+    case Unary::kSilu:
+      return hn::Mul(x, sigmoid(x));
+    case Unary::kSquare:
+      return hn::Mul(x, x);
+    case Unary::kAbs:
+      return hn::Abs(x);
+    case Unary::kNeg:
+      return hn::Neg(x);
+    case Unary::kSqrt:
+      return hn::Sqrt(x);
+    case Unary::kExp:
+      return exp_of(x);
+    case Unary::kErf:
+      return erf_of(x);
+    case Unary::kGelu:
+      return gelu_of(x);
+    case Unary::kClip: {
+      const V low = hn::Set(d, a.alpha), high = hn::Set(d, a.beta);
+      return hn::IfThenElse(hn::Lt(x, low), low, hn::IfThenElse(hn::Gt(x, high), high, x));
+    }
+    case Unary::kReciprocal:
+      return hn::Div(hn::Set(d, 1.0f), x);
+    default:
+      return x;
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hayate::kernels
+HWY_AFTER_NAMESPACE();
+
+#endif  // HAYATE_FUNCTIONS_INL
