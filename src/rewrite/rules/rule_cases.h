@@ -35,4 +35,14 @@ Tensor number(float value);
 Tensor noise(Shape shape, unsigned seed = 1);  // normal
 Tensor integers(std::vector<int64_t> values);
 
+// Shared by several rules: nodes over one input x, and constants by the names that the functions list.
+std::map<std::string, Tensor> numbers();  // one, two, half, root2 ...: what functions are spelled with
+std::map<std::string, Tensor> weights();  // of Gemm, Conv and BatchNormalization
+Case of_x(const std::string& nodes, std::vector<std::string> outputs = {});  // x [2, 3], numbers
+Case norm_of(const std::string& nodes,
+             std::vector<std::string> outputs = {});                          // x [2, 3, 4], numbers, scales; opset 17
+Case rows(const std::string& nodes, std::vector<std::string> outputs = {});   // x [2, 4], weights
+Case deep(const std::string& nodes);                                          // x [2, 5, 4], weights
+Case image(const std::string& nodes, std::vector<std::string> outputs = {});  // x [2, 4, 6, 5], weights
+
 }  // namespace hayate::rule_cases

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <random>
+#include <set>
 #include <sstream>
 
 #include "rewrite/rules/rules.h"
@@ -74,6 +76,13 @@ void expect_same_values(const Case& given, const Graph& before, const Graph& aft
   }
 }
 
+Tensor positive(Shape shape, unsigned seed) {
+  Tensor made = noise(std::move(shape), seed);
+  for (int64_t i = 0; i < made.count(); ++i)
+    made.data<float>()[i] = 0.5f + made.data<float>()[i] * made.data<float>()[i];
+  return made;
+}
+
 std::string lines_of(const std::string& text) {  // trimmed, without empty ones
   std::string made;
   std::stringstream stream(text);
@@ -96,6 +105,63 @@ Tensor noise(Shape shape, unsigned seed) {
 
 Tensor integers(std::vector<int64_t> values) {
   return Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values);
+}
+
+std::map<std::string, Tensor> numbers() {
+  return {{"one", number(1)},
+          {"two", number(2)},
+          {"three", number(3)},
+          {"six", number(6)},
+          {"zero", number(0)},
+          {"half", number(0.5f)},
+          {"sixth", number(1.0f / 6)},
+          {"minus_half", number(-0.5f)},
+          {"root2", number(1.41421354f)},
+          {"root_half", number(0.70710678f)},
+          {"k", number(0.79788456f)},
+          {"c", number(0.044715f)},
+          {"epsilon", number(1e-5f)},
+          {"minus", number(-1)}};
+}
+
+std::map<std::string, Tensor> weights() {
+  return {{"w", noise({4, 3}, 1)},
+          {"t", noise({3, 4}, 2)},
+          {"b", noise({3}, 3)},
+          {"c", noise({3}, 4)},
+          {"in", noise({4}, 5)},
+          {"two", number(2)},
+          {"far", number(50000)},
+          {"k", noise({6, 2, 3, 3}, 6)},
+          {"kb", noise({6}, 7)},
+          {"per_filter", noise({6, 1, 1}, 8)},
+          {"per_input", noise({4, 1, 1}, 9)},
+          {"per_column", noise({3}, 10)},
+          {"s", noise({6}, 11)},
+          {"m", noise({6}, 12)},
+          {"v", positive({6}, 13)},
+          {"is", noise({4}, 14)},
+          {"im", noise({4}, 15)},
+          {"iv", positive({4}, 16)}};
+}
+
+Case of_x(const std::string& nodes, std::vector<std::string> outputs) {
+  return {{{"x", {2, 3}}}, numbers(), nodes, std::move(outputs)};
+}
+
+Case norm_of(const std::string& nodes, std::vector<std::string> outputs) {
+  std::map<std::string, Tensor> constants = numbers();
+  constants["scale"] = noise({4}, 2), constants["bias"] = noise({4}, 3), constants["wide"] = noise({1, 1, 4}, 4),
+  constants["middle"] = noise({3, 1}, 5), constants["block"] = noise({3, 4}, 6);
+  return {{{"x", {2, 3, 4}}}, std::move(constants), nodes, std::move(outputs), 17};
+}
+
+Case rows(const std::string& nodes, std::vector<std::string> outputs) {
+  return {{{"x", {2, 4}}}, weights(), nodes, std::move(outputs)};
+}
+Case deep(const std::string& nodes) { return {{{"x", {2, 5, 4}}}, weights(), nodes}; }
+Case image(const std::string& nodes, std::vector<std::string> outputs) {
+  return {{{"x", {2, 4, 6, 5}}}, weights(), nodes, std::move(outputs)};
 }
 
 Graph graph_of(const Case& given) {
@@ -155,6 +221,21 @@ Graph expect_equal_after_all(const Case& given) {
   EXPECT_TRUE(after.ok()) << after.error().text();
   expect_same_values(given, before, after.value());
   return after.value();
+}
+
+// A .cc without a header of its own is a rule.
+TEST(RuleCases, EveryRuleHasItsTestBesideIt) {
+  const std::filesystem::path folder = std::filesystem::path(HAYATE_SOURCE_DIR) / "src/rewrite/rules";
+  std::set<std::string> rules;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string stem = entry.path().stem();
+    if (entry.path().extension() != ".cc" || stem.ends_with("_test")) continue;
+    if (std::filesystem::exists(folder / (stem + ".h"))) continue;
+    rules.insert(stem);
+    EXPECT_TRUE(std::filesystem::exists(folder / (stem + "_test.cc"))) << stem;
+  }
+  for (const Pass& pass : passes())
+    EXPECT_TRUE(pass.name == "drop_unread" || rules.contains(std::string(pass.name))) << pass.name;
 }
 
 TEST(RuleCases, TextGoesBothWays) {
