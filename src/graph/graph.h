@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -37,13 +38,55 @@ struct Graph;
 using Attribute = std::variant<int64_t, float, std::string, Tensor, std::vector<int64_t>, std::vector<float>,
                                std::vector<std::string>, std::shared_ptr<const Graph>>;
 
+// A node's attributes by name. Copies share them until one is changed: those of a tree ensemble take megabytes.
+class Attributes {
+ public:
+  using Map = std::map<std::string, Attribute>;
+
+  Attributes() = default;
+  Attributes(Map map) : map_(std::make_shared<Map>(std::move(map))) {}
+  Attributes(std::initializer_list<Map::value_type> values) : Attributes(Map(values)) {}
+
+  operator const Map&() const { return map(); }
+  Map::const_iterator begin() const { return map().begin(); }
+  Map::const_iterator end() const { return map().end(); }
+  Map::const_iterator find(const std::string& key) const { return map().find(key); }
+  bool contains(const std::string& key) const { return map().contains(key); }
+  size_t count(const std::string& key) const { return map().count(key); }
+  size_t size() const { return map().size(); }
+  bool empty() const { return map().empty(); }
+  const Attribute& at(const std::string& key) const { return map().at(key); }
+
+  Attribute& operator[](const std::string& key) { return own()[key]; }
+  auto emplace(const std::string& key, Attribute value) { return own().emplace(key, std::move(value)); }
+  auto insert_or_assign(const std::string& key, Attribute value) {
+    return own().insert_or_assign(key, std::move(value));
+  }
+  size_t erase(const std::string& key) { return own().erase(key); }
+  void clear() { map_.reset(); }
+
+ private:
+  const Map& map() const {
+    static const Map kNone;
+    return map_ == nullptr ? kNone : *map_;
+  }
+  Map& own() {
+    if (map_ == nullptr)
+      map_ = std::make_shared<Map>();
+    else if (map_.use_count() > 1)
+      map_ = std::make_shared<Map>(*map_);
+    return *map_;
+  }
+  std::shared_ptr<Map> map_;
+};
+
 struct Node {
   std::string name;    // as the file has it, or "Op_7" by position
   std::string domain;  // empty for ai.onnx
   std::string op;
   std::vector<std::string> inputs;   // empty: an optional input left out
   std::vector<std::string> outputs;  // empty: an output nobody asked for
-  std::map<std::string, Attribute> attributes;
+  Attributes attributes;
   int64_t opset = 0;  // of ai.onnx, where it is not the graph's: a function may import another; else 0
 
   std::string where() const;  // "node 'fc1' (Gemm)"

@@ -92,9 +92,9 @@ Graph renamed(const Graph& graph, const Names& names) {
   Graph out = graph;
   for (Node& node : out.nodes) {
     for (std::string& name : node.inputs) apply(&name);
-    for (auto& [key, value] : node.attributes)
-      if (auto* subgraph = std::get_if<std::shared_ptr<const Graph>>(&value))
-        *subgraph = std::make_shared<const Graph>(renamed(**subgraph, names));
+    for (const auto& [key, value] : Attributes(node.attributes))
+      if (const auto* subgraph = std::get_if<std::shared_ptr<const Graph>>(&value))
+        node.attributes[key] = std::make_shared<const Graph>(renamed(**subgraph, names));
   }
   for (ValueInfo& output : out.outputs) apply(&output.name);
   return out;
