@@ -72,20 +72,21 @@ inline Tensor random_floats(const Shape& shape, uint64_t seed, double scale = 1.
 
 // Native gives what the reference gives, on every instruction set: integers the same, floats within 1e-6 + 1e-5 of the
 // value. `plain_steps`: how many of its steps may be reference kernels (-1: any number).
-inline void expect_native_equals_reference(const OneNode& one, int plain_steps, const std::string& what = "") {
-  const auto wanted = one.reference();
+inline void expect_native_equals_reference(const Graph& graph, const std::map<std::string, Tensor>& feeds,
+                                           int plain_steps, const std::string& what = "") {
+  const auto wanted = evaluate(graph, feeds);
   ASSERT_TRUE(wanted.ok()) << what << " " << wanted.error().text();
   std::map<std::string, TensorType> types;
-  for (const auto& [name, tensor] : one.feeds()) types[name] = {tensor.type(), tensor.shape()};
+  for (const auto& [name, tensor] : feeds) types[name] = {tensor.type(), tensor.shape()};
   for (const kernels::Isa isa : kernels::supported_isas()) {
-    const auto made = native::NativeExecutable::compile(one.graph(), types, {isa});
+    const auto made = native::NativeExecutable::compile(graph, types, {isa});
     ASSERT_TRUE(made.ok()) << what << " " << made.error().text();
     if (plain_steps >= 0) {
       EXPECT_EQ(made.value()->program().plain_steps, plain_steps) << what;
     }
     native::NativeState state(made.value());
     for (size_t i = 0; i < made.value()->inputs().size(); ++i) {
-      const Tensor given = one.feeds().at(made.value()->inputs()[i].name);
+      const Tensor& given = feeds.at(made.value()->inputs()[i].name);
       std::memcpy(state.input(i), given.bytes(), given.byte_count());
     }
     for (int again = 0; again < 2; ++again) ASSERT_TRUE(state.run().ok()) << what;
@@ -101,6 +102,10 @@ inline void expect_native_equals_reference(const OneNode& one, int plain_steps, 
       }
     }
   }
+}
+
+inline void expect_native_equals_reference(const OneNode& one, int plain_steps, const std::string& what = "") {
+  expect_native_equals_reference(one.graph(), one.feeds(), plain_steps, what);
 }
 
 }  // namespace hayate

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "one_node.h"
+#include "rewrite/rules/rule_cases.h"
 
 namespace hayate {
 namespace {
@@ -43,6 +44,25 @@ TEST(Windows, ConvolutionsOfEveryRank) {
         if (constant) one.constants = {1};
         expect_native_equals_reference(one, constant && !transposed && rank < 3 ? 0 : 1, std::to_string(rank));
       }
+}
+
+// What a Conv reads may lie as it wants it without the zeros around that it pads: those are its own to add.
+TEST(Windows, PaddingIsAroundWhateverAConvReads) {
+  const std::map<std::string, Tensor> constants = {
+      {"four", random_floats({4, 4, 3, 3}, 1)}, {"one", random_floats({1, 4, 1, 1}, 2)},
+      {"to4", random_floats({4, 1, 5, 5}, 3)},  {"starts", rule_cases::integers({0})},
+      {"ends", rule_cases::integers({3})},      {"axes", rule_cases::integers({2})}};
+  const std::string conv = "y = Conv(h, four) pads=[1, 1, 1, 1]";
+  for (const std::string& nodes :
+       {"h = MaxPool(x) kernel_shape=[2, 2]\n" + conv, "h = GlobalAveragePool(x)\n" + conv,
+        "g = Conv(x, four)\nh = Slice(g, starts, ends, axes)\n" + conv + "\nz = Conv(g, four) pads=[1, 1, 1, 1]",
+        std::string("g = Conv(x, one)\nh = Tanh(g)\ni = Sigmoid(h)\ny = Conv(i, to4) auto_pad=\"SAME_UPPER\"\n"
+                    "z = Conv(h, to4) pads=[2, 2, 2, 2]")}) {
+    std::vector<std::string> outputs{"y"};
+    if (nodes.find("z =") != std::string::npos) outputs.push_back("z");
+    const rule_cases::Case given{{{"x", {2, 4, 6, 5}}}, constants, nodes, outputs};
+    expect_native_equals_reference(rule_cases::graph_of(given), {{"x", random_floats({2, 4, 6, 5}, 4)}}, 0, nodes);
+  }
 }
 
 TEST(Windows, TransposedShapesFollowTheirAttributes) {

@@ -93,8 +93,20 @@ View Lowering::make_image(const std::string& name) {
       fill(side, &zero);
     }
   }
+  rooms_.push_back({made, begin, end});
   define(name, made);
   return made;
+}
+
+// Whether make_image left at least that border around it. Another image of the same shape, or a part of one, has none.
+bool Lowering::has_room(const View& image, const Shape& begin, const Shape& end) const {
+  const auto within = [](const Shape& wanted, const Shape& there) {
+    return std::equal(wanted.begin(), wanted.end(), there.begin(), there.end(), std::less_equal<>());
+  };
+  return std::any_of(rooms_.begin(), rooms_.end(), [&](const Room& room) {
+    return room.image.buffer == image.buffer && room.image.offset == image.offset && room.image.shape == image.shape &&
+           room.image.strides == image.strides && within(begin, room.begin) && within(end, room.end);
+  });
 }
 
 View Lowering::dense(const View& view) {
@@ -139,18 +151,7 @@ View Lowering::image(const View& view, const Shape& begin, const Shape& end, boo
     }
     fits = fits && (view.shape[0] == 1 || view.strides[0] == step);
   }
-  if (fits && pads) {
-    fits = false;
-    for (const auto& [name, border] : borders_) {
-      const auto it = views_.find(name);
-      if (it == views_.end() || it->second.buffer != view.buffer || it->second.offset != view.offset ||
-          it->second.strides != view.strides || buffers_[view.buffer].base != 0)
-        continue;
-      bool room = border.first.size() == spatial;
-      for (size_t i = 0; i < spatial && room; ++i) room = border.first[i] >= begin[i] && border.second[i] >= end[i];
-      fits = fits || room;
-    }
-  }
+  if (fits && pads) fits = has_room(view, begin, end);
   if (fits) return view;
   Shape padded{view.shape[0]};
   for (size_t i = 0; i < spatial; ++i) padded.push_back(begin[i] + view.shape[2 + i] + end[i]);

@@ -80,6 +80,11 @@ class Lowering {
     std::vector<View> operands;
     PlainArgs* plain = nullptr;
   };
+  struct Room {
+    View image;
+    Shape begin, end;
+  };
+  bool has_room(const View& image, const Shape& begin, const Shape& end) const;
   void emit_kept(StepFunction run, const char* kernel, const void* args, const std::vector<const View*>& operands,
                  PlainArgs* plain = nullptr);
   int add_buffer(uint32_t base, std::byte* memory, int64_t bytes);
@@ -96,6 +101,7 @@ class Lowering {
   std::vector<Pending> pending_;
   std::map<std::string, View> views_;
   std::map<std::string, std::pair<Shape, Shape>> borders_;  // of images: what their readers pad
+  std::vector<Room> rooms_;                                 // images that have such a border around them
   std::map<std::string, int> uses_;
   std::map<std::string, size_t> only_reader_;
   std::vector<bool> skipped_;
