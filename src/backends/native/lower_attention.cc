@@ -82,7 +82,7 @@ std::optional<View> turned_mask(Lowering& l, const std::string& name) {
       turned.push_back(values[static_cast<size_t>(at)]);
       for (size_t i = rank; i-- > 0 && ++index[i] == from.shape[i];) index[i] = 0;
     }
-    mask.buffer = l.floats("mask " + name, turned).buffer;
+    mask.buffer = l.floats(turned).buffer;
     mask.shape = from.shape, mask.strides = row_major(from.shape);
   }
   return transposed(mask, perm);

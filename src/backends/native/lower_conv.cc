@@ -48,12 +48,10 @@ bool conv(Lowering& l, const Node& node) {
         for (int64_t t = 0; t < taps; ++t)
           packed_w[static_cast<size_t>((t * depth + c) * width + f)] =
               w->data<float>()[((g * width + f) * depth + c) * taps + t];
-    const View packed =
-        l.packed(node.inputs[1] + "/g" + std::to_string(g), packed_w.data(), taps * depth, width, width, 1);
+    const View packed = l.packed(packed_w.data(), taps * depth, width, width, 1);
     std::optional<View> added;
     if (bias != nullptr)
-      added = l.floats(node.input(2) + "/g" + std::to_string(g),
-                       std::vector<float>(bias->data<float>() + g * width, bias->data<float>() + (g + 1) * width));
+      added = l.floats(std::vector<float>(bias->data<float>() + g * width, bias->data<float>() + (g + 1) * width));
     DenseArgs args;
     args.set = &l.set();
     args.images = x_shape[0], args.x_image = x.strides[0], args.y_image = target.strides[0];

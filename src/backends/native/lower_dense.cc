@@ -32,14 +32,13 @@ bool gemm(Lowering& l, const Node& node) {
   if (bias != nullptr && bias->count() != n && bias->count() != 1) return false;
   std::vector<float> scaled(w->data<float>(), w->data<float>() + w->count());
   for (float& v : scaled) v *= alpha;
-  const View packed = l.packed(node.inputs[1] + (transposed_w ? "^T" : "") + (alpha == 1 ? "" : std::to_string(alpha)),
-                               scaled.data(), k, n, transposed_w ? 1 : n, transposed_w ? k : 1);
+  const View packed = l.packed(scaled.data(), k, n, transposed_w ? 1 : n, transposed_w ? k : 1);
   std::optional<View> added;
   if (bias != nullptr) {
     std::vector<float> values(static_cast<size_t>(n));
     for (int64_t i = 0; i < n; ++i)
       values[static_cast<size_t>(i)] = beta * bias->data<float>()[bias->count() == 1 ? 0 : i];
-    added = l.floats(node.input(2) + "*" + std::to_string(beta) + "x" + std::to_string(n), values);
+    added = l.floats(values);
   }
   std::string name = node.outputs[0];
   const View x = l.view(node.inputs[0]);
@@ -56,7 +55,7 @@ bool matmul(Lowering& l, const Node& node) {
   const Shape out = l.type(name).shape;
   if (w != nullptr && w->rank() == 2 && a.rank() >= 2) {
     const int64_t k = w->shape()[0], n = w->shape()[1];
-    const View packed = l.packed(node.inputs[1], w->data<float>(), k, n, n, 1);
+    const View packed = l.packed(w->data<float>(), k, n, n, 1);
     const kernels::Activation activation = l.take_activation(&name);
     emit_dense(l, a, packed, k, n, nullptr, l.make(name), activation);
     return true;

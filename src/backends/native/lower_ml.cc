@@ -27,10 +27,9 @@ bool linear(Lowering& l, const Node& node) {
   const int64_t n = static_cast<int64_t>(w.size()) / k;
   const bool classifies = node.op == "LinearClassifier";
   if (classifies && static_cast<int64_t>(b.size()) != n) return false;
-  const std::string key = node.name + "/" + node.outputs.back();
-  const View packed = l.packed(key + "/w", w.data(), k, n, 1, k);
+  const View packed = l.packed(w.data(), k, n, 1, k);
   std::optional<View> bias;
-  if (!b.empty()) bias = l.floats(key + "/b", b);
+  if (!b.empty()) bias = l.floats(b);
   const View x = l.view(node.inputs[0]);
   if (!classifies) {
     const View y = l.make(node.outputs[0]);

@@ -78,8 +78,7 @@ struct Layer {
       zero = std::all_of(known->data<float>(), known->data<float>() + known->count(), [](float v) { return v == 0; });
     if (zero) {
       if (!needed) return std::nullopt;
-      return l.floats("zeros" + std::to_string(rows * hidden),
-                      std::vector<float>(static_cast<size_t>(rows * hidden), 0.0f));
+      return l.floats(std::vector<float>(static_cast<size_t>(rows * hidden), 0.0f));
     }
     View v = l.view(node.input(i));
     if (batch_first) v = transposed(v, {1, 0, 2});
@@ -103,12 +102,10 @@ struct Layer {
   }
 
   void emit_direction(int64_t d) {
-    const std::string key = node.inputs[1] + "/" + node.inputs[2] + "/d" + std::to_string(d);
     const float *wd = w.data<float>() + d * width * in, *rd = r.data<float>() + d * width * hidden;
-    const View packed_w = l.packed(key + "w", wd, in, width, 1, in);
+    const View packed_w = l.packed(wd, in, width, 1, in);
     const auto [on_x, on_h] = biases(d);
-    const std::string bias_key = key + node.input(3) + (reset_first ? "0" : "");
-    const View bias_x = l.floats(bias_key + "bx", on_x), bias_h = l.floats(bias_key + "bh", on_h);
+    const View bias_x = l.floats(on_x), bias_h = l.floats(on_h);
     const View projections = l.scratch(Type::kFloat32, {steps, rows, width}),
                work = l.scratch(Type::kFloat32, {rows, width});
     emit_dense(l, x, packed_w, in, width, &bias_x, projections, {});
@@ -120,12 +117,12 @@ struct Layer {
     own_y.offset += d * hidden, own_c.offset += d * rows * hidden;
     const std::optional<View> h0 = first(5, d, gru || rnn), c0 = gru || rnn ? std::nullopt : first(6, d, false);
     if (reset_first) {
-      const View gate_r = l.packed(key + "zr", rd, hidden, 2 * hidden, 1, hidden),
-                 candidate_r = l.packed(key + "h", rd + 2 * hidden * hidden, hidden, hidden, 1, hidden);
+      const View gate_r = l.packed(rd, hidden, 2 * hidden, 1, hidden),
+                 candidate_r = l.packed(rd + 2 * hidden * hidden, hidden, hidden, 1, hidden);
       l.emit(run_gru_reset_first, "gru", args, {&own_y, &gate_r, &candidate_r, &projections, &work, &*h0});
       return;
     }
-    const View packed_r = l.packed(key + "r", rd, hidden, width, 1, hidden);
+    const View packed_r = l.packed(rd, hidden, width, 1, hidden);
     if (rnn) {
       args.activation.op = *simple_function(function_names(node, directions)[static_cast<size_t>(d)]);
       l.emit(run_rnn, "rnn", args, {&own_y, &packed_r, nullptr, &projections, nullptr, &*h0});

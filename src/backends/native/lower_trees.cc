@@ -75,8 +75,7 @@ bool tree_classifier(Lowering& l, const Node& node) {
 
 bool linear_booster(Lowering& l, const Node& node) {
   const Tensor weights = node.get<Tensor>("weights", Tensor());
-  const View w = l.floats(node.name + "/" + node.outputs[0] + "/w",
-                          std::vector<float>(weights.data<float>(), weights.data<float>() + weights.count()));
+  const View w = l.floats(std::vector<float>(weights.data<float>(), weights.data<float>() + weights.count()));
   const View x = l.dense(l.view(node.inputs[0])), y = l.make(node.outputs[0]);
   const int64_t features = weights.shape()[0] - 1, outputs = weights.shape()[1];
   l.emit(run_linear_booster, "linear_booster", LinearBoosterArgs{y.count() / outputs, features, outputs}, {&y, &x, &w});

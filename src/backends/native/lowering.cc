@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <string_view>
 
 #include "backends/native/lower_ops.h"
 #include "graph/window.h"
@@ -208,25 +210,30 @@ void Lowering::fill(const View& to, const void* value) {
   emit(run_fill, "fill", args, {&to});
 }
 
-View Lowering::packed(const std::string& key, const float* w, int64_t k, int64_t n, int64_t k_stride,
-                      int64_t n_stride) {
-  auto& made = packing_->weights[key];
-  if (made == nullptr) {
-    made = std::make_shared<kernels::AlignedVector<float>>(static_cast<size_t>(set_.dense_packed_size(k, n)));
-    set_.dense_pack(w, k, n, k_stride, n_stride, made->data());
-  }
-  keep(made);
-  const int64_t size = static_cast<int64_t>(made->size());
-  return {add_buffer(1, reinterpret_cast<std::byte*>(made->data()), size * 4), 0, Type::kFloat32, {size}, {1}};
+std::shared_ptr<const kernels::AlignedVector<float>> Packing::keep(kernels::AlignedVector<float> values) {
+  const std::string_view bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+  const size_t hash = std::hash<std::string_view>()(bytes);
+  for (auto [it, end] = floats_.equal_range(hash); it != end; ++it)
+    if (it->second->size() == values.size() && std::memcmp(it->second->data(), values.data(), bytes.size()) == 0)
+      return it->second;
+  return floats_.emplace(hash, std::make_shared<kernels::AlignedVector<float>>(std::move(values)))->second;
 }
 
-View Lowering::floats(const std::string& key, const std::vector<float>& values) {
-  auto& made = packing_->weights[key];
-  if (made == nullptr) made = std::make_shared<kernels::AlignedVector<float>>(values.begin(), values.end());
-  keep(made);
+View Lowering::kept_floats(kernels::AlignedVector<float> values) {
   const int64_t size = static_cast<int64_t>(values.size());
-  return {add_buffer(1, reinterpret_cast<std::byte*>(made->data()), size * 4), 0, Type::kFloat32, {size}, {1}};
+  const auto made = packing_->keep(std::move(values));
+  auto* memory = reinterpret_cast<std::byte*>(const_cast<float*>(made->data()));  // steps only read it
+  keep(std::const_pointer_cast<kernels::AlignedVector<float>>(made));
+  return {add_buffer(1, memory, size * 4), 0, Type::kFloat32, {size}, {1}};
 }
+
+View Lowering::packed(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride) {
+  kernels::AlignedVector<float> made(static_cast<size_t>(set_.dense_packed_size(k, n)));
+  set_.dense_pack(w, k, n, k_stride, n_stride, made.data());
+  return kept_floats(std::move(made));
+}
+
+View Lowering::floats(const std::vector<float>& values) { return kept_floats({values.begin(), values.end()}); }
 
 kernels::Activation Lowering::take_activation(std::string* name) {
   if (uses_[*name] != 1) return {};

@@ -17,10 +17,14 @@
 
 namespace hayate::native {
 
-// Packed weights and tree programs by name of their source: the programs of one executable share them.
-struct Packing {
-  std::map<std::string, std::shared_ptr<kernels::AlignedVector<float>>> weights;
+// What the programs of one executable share: packed weights of equal contents, and tree programs by their node.
+class Packing {
+ public:
+  std::shared_ptr<const kernels::AlignedVector<float>> keep(kernels::AlignedVector<float> values);
   std::map<std::string, std::shared_ptr<kernels::TreeProgram>> trees;
+
+ private:
+  std::multimap<size_t, std::shared_ptr<const kernels::AlignedVector<float>>> floats_;  // by hash of their bytes
 };
 
 class Lowering {
@@ -58,9 +62,9 @@ class Lowering {
     keep(kept);
   }
   void keep(std::shared_ptr<void> what) { program_.kept.push_back(std::move(what)); }
-  // The packed form of w(k, n) = w[k * k_stride + n * n_stride]; `key` names it.
-  View packed(const std::string& key, const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride);
-  View floats(const std::string& key, const std::vector<float>& values);  // a constant made here
+  // The packed form of w(k, n) = w[k * k_stride + n * n_stride].
+  View packed(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride);
+  View floats(const std::vector<float>& values);  // a constant made here
   void plain(const Node& node);
   // Fuses what follows: if the only reader of `name` is a unary function that kernels apply while they store, that node
   // is skipped, its output takes the place of `name`, and the function is given back.
@@ -87,6 +91,7 @@ class Lowering {
   bool has_room(const View& image, const Shape& begin, const Shape& end) const;
   void emit_kept(StepFunction run, const char* kernel, const void* args, const std::vector<const View*>& operands,
                  PlainArgs* plain = nullptr);
+  View kept_floats(kernels::AlignedVector<float> values);
   int add_buffer(uint32_t base, std::byte* memory, int64_t bytes);
   void collect_borders();
   void place_buffers();

@@ -10,13 +10,16 @@
 namespace hayate::native {
 
 Result<std::shared_ptr<const NativeExecutable>> NativeExecutable::compile(
-    const Graph& graph, const std::map<std::string, TensorType>& inputs, const NativeOptions& options) {
+    const Graph& graph, const std::map<std::string, TensorType>& inputs, const NativeOptions& options,
+    Packing* packing) {
   const Result<Graph> rewritten = rewrite(graph, inputs);
   if (!rewritten.ok()) return rewritten.error();
   const Result<Facts> facts = infer(rewritten.value(), inputs);
   if (!facts.ok()) return facts.error();
-  Packing packing;
-  Result<Program> program = Lowering(rewritten.value(), facts.value(), kernels::set_for(options.isa), &packing).lower();
+  Packing own;
+  Result<Program> program =
+      Lowering(rewritten.value(), facts.value(), kernels::set_for(options.isa), packing == nullptr ? &own : packing)
+          .lower();
   if (!program.ok()) return program.error();
   int64_t state_bytes = program.value().arena_bytes;  // checked here: making a state cannot fail
   const auto count = [&](const std::string& name) {

@@ -23,13 +23,16 @@ struct NativeOptions {
   kernels::Isa isa = kernels::supported_isas().front();
 };
 
+class Packing;
+
 // Const and shared: any number of states, on any threads, run it.
 class NativeExecutable {
  public:
-  // For inputs of exactly these types.
+  // For inputs of exactly these types. Executables compiled with one `packing` share what weights they have in common.
   static Result<std::shared_ptr<const NativeExecutable>> compile(const Graph& graph,
                                                                  const std::map<std::string, TensorType>& inputs,
-                                                                 const NativeOptions& options = {});
+                                                                 const NativeOptions& options = {},
+                                                                 Packing* packing = nullptr);
 
   const std::vector<Port>& inputs() const { return inputs_; }
   const std::vector<Port>& outputs() const { return outputs_; }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "backends/native/lowering.h"
 #include "backends/native/native.h"
 
 namespace hayate {
@@ -20,9 +21,10 @@ class NativeCompiled : public Compiled {
   static Result<std::shared_ptr<const Compiled>> make(const Graph& graph, const Batch& batch,
                                                       const native::NativeOptions& options) {
     std::shared_ptr<NativeCompiled> made(new NativeCompiled(batch));
+    native::Packing packing;
     for (const int64_t rows : made->tile_rows()) {
       const auto tile =
-          NativeExecutable::compile(graph, batch.fixed.empty() ? batch.types_at(rows) : batch.types, options);
+          NativeExecutable::compile(graph, batch.fixed.empty() ? batch.types_at(rows) : batch.types, options, &packing);
       if (!tile.ok()) return tile.error();
       made->tiles_.push_back({rows, tile.value()});
     }

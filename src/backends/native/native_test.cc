@@ -10,6 +10,7 @@
 #include <random>
 #include <thread>
 
+#include "backends/native/lowering.h"
 #include "import/import.h"
 
 namespace hayate::native {
@@ -148,6 +149,28 @@ TEST(Native, NoRowsGiveNoRows) {
     for (const Tensor& output : run(compiled(loaded, 0), first_rows(loaded.rows, 0, 0)))
       EXPECT_EQ(output.count(), 0) << path;
   }
+}
+
+TEST(Native, ProgramsOfOneExecutableShareTheirWeights) {
+  const Loaded loaded = load(std::string(HAYATE_SOURCE_DIR) + "/models/mlp_medium.onnx", 16);
+  const auto type = [&](int64_t rows) {
+    return std::map<std::string, TensorType>{{"input", {Type::kFloat32, {rows, loaded.rows.shape()[1]}}}};
+  };
+  Packing packing;
+  const auto one = NativeExecutable::compile(loaded.graph, type(1), {}, &packing),
+             many = NativeExecutable::compile(loaded.graph, type(16), {}, &packing),
+             apart = NativeExecutable::compile(loaded.graph, type(1));
+  ASSERT_TRUE(one.ok() && many.ok() && apart.ok());
+  int layers = 0;
+  for (size_t i = 0; i < one.value()->program().steps.size(); ++i) {
+    if (!one.value()->program().names[i].starts_with("dense")) continue;
+    constexpr size_t kPacked = 2;
+    const auto weights = [&](const auto& made) { return made.value()->program().steps[i].refs[kPacked].offset; };
+    EXPECT_EQ(weights(one), weights(many));
+    EXPECT_NE(weights(one), weights(apart));
+    ++layers;
+  }
+  EXPECT_EQ(layers, 4);
 }
 
 }  // namespace
