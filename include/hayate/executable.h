@@ -29,15 +29,20 @@ class Executable {
   const std::string& fixed_batch() const;
   std::string text() const;  // one line per step
   Session session() const;
+  int64_t session_bytes() const;  // memory of one session, its inputs and outputs included
+  // Whether another session fits the model's memory_max (else the process's limit). session() itself does not ask.
+  Result<bool> room_for_session() const;
 
   struct Data;
 
  private:
-  friend Result<Executable> compile(const Model& model, const Plan& plan);
+  friend // An error too where not even one session would fit the model's memory_max.
+Result<Executable> compile(const Model& model, const Plan& plan);
   friend class Session;
   std::shared_ptr<const Data> data_;
 };
 
+// An error too where not even one session would fit the model's memory_max.
 Result<Executable> compile(const Model& model, const Plan& plan);
 
 }  // namespace hayate

@@ -1,5 +1,14 @@
-/* The C interface: opaque handles over the same model, executable and session. Every function that can fail gives null
-   or a non-zero code and, where `error` is not null, a message that hayate_free_text() frees. */
+/* The C interface: opaque handles over the same model, executable and session, and the same threads' rules: models and
+   executables are read by any thread, a session by one at a time. A handle lives on its own: freeing the model or the
+   executable that it came from is allowed at once.
+
+   What can fail gives null or a code that is not 0. Where `error` is not null it is set: to null where all went well,
+   else to a message that hayate_free_text() frees. Null handles are errors too, and freeing null does nothing. No
+   exception leaves.
+
+   Structs begin with `size`: set it to sizeof the struct and leave at 0 what shall have its default. A newer library
+   takes the shorter struct of an older header; an older library refuses a longer one unless what it does not know is
+   0. */
 #ifndef HAYATE_HAYATE_H
 #define HAYATE_HAYATE_H
 
@@ -10,46 +19,93 @@
 extern "C" {
 #endif
 
+/* Of this header; hayate_abi_version() says the library's. Programs built with one run with the other where they are
+   equal. */
+#define HAYATE_ABI_VERSION 1
+int hayate_abi_version(void);
+
 typedef struct hayate_model hayate_model;
 typedef struct hayate_executable hayate_executable;
 typedef struct hayate_session hayate_session;
 
-/* Set `size` to sizeof the struct; fields left 0 mean the default. */
+typedef struct hayate_load_options {
+  size_t size;
+  const char* const* sets; /* "sr=16000": that input becomes a constant */
+  size_t set_count;
+  const char* const* shapes; /* "input:1,512": open extents are fixed */
+  size_t shape_count;
+  int32_t raw_score;  /* not 0: LightGBM's and XGBoost's sum, before the objective's transform */
+  int64_t memory_max; /* bytes that the model, its executables and their sessions may take together; 0: half of what the
+                         process may have, shared by all such models */
+} hayate_load_options;
+
 typedef struct hayate_options {
   size_t size;
-  int64_t batch_max; /* 0: 1 */
-  const char* isa;   /* null: the best there is */
+  const char* plan;             /* a plan as JSON, over which the fields below go; null: the defaults */
+  const char* backend;          /* "native", "onnxruntime", "reference"; null: native */
+  const char* isa;              /* native: "avx512", "avx2", "sse4", "neon", "plain"; null: the best there is */
+  int64_t batch_max;            /* rows that one run may take; 0: 1 */
+  int32_t threads;              /* onnxruntime: threads of its own for one run; 0: 1 */
+  const char* ort_library;      /* onnxruntime: its library; null: searched for */
+  const char* ort_optimisation; /* onnxruntime: "all", "extended", "basic", "none"; null: all */
+  const char* ort_provider;     /* onnxruntime: "CPU", or what the library has; null: CPU */
 } hayate_options;
 
-typedef struct hayate_status {
-  int32_t code; /* 0: good; 1: the number of rows; 2: a value that a step cannot take */
-  int32_t step;
-  int64_t value;
-} hayate_status;
-
+/* The texts and the shape live as long as the handle that was asked. */
 typedef struct hayate_port {
-  size_t size;       /* set by the caller to sizeof(hayate_port) */
-  const char* name;  /* lives as long as the executable */
-  const char* type;  /* "float32" ... */
-  int64_t row_bytes;
+  size_t size;
+  const char* name;
+  const char* type;     /* "float32" ... */
+  const int64_t* shape; /* a model's: -1 where the extent is open; an executable's: of one run at the most rows */
+  size_t rank;
+  int64_t row_bytes; /* an executable's: bytes of one row, of everything where the batch is fixed; a model's: 0 */
 } hayate_port;
 
-hayate_model* hayate_model_load(const char* path, char** error);
-void hayate_model_free(hayate_model* model);
+enum {
+  HAYATE_OK = 0,
+  HAYATE_BATCH = 1,  /* the number of rows is not accepted */
+  HAYATE_VALUE = 2,  /* a step met a value it cannot take */
+  HAYATE_FAILED = 3, /* the backend's library refused, or there was no session */
+};
 
+typedef struct hayate_status {
+  int32_t code;  /* of the above */
+  int32_t step;  /* HAYATE_VALUE: which */
+  int64_t value; /* HAYATE_BATCH: the number of rows that was asked for */
+} hayate_status;
+
+/* ONNX, LightGBM text, XGBoost JSON or UBJ, told by content. `options` may be null. */
+hayate_model* hayate_model_load(const char* path, const hayate_load_options* options, char** error);
+void hayate_model_free(hayate_model* model);
+size_t hayate_model_input_count(const hayate_model* model);
+size_t hayate_model_output_count(const hayate_model* model);
+/* These, and those of an executable: 0 good; 1 no such port; 2 a port whose size is not accepted. */
+int hayate_model_input(const hayate_model* model, size_t i, hayate_port* port);
+int hayate_model_output(const hayate_model* model, size_t i, hayate_port* port);
+
+/* `options` may be null. */
 hayate_executable* hayate_compile(const hayate_model* model, const hayate_options* options, char** error);
 void hayate_executable_free(hayate_executable* executable);
 size_t hayate_input_count(const hayate_executable* executable);
 size_t hayate_output_count(const hayate_executable* executable);
-int hayate_input(const hayate_executable* executable, size_t i, hayate_port* port);  /* 0: good; 1: no such port */
+int hayate_input(const hayate_executable* executable, size_t i, hayate_port* port);
 int hayate_output(const hayate_executable* executable, size_t i, hayate_port* port);
+int64_t hayate_batch_max(const hayate_executable* executable);
+/* Null, or why rows cannot be run apart: hayate_run() then takes 0 or batch_max rows. Lives as the executable. */
+const char* hayate_fixed_batch(const hayate_executable* executable);
 
+/* An error where the session would pass the model's memory_max. */
 hayate_session* hayate_session_new(const hayate_executable* executable, char** error);
 void hayate_session_free(hayate_session* session);
+/* Row r lies row_bytes * r after it; null: no such port. */
 void* hayate_session_input(hayate_session* session, size_t i);
 const void* hayate_session_output(const hayate_session* session, size_t i);
+/* The caller's memory instead, for batch_max rows; null: the session's own again. 0 good; 1 no such port; 2 not 64-byte
+   aligned. */
+int hayate_session_bind_input(hayate_session* session, size_t i, void* memory);
+int hayate_session_bind_output(hayate_session* session, size_t i, void* memory);
 hayate_status hayate_run(hayate_session* session, int64_t rows);
-char* hayate_status_text(const hayate_session* session, hayate_status status);
+char* hayate_status_text(const hayate_session* session, hayate_status status); /* hayate_free_text() frees it */
 
 void hayate_free_text(char* text);
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "backends/backend.h"
+#include "base/memory_budget.h"
 #include "hayate/executable.h"
 #include "import/import.h"
 #include "rewrite/bind.h"
@@ -10,11 +11,13 @@ namespace hayate {
 
 struct Model::Data {
   Graph graph;
+  std::shared_ptr<MemoryBudget> budget;  // null: the process's
 };
 
 namespace {
 
 constexpr int64_t kBatchMax = int64_t{1} << 20;  // rows
+constexpr int kThreadsMax = 1024;
 
 std::vector<ModelPort> ports_of(const std::vector<ValueInfo>& infos) {
   std::vector<ModelPort> ports;
@@ -36,6 +39,11 @@ std::vector<Port> ports_of(const std::vector<PortType>& types) {
 }  // namespace
 
 Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
+  if (options.memory_max < 0)
+    return Error{Code::kInvalidArgument, path,
+                 fmt::format("memory_max is {}; 0 or more bytes are accepted", options.memory_max)};
+  const auto budget = options.memory_max > 0 ? std::make_shared<MemoryBudget>(options.memory_max) : nullptr;
+  const MemoryScope scope(budget);
   Result<Graph> graph = import_model(path, ImportOptions{options.raw_score});
   if (!graph.ok()) return graph.error();
   for (const std::string& set : options.sets) {
@@ -47,7 +55,7 @@ Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
     if (!fixed.ok()) return fixed.error();
   }
   Model model;
-  model.data_ = std::make_shared<const Data>(Data{std::move(graph).value()});
+  model.data_ = std::make_shared<const Data>(Data{std::move(graph).value(), budget});
   return model;
 }
 
@@ -59,13 +67,19 @@ std::string Model::text() const { return data_->graph.text(); }
 struct Executable::Data {
   std::shared_ptr<const Compiled> compiled;
   std::vector<Port> inputs, outputs;
+  std::string source;
+  std::shared_ptr<MemoryBudget> budget;  // the model's
 };
 
 Result<Executable> compile(const Model& model, const Plan& plan) {
   const Graph& graph = model.data()->graph;
+  const MemoryScope scope(model.data()->budget);
   if (plan.batch_max < 1 || plan.batch_max > kBatchMax)
     return Error{Code::kInvalidArgument, "plan",
                  fmt::format("batch_max is {}; 1 to {} is accepted", plan.batch_max, kBatchMax)};
+  if (plan.threads < 1 || plan.threads > kThreadsMax)
+    return Error{Code::kInvalidArgument, "plan",
+                 fmt::format("threads is {}; 1 to {} is accepted", plan.threads, kThreadsMax)};
   const Result<InputTypes> types = declared_types(graph, plan.batch_max);
   if (!types.ok()) return types.error();
   const auto compiled = compile_graph(graph, types.value(), plan);
@@ -76,7 +90,9 @@ Result<Executable> compile(const Model& model, const Plan& plan) {
                    fmt::format("output '{}' has no shape before the run; sessions need one", port.name)};
   Executable executable;
   executable.data_ = std::make_shared<const Executable::Data>(
-      Executable::Data{compiled.value(), ports_of(compiled.value()->inputs()), ports_of(compiled.value()->outputs())});
+      Executable::Data{compiled.value(), ports_of(compiled.value()->inputs()), ports_of(compiled.value()->outputs()),
+                       graph.source, model.data()->budget});
+  if (const Result<bool> room = executable.room_for_session(); !room.ok()) return room.error();
   return executable;
 }
 
@@ -86,11 +102,25 @@ int64_t Executable::batch_max() const { return data_->compiled->batch().rows; }
 const std::string& Executable::fixed_batch() const { return data_->compiled->batch().fixed; }
 std::string Executable::text() const { return data_->compiled->text(); }
 
+int64_t Executable::session_bytes() const {
+  int64_t bytes = data_->compiled->session_bytes();
+  const int64_t rows = fixed_batch().empty() ? batch_max() : 1;
+  for (const std::vector<Port>* ports : {&data_->inputs, &data_->outputs})
+    for (const Port& port : *ports) bytes += port.row_bytes * rows;
+  return bytes;
+}
+
+Result<bool> Executable::room_for_session() const {
+  const MemoryScope scope(data_->budget);
+  return room_for(session_bytes(), data_->source + ": a session");
+}
+
 struct Session::Data {
   std::unique_ptr<State> state;
 };
 
 Session Executable::session() const {
+  const MemoryScope scope(data_->budget);
   return Session(std::make_unique<Session::Data>(Session::Data{data_->compiled->state()}));
 }
 

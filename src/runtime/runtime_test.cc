@@ -7,7 +7,6 @@
 #include <thread>
 
 #include "hayate/executable.h"
-#include "hayate/hayate.h"
 
 namespace hayate {
 namespace {
@@ -131,46 +130,13 @@ TEST(Runtime, WrongPlansAreNamed) {
   const std::vector<std::pair<Plan, std::string>> wrong = {
       {changed([](Plan* plan) { plan->isa = "mmx"; }), "isa 'mmx'"},
       {changed([](Plan* plan) { plan->batch_max = 0; }), "batch_max is 0"},
+      {changed([](Plan* plan) { plan->threads = 0; }), "threads is 0"},
       {changed([](Plan* plan) { plan->backend = "abacus"; }), "backend 'abacus' is not known; there are native"}};
   for (const auto& [plan, said] : wrong) {
     const Result<Executable> executable = compile(model.value(), plan);
     ASSERT_FALSE(executable.ok());
     EXPECT_NE(executable.error().text().find(said), std::string::npos) << executable.error().text();
   }
-}
-
-TEST(Runtime, TheCInterfaceGivesTheSameBits) {
-  const std::string path = sample("mlp_small.onnx");
-  char* error = nullptr;
-  EXPECT_EQ(hayate_model_load("/nowhere/model.onnx", &error), nullptr);
-  ASSERT_NE(error, nullptr);
-  EXPECT_NE(std::string(error).find("/nowhere/model.onnx"), std::string::npos);
-  hayate_free_text(error);
-  hayate_model* model = hayate_model_load(path.c_str(), &error);
-  ASSERT_NE(model, nullptr);
-  hayate_options options{sizeof(hayate_options), 4, nullptr};
-  hayate_executable* executable = hayate_compile(model, &options, &error);
-  ASSERT_NE(executable, nullptr);
-  hayate_port port{sizeof(hayate_port), nullptr, nullptr, 0};
-  ASSERT_EQ(hayate_input(executable, 0, &port), 0);
-  EXPECT_EQ(port.row_bytes, 160);
-  EXPECT_EQ(hayate_output(executable, 1, &port), 1);
-  hayate_session* session = hayate_session_new(executable, &error);
-  ASSERT_NE(session, nullptr);
-  const Result<Executable> own = compile(Model::load(path).value(), {});
-  Session wanted = ready(own.value(), 1, 4);
-  std::memcpy(hayate_session_input(session, 0), wanted.input(0), 160);
-  ASSERT_TRUE(wanted.run(1).ok());
-  EXPECT_EQ(hayate_run(session, 1).code, 0);
-  EXPECT_EQ(std::memcmp(hayate_session_output(session, 0), wanted.output(0), 12), 0);
-  const hayate_status status = hayate_run(session, 5);
-  EXPECT_EQ(status.code, 1);
-  char* text = hayate_status_text(session, status);
-  EXPECT_NE(std::string(text).find("0 to 4"), std::string::npos);
-  hayate_free_text(text);
-  hayate_session_free(session);
-  hayate_executable_free(executable);
-  hayate_model_free(model);
 }
 
 }  // namespace
