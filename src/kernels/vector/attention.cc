@@ -116,12 +116,20 @@ HWY_INLINE void average(const Attention& a, const float* weights, int64_t width,
 }
 
 template <int kR, int kF>
+HWY_INLINE void average_of(int64_t rows, const Attention& a, const float* weights, int64_t width, const float* inverse,
+                           float* y, int64_t feature) {
+  if (rows == kR) return average<kR, kF>(a, weights, width, inverse, y, feature);
+  if constexpr (kR > 1) average_of<kR - 1, kF>(rows, a, weights, width, inverse, y, feature);
+}
+
+template <int kF>
 void average_rows(const Attention& a, const Block& block, int64_t width, const float* inverse, int64_t feature) {
   float* y = a.y + block.first * a.y_row;
-  int64_t r = 0;
-  for (; r + kR <= block.count; r += kR)
-    average<kR, kF>(a, block.scores + r, width, inverse + r, y + r * a.y_row, feature);
-  for (; r < block.count; ++r) average<1, kF>(a, block.scores + r, width, inverse + r, y + r * a.y_row, feature);
+  for (int64_t r = 0; r < block.count;) {
+    const int64_t tiles = (block.count - r + 2 * kRows - 1) / (2 * kRows), rows = (block.count - r + tiles - 1) / tiles;
+    average_of<2 * kRows, kF>(rows, a, block.scores + r, width, inverse + r, y + r * a.y_row, feature);
+    r += rows;
+  }
 }
 
 template <int kV>
@@ -137,8 +145,8 @@ void attend(const Attention& a, int64_t first) {
   HWY_ALIGN float inverse[kWidth];
   weigh<kV>(a, block, highest, inverse);
   int64_t feature = 0;
-  for (; a.f - feature > kLanes; feature += 2 * kLanes) average_rows<kRows, 2>(a, block, kWidth, inverse, feature);
-  if (feature < a.f) average_rows<2 * kRows, 1>(a, block, kWidth, inverse, feature);
+  for (; a.f - feature > kLanes; feature += 2 * kLanes) average_rows<2>(a, block, kWidth, inverse, feature);
+  if (feature < a.f) average_rows<1>(a, block, kWidth, inverse, feature);
 }
 
 }  // namespace

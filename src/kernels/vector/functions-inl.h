@@ -44,6 +44,13 @@ constexpr Isa kIsa = Isa::kNeon;
 #endif
 constexpr int kVectors = 4;  // of a full panel
 
+// The rows of the next tile where `left` are to do: as few tiles as there must be, of about equal size, for a tile of
+// one row costs nearly as much as one of several.
+HWY_INLINE int64_t tile_rows(int64_t left) {
+  const int64_t tiles = (left + kRows - 1) / kRows;
+  return (left + tiles - 1) / tiles;
+}
+
 // Loads and stores the first `count` lanes, touching nothing behind them; lanes not loaded are 0.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
 HWY_INLINE V load_some(const float* p, int64_t count) {

@@ -92,12 +92,22 @@ HWY_INLINE void dense_tile(const Dense& a, const float* panel, int64_t row, Plac
   }
 }
 
+// A tile of `rows` of at most kR rows.
+template <int kR, int kV, int kC>
+HWY_INLINE void dense_tile_of(int64_t rows, const Dense& a, const float* panel, int64_t row, Place* place,
+                              int64_t column) {
+  if (rows == kR) return dense_tile<kR, kV, kC>(a, panel, row, place, column);
+  if constexpr (kR > 1) dense_tile_of<kR - 1, kV, kC>(rows, a, panel, row, place, column);
+}
+
 template <int kV, int kC>
 void dense_panel(const Dense& a, const float* panel, int64_t column) {
-  int64_t row = 0;
   Place place;
-  for (; row + kRows <= a.m; row += kRows) dense_tile<kRows, kV, kC>(a, panel, row, &place, column);
-  for (; row < a.m; ++row) dense_tile<1, kV, kC>(a, panel, row, &place, column);
+  for (int64_t row = 0; row < a.m;) {
+    const int64_t rows = tile_rows(a.m - row);
+    dense_tile_of<kRows, kV, kC>(rows, a, panel, row, &place, column);
+    row += rows;
+  }
 }
 
 void dense(const Dense& a) {
@@ -348,11 +358,20 @@ HWY_INLINE void matmul_tile(const MatMul& m, const float* a, const float* b, flo
   }
 }
 
+template <int kR, int kV>
+HWY_INLINE void matmul_tile_of(int64_t rows, const MatMul& m, const float* a, const float* b, float* y,
+                               int64_t columns) {
+  if (rows == kR) return matmul_tile<kR, kV>(m, a, b, y, columns);
+  if constexpr (kR > 1) matmul_tile_of<kR - 1, kV>(rows, m, a, b, y, columns);
+}
+
 template <int kV>
 void matmul_panel(const MatMul& m, const float* a, const float* b, float* y, int64_t columns) {
-  int64_t row = 0;
-  for (; row + kRows <= m.m; row += kRows) matmul_tile<kRows, kV>(m, a + row * m.a_row, b, y + row * m.y_row, columns);
-  for (; row < m.m; ++row) matmul_tile<1, kV>(m, a + row * m.a_row, b, y + row * m.y_row, columns);
+  for (int64_t row = 0; row < m.m;) {
+    const int64_t rows = tile_rows(m.m - row);
+    matmul_tile_of<kRows, kV>(rows, m, a + row * m.a_row, b, y + row * m.y_row, columns);
+    row += rows;
+  }
 }
 
 void matmul(const MatMul& m) {
