@@ -94,6 +94,21 @@ TEST_F(RunProgram, NoRowsGiveNoRows) {
   EXPECT_EQ(read_npz(folder_ / "out.npz").value().at("y").shape(), (Shape{0, 2}));
 }
 
+// More rows than one call takes, the last call with fewer than the others.
+TEST_F(RunProgram, ManyRowsAreRunInPieces) {
+  constexpr int64_t kRows = 9001;
+  Tensor x(Type::kFloat32, {kRows, 2});
+  for (int64_t i = 0; i < x.count(); ++i) x.data<float>()[i] = static_cast<float>(i % 977 - 400);
+  feed({{"x", x}});
+  for (const char* backend : {"native", "reference"}) {
+    ASSERT_EQ(run(std::string("relu.onnx --backend ") + backend).exit_code, 0);
+    const Tensor y = read_npz(folder_ / "out.npz").value().at("y");
+    ASSERT_EQ(y.shape(), x.shape());
+    for (int64_t i = 0; i < x.count(); ++i)
+      ASSERT_EQ(y.data<float>()[i], std::max(x.data<float>()[i], 0.0f)) << backend << " " << i;
+  }
+}
+
 TEST_F(RunProgram, NanAndInfinityAreData) {
   feed({{"x", Tensor::of<float>({1, 2}, {NAN, INFINITY})}});
   ASSERT_EQ(run().exit_code, 0);

@@ -65,11 +65,15 @@ std::string backend_names() {
 }
 
 Result<std::shared_ptr<const Compiled>> compile_graph(const Graph& graph, const InputTypes& types, const Plan& plan) {
+  return compile_graph(graph, find_batch(graph, types), plan);
+}
+
+Result<std::shared_ptr<const Compiled>> compile_graph(const Graph& graph, const Batch& batch, const Plan& plan) {
   const Backend* backend = find_backend(plan.backend);
   if (backend == nullptr)
     return Error{Code::kUnsupported, "plan",
                  fmt::format("backend '{}' is not known; there are {}", plan.backend, backend_names())};
-  return backend->compile(graph, find_batch(graph, types), plan);
+  return backend->compile(graph, batch, plan);
 }
 
 Result<std::map<std::string, Tensor>> run_on(State* state, const std::map<std::string, Tensor>& inputs) {
@@ -78,7 +82,7 @@ Result<std::map<std::string, Tensor>> run_on(State* state, const std::map<std::s
   for (size_t i = 0; i < compiled.inputs().size(); ++i) {
     const Tensor& tensor = inputs.at(compiled.inputs()[i].name);
     for (const auto& [name, axis] : compiled.batch().axes)
-      if (name == compiled.inputs()[i].name && tensor.shape()[axis] == 0) rows = 0;
+      if (name == compiled.inputs()[i].name) rows = tensor.shape()[axis];
     std::memcpy(state->input(i), tensor.bytes(), tensor.byte_count());
   }
   const Status status = state->run(rows);

@@ -124,8 +124,10 @@ std::string backend_names();  // "native, onnxruntime, reference"
 
 // The door: plan.backend compiles the graph for inputs of these types, open extents at the most rows.
 Result<std::shared_ptr<const Compiled>> compile_graph(const Graph& graph, const InputTypes& types, const Plan& plan);
+Result<std::shared_ptr<const Compiled>> compile_graph(const Graph& graph, const Batch& batch, const Plan& plan);
 
-// A run on tensors, for tools and tests: copied in, run, copied out. Inputs are of the types compiled for.
+// A run on tensors, for tools and tests: copied in, run, copied out. Inputs are of the types compiled for; where the
+// batch is not fixed, all of as many rows, the most or fewer.
 Result<std::map<std::string, Tensor>> run_on(State* state, const std::map<std::string, Tensor>& inputs);
 
 }  // namespace hayate

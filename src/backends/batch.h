@@ -22,6 +22,8 @@ struct Batch {
 
   // The inputs' types at another number of rows. Requires: fixed is empty, n >= 1.
   InputTypes types_at(int64_t n) const;
+  // The same batch with n rows at most. Requires as above.
+  Batch at(int64_t n) const { return {n, fixed, types_at(n), axes}; }
 };
 
 // The batch is the open first extent of the inputs, and every other extent under the same symbol. `types` are those of

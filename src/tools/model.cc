@@ -62,10 +62,9 @@ Result<Graph> load_model(const ModelOptions& options) {
 Result<Tensors> answer(const Graph& graph, const Tensors& given, const Plan& plan) {
   const Result<Tensors> inputs = checked_inputs(given, graph);
   if (!inputs.ok()) return inputs;
-  const InputTypes types = types_of(inputs.value());
-  const Batch whole = find_batch(graph, types);
+  const Batch whole = find_batch(graph, types_of(inputs.value()));
   const bool cut = can_be_cut(whole) && whole.rows > kAnswerRows;
-  const auto compiled = compile_graph(graph, cut ? whole.types_at(kAnswerRows) : types, plan);
+  const auto compiled = compile_graph(graph, cut ? whole.at(kAnswerRows) : whole, plan);
   if (!compiled.ok()) return compiled.error();
   const std::unique_ptr<State> state = compiled.value()->state();
   const auto located = [&](Error error) {

@@ -106,6 +106,25 @@ TEST_P(Interface, ZeroRowsTouchNothing) {
   EXPECT_EQ(state->made(0, 0).shape[0], 0);
 }
 
+TEST_P(Interface, TensorsOfFewerRowsGiveFewerRows) {
+  const std::unique_ptr<State> state = compiled_->state();
+  fill(state.get(), 0);
+  ASSERT_TRUE(state->run(kRows).ok());
+  const std::vector<float> wanted = answers(state.get(), kRows);
+  const PortType& port = compiled_->inputs()[0];
+  for (const int64_t rows : {int64_t{0}, int64_t{1}, int64_t{7}, kRows}) {
+    Shape shape = port.type.shape;
+    shape[0] = rows;
+    Tensor x(Type::kFloat32, shape);
+    for (int64_t i = 0; i < x.count(); ++i) x.data<float>()[i] = std::sin(static_cast<float>(i));
+    const auto made = run_on(state.get(), {{port.name, x}});
+    ASSERT_TRUE(made.ok()) << made.error().text();
+    const Tensor& y = made.value().at(compiled_->outputs()[0].name);
+    ASSERT_EQ(y.shape()[0], rows);
+    for (int64_t i = 0; i < y.count(); ++i) ASSERT_NEAR(y.data<float>()[i], wanted[static_cast<size_t>(i)], 1e-6);
+  }
+}
+
 TEST_P(Interface, RowsOutOfRangeAreAStatusInWords) {
   const std::unique_ptr<State> state = compiled_->state();
   for (const int64_t rows : {kRows + 1, int64_t{-1}}) {
