@@ -23,7 +23,7 @@ for preset in release asan; do
 done
 
 # Comparisons with the peers: exit status 0 equal, 1 different, 2 nothing to compare with.
-for script in models trees quantized streams; do
+for script in models trees quantized streams recorded; do
   echo "== tests: equality/$script"
   log=$PWD/build/equality_$script.log
   status=2

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares `hayate run` with ONNX Runtime on the models of $HAYATE_DATA, and with the outputs recorded beside some.
+"""Compares `hayate run` with ONNX Runtime on the models of $HAYATE_DATA.
 
 The bound is 1e-5 relative + 1e-6 absolute. The reference sums in float64, ONNX Runtime in float32, whose own error on
 long chains of sums passes that bound; so an output fails only past --slack times the bound, and how much of the bound
