@@ -96,7 +96,7 @@ inline void expect_native_equals_reference(const Graph& graph, const std::map<st
                                 want = to_doubles(wanted.value().at(port.name));
       ASSERT_EQ(have.size(), want.size()) << what;
       for (size_t k = 0; k < have.size(); ++k) {
-        if (std::isnan(want[k]) && std::isnan(have[k])) continue;
+        if (have[k] == want[k] || (std::isnan(want[k]) && std::isnan(have[k]))) continue;
         ASSERT_LE(std::fabs(have[k] - want[k]), 1e-6 + 1e-5 * std::fabs(want[k]))
             << what << " " << kernels::isa_name(isa) << " " << port.name << " element " << k;
       }

@@ -214,6 +214,13 @@ TEST(Operators, PassNaNsAndInfinitiesOn) {
   EXPECT_EQ(to_int64s(best.value().at("o1")), (std::vector<int64_t>{1, 2})) << "NaN stands above all numbers";
 }
 
+TEST(Operators, ClipWithoutABoundCutsInfinityAtTheLargestNumber) {
+  const float infinity = std::numeric_limits<float>::infinity(), largest = std::numeric_limits<float>::max();
+  const OneNode clip("Clip", {Tensor::of<float>({3}, {-infinity, infinity, 2})});
+  expect_native_equals_reference(clip, 0);
+  EXPECT_EQ(to_doubles(clip.reference().value().at("o0")), (std::vector<double>{-largest, largest, 2}));
+}
+
 TEST(Operators, UniqueOfRowsInBothOrders) {
   const Tensor x = Tensor::of<float>({4, 2}, {2, 1, 1, 9, 2, 1, 1, 0});
   for (const bool sorted : {true, false}) {

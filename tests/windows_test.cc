@@ -94,6 +94,11 @@ TEST(Windows, PoolsByHand) {
   EXPECT_EQ(answer(average), (std::vector<double>{2, 4.5}));
 }
 
+TEST(Windows, PoolsOfNothing) {
+  for (const char* op : {"GlobalMaxPool", "GlobalAveragePool"})
+    expect_native_equals_reference({op, {Tensor(Type::kFloat32, {2, 3, 0})}}, 1, op);
+}
+
 TEST(Windows, MaxUnpoolPutsValuesBack) {
   const Attributes window{{"kernel_shape", Shape{2}}, {"strides", Shape{2}}};
   const OneNode one("MaxUnpool", {counted({1, 1, 2}), Tensor::of<int64_t>({1, 1, 2}, {1, 2})}, window);

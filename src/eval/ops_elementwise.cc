@@ -384,8 +384,8 @@ Result<bool> clip(const KernelContext& c) {
   visit_type(x.type(), [&]<typename T>() {
     T low = std::numeric_limits<T>::lowest(), high = std::numeric_limits<T>::max();
     if constexpr (kIsFloat<T>) {  // before opset 11 the bounds were attributes
-      low = static_cast<T>(c.node.get<float>("min", -std::numeric_limits<float>::infinity()));
-      high = static_cast<T>(c.node.get<float>("max", std::numeric_limits<float>::infinity()));
+      low = c.node.attributes.contains("min") ? static_cast<T>(c.node.get<float>("min", 0)) : low;
+      high = c.node.attributes.contains("max") ? static_cast<T>(c.node.get<float>("max", 0)) : high;
     }
     if (c.input(1) != nullptr) low = c.input(1)->data<T>()[0];
     if (c.input(2) != nullptr) high = c.input(2)->data<T>()[0];

@@ -12,6 +12,7 @@ namespace hayate {
 namespace {
 
 constexpr int64_t kFirst = 3, kSecond = 5;  // the two batch sizes
+constexpr int64_t kNoRows = INT32_MAX;      // no batch has as many: what exporters write for "to the end"
 
 const std::set<std::string_view> kElementwise = {"Add",
                                                  "Sub",
@@ -202,7 +203,10 @@ class Tracker {
   std::optional<std::vector<int64_t>> integers(const Node& node, size_t i, const char* attribute) const {
     if (node.attributes.contains(attribute)) return node.get<std::vector<int64_t>>(attribute, {});
     if (node.input(i).empty()) return std::nullopt;
-    const auto& value = first_.find(node.input(i))->second.value;
+    return integers_of(first_, node.input(i));
+  }
+  static std::optional<std::vector<int64_t>> integers_of(const Facts& facts, const std::string& name) {
+    const auto& value = facts.find(name)->second.value;
     return value ? std::optional(to_int64s(*value)) : std::nullopt;
   }
 
@@ -212,6 +216,23 @@ class Tracker {
     return std::all_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& name) {
       return static_cast<int64_t>(shape(name).size()) > to && shape(name)[static_cast<size_t>(to)] == rows;
     });
+  }
+
+  // Whether Slice takes every row, in order, at any number of rows: constants that do so at two numbers of rows may not
+  // at a third.
+  bool slice_takes_all(const Node& node, int64_t from, int64_t rank) const {
+    const auto starts = integers(node, 1, "starts"), ends = integers(node, 2, "ends"), axes = integers(node, 3, "axes"),
+               steps = integers(node, 4, "steps");
+    const auto later = node.attributes.contains("ends") ? ends : integers_of(second_, node.input(2));
+    if (!starts || !ends || !later) return false;
+    for (size_t i = 0; i < starts->size(); ++i) {
+      const int64_t at = axes ? (*axes)[i] : static_cast<int64_t>(i);
+      if ((at < 0 ? at + rank : at) != from) continue;
+      const int64_t first = shape(node.inputs[0])[static_cast<size_t>(from)], second = first / kFirst * kSecond;
+      const bool to_the_end = (*ends)[i] >= kNoRows || ((*ends)[i] == first && (*later)[i] == second);
+      if ((*starts)[i] != 0 || !to_the_end || (steps && (*steps)[i] != 1)) return false;
+    }
+    return true;
   }
 
   // The label of the batch is the same in every operand that depends on it, and stands in the output. Equations with an
@@ -346,17 +367,7 @@ class Tracker {
       const int64_t at = attribute_axis("axis", 0);
       return only_first_depends() && at != from && axis(node.inputs[1]) < 0;
     }
-    if (node.is("Slice")) {
-      if (!only_first_depends() || from != to ||
-          shape(in)[static_cast<size_t>(from)] != shape(out)[static_cast<size_t>(to)])
-        return false;
-      const auto steps = integers(node, 4, "steps"), axes = integers(node, 3, "axes");
-      for (size_t i = 0; steps && i < steps->size(); ++i) {
-        const int64_t at = axes ? (*axes)[i] : static_cast<int64_t>(i);
-        if ((at < 0 ? at + rank : at) == from && (*steps)[i] != 1) return false;
-      }
-      return true;
-    }
+    if (node.is("Slice")) return only_first_depends() && from == to && slice_takes_all(node, from, rank);
     if (node.is("Pad")) {
       const auto pads = integers(node, 1, "pads"), axes = integers(node, 3, "axes");
       if (!only_first_depends() || !pads || from != to) return false;

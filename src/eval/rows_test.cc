@@ -74,6 +74,17 @@ TEST(Rows, OperatorsAlongAnotherAxisKeepThem) {
     EXPECT_NE(verdict({bad}, constants), "") << bad.op;
 }
 
+TEST(Rows, ASliceThatTakesAllOfFewRowsMayNotTakeAllOfMany) {
+  const auto slice = [](int64_t start, int64_t end) {
+    return verdict({node("Slice", {"x", "start", "end", "axes"}, "y")}, {{"start", Tensor::of<int64_t>({1}, {start})},
+                                                                         {"end", Tensor::of<int64_t>({1}, {end})},
+                                                                         {"axes", Tensor::of<int64_t>({1}, {0})}});
+  };
+  EXPECT_EQ(slice(0, INT64_MAX), "");
+  EXPECT_NE(slice(0, 13), "");
+  EXPECT_NE(slice(-13, INT64_MAX), "");
+}
+
 TEST(Rows, CountingTheBatchIsSeen) {
   const std::string why = verdict({node("Shape", {"x"}, "s", {{"end", int64_t{1}}}), node("Squeeze", {"s"}, "n"),
                                    node("Range", {"zero", "n", "one"}, "r"), node("Unsqueeze", {"r", "axis"}, "u"),

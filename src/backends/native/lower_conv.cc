@@ -1,4 +1,7 @@
 #include "backends/native/lower_ops.h"
+
+#include <algorithm>
+
 #include "graph/window.h"
 
 namespace hayate::native {
@@ -82,6 +85,7 @@ bool pool(Lowering& l, const Node& node) {
   if (!all_floats(l, node) || (node.outputs.size() > 1 && !node.outputs[1].empty())) return false;
   const Shape in = l.type(node.inputs[0]).shape, out = l.type(node.outputs[0]).shape;
   if (in.size() != 3 && in.size() != 4) return false;
+  if (std::find(in.begin() + 2, in.end(), 0) != in.end()) return false;  // of nothing: minus infinity, or NaN
   const bool flat = in.size() == 3, global = node.op == "GlobalAveragePool" || node.op == "GlobalMaxPool",
              average = node.op.find("Average") != std::string::npos;
   PoolArgs args;

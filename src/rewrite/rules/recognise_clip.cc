@@ -7,6 +7,8 @@
 namespace hayate {
 namespace {
 
+constexpr double kLargest = std::numeric_limits<float>::max();  // where Clip cuts, infinity too, without a bound
+
 struct Bounds {
   std::string of;
   double low = -std::numeric_limits<double>::infinity(), high = -low;
@@ -19,6 +21,7 @@ std::optional<Bounds> bounds_of(Editor* editor, const Node& node) {
   if (node.op == "Relu") {
     bounds.low = 0;
   } else if (node.op == "Clip") {
+    bounds.low = -kLargest, bounds.high = kLargest;
     for (const size_t i : {size_t{1}, size_t{2}}) {
       const char* name = i == 1 ? "min" : "max";
       double& bound = i == 1 ? bounds.low : bounds.high;
@@ -38,7 +41,8 @@ std::optional<Bounds> bounds_of(Editor* editor, const Node& node) {
     return std::nullopt;
   }
   const bool usable = editor->constant(bounds.of) == nullptr && same_type(editor, bounds.of, node.outputs[0]) &&
-                      editor->type(bounds.of)->type == Type::kFloat32 && !std::isnan(bounds.low + bounds.high);
+                      editor->type(bounds.of)->type == Type::kFloat32 && !std::isnan(bounds.low) &&
+                      !std::isnan(bounds.high);
   return usable ? std::optional(bounds) : std::nullopt;
 }
 
@@ -46,12 +50,12 @@ void write(Editor* editor, Node* node, const Bounds& bounds) {
   if (bounds.low == 0 && std::isinf(bounds.high)) return editor->become(node, "Relu", {bounds.of});
   if (editor->graph().opset < 11) {
     std::map<std::string, Attribute> attributes;
-    if (!std::isinf(bounds.low)) attributes["min"] = static_cast<float>(bounds.low);
-    if (!std::isinf(bounds.high)) attributes["max"] = static_cast<float>(bounds.high);
+    if (bounds.low != -kLargest) attributes["min"] = static_cast<float>(bounds.low);
+    if (bounds.high != kLargest) attributes["max"] = static_cast<float>(bounds.high);
     return editor->become(node, "Clip", {bounds.of}, attributes);
   }
   const auto constant = [&](const char* what, double value) {
-    return std::isinf(value)
+    return std::fabs(value) == kLargest
                ? std::string()
                : editor->add_constant(node->outputs[0] + what, Tensor::of<float>({}, {static_cast<float>(value)}));
   };

@@ -18,7 +18,7 @@ TEST(RecogniseClip, MinAndMaxWithNumbers) {
 TEST(RecogniseClip, CrossedBoundsAndFedBoundsStay) {
   expect_kept({{{"x", {2, 3}}, {"w", {2, 3}}}, {}, "y = Max(x, w)"}, recognise_clip);
   expect_becomes(of_x("a = Min(x, minus)\n y = Max(a, two)"), recognise_clip,
-                 "a = Clip(x, , a/high#0)\n y = Clip(a, y/low#0, )");
+                 "a = Clip(x, a/low#0, a/high#0)\n y = Clip(a, y/low#0, y/high#0)");
   expect_kept({{{"x", {3}}}, {{"b", Tensor::of<float>({3}, {1, 2, 3})}}, "y = Max(x, b)"}, recognise_clip);
 }
 

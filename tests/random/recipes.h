@@ -1,0 +1,27 @@
+// What a random graph is made of: each recipe adds one node, or a few that a rewrite looks for, to what is there.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "random/graph_maker.h"
+
+namespace hayate::random_graphs {
+
+struct Recipe {
+  std::string name;
+  int weight;
+  void (*cook)(GraphMaker&);
+};
+
+void add_elementwise_recipes(std::vector<Recipe>* all);
+void add_layout_recipes(std::vector<Recipe>* all);
+void add_reduce_recipes(std::vector<Recipe>* all);
+void add_dense_recipes(std::vector<Recipe>* all);
+void add_window_recipes(std::vector<Recipe>* all);
+void add_recurrent_recipes(std::vector<Recipe>* all);
+void add_pattern_recipes(std::vector<Recipe>* all);
+
+const std::vector<Recipe>& recipes();
+
+}  // namespace hayate::random_graphs

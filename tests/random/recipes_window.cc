@@ -1,0 +1,117 @@
+#include <cmath>
+
+#include "random/recipes.h"
+
+namespace hayate::random_graphs {
+namespace {
+
+using Names = std::vector<std::string>;
+using Numbers = std::vector<int64_t>;
+
+std::optional<Value> image(GraphMaker& m) {
+  return m.find([](const Value& v) { return v.is_float32() && v.rank() >= 3 && v.rank() <= 5 && v.batch <= 0; });
+}
+
+struct Window {
+  Numbers kernel;
+  GraphMaker::Attributes attributes;
+};
+
+// Kernel, strides, pads and dilations that mostly fit the image.
+Window window(GraphMaker& m, const Value& x, bool dilated) {
+  Window made;
+  Numbers strides, dilations, before, after;
+  for (size_t i = 2; i < x.shape.size(); ++i) {
+    const int64_t size = x.shape[i];
+    made.kernel.push_back(size > 0 ? m.dice().between(1, std::min<int64_t>(size, 4)) : 1);
+    strides.push_back(m.dice().pick({1, 1, 1, 2, 3}));
+    dilations.push_back(dilated && m.dice().one_in(4) ? 2 : 1);
+    before.push_back(m.dice().pick({int64_t{0}, made.kernel.back() / 2, made.kernel.back() - 1}));
+    after.push_back(m.dice().pick({int64_t{0}, made.kernel.back() / 2}));
+  }
+  if (m.dice().one_in(2)) made.attributes["strides"] = strides;
+  if (dilated && m.dice().one_in(2)) made.attributes["dilations"] = dilations;
+  if (m.dice().one_in(4)) {
+    made.attributes["auto_pad"] = m.dice().pick(Names{"SAME_UPPER", "SAME_LOWER", "VALID"});
+  } else if (m.dice().one_in(2)) {
+    before.insert(before.end(), after.begin(), after.end());
+    made.attributes["pads"] = before;
+  }
+  return made;
+}
+
+void conv(GraphMaker& m) {
+  const auto x = image(m);
+  if (!x || x->shape[1] == 0) return;
+  const int64_t channels = x->shape[1];
+  const int64_t group = m.dice().one_in(4) ? channels : m.dice().one_in(4) && channels % 2 == 0 ? 2 : 1;
+  const int64_t filters = group * m.dice().between(1, group == 1 ? 9 : 2);
+  Window w = window(m, *x, true);
+  Shape shape = {filters, channels / group};
+  int64_t inner = channels / group;
+  for (const int64_t extent : w.kernel) shape.push_back(extent), inner *= extent;
+  if (group > 1) w.attributes["group"] = group;
+  Names inputs = {x->name, m.weights(Type::kFloat32, shape, 1 / std::sqrt(static_cast<double>(inner)))};
+  if (m.dice().one_in(2)) inputs.push_back(m.weights(Type::kFloat32, {filters}));
+  m.add("Conv", inputs, Kind::kArithmetic, w.attributes);
+}
+
+void conv_transpose(GraphMaker& m) {
+  const auto x = image(m);
+  if (!x || x->shape[1] == 0 || x->rank() == 5) return;
+  Numbers kernel, strides;
+  for (size_t i = 2; i < x->shape.size(); ++i)
+    kernel.push_back(m.dice().between(1, 3)), strides.push_back(m.dice().between(1, 2));
+  Shape shape = {x->shape[1], m.dice().between(1, 4)};
+  shape.insert(shape.end(), kernel.begin(), kernel.end());
+  m.add("ConvTranspose", {x->name, m.weights(Type::kFloat32, shape, 0.4)}, Kind::kArithmetic, {{"strides", strides}});
+}
+
+void pool(GraphMaker& m) {
+  const auto x = image(m);
+  if (!x) return;
+  Window w = window(m, *x, false);
+  w.attributes["kernel_shape"] = w.kernel;
+  if (m.dice().one_in(3) && !w.attributes.contains("auto_pad")) w.attributes["ceil_mode"] = int64_t{1};
+  if (m.dice().one_in(2)) {
+    m.add("MaxPool", {x->name}, Kind::kExact, w.attributes);
+    return;
+  }
+  w.attributes["count_include_pad"] = m.dice().below(2);
+  m.add("AveragePool", {x->name}, Kind::kArithmetic, w.attributes);
+}
+
+void global_pool(GraphMaker& m) {
+  const auto x = image(m);
+  if (!x) return;
+  if (m.dice().one_in(2)) {
+    m.add("GlobalMaxPool", {x->name}, Kind::kExact);
+  } else {
+    m.add(m.dice().one_in(4) ? "GlobalLpPool" : "GlobalAveragePool", {x->name}, Kind::kArithmetic);
+  }
+}
+
+void resize(GraphMaker& m) {
+  const auto x = image(m);
+  if (!x || x->rank() == 5) return;
+  std::vector<float> scales = {1, 1};
+  for (size_t i = 2; i < x->shape.size(); ++i) scales.push_back(m.dice().pick({1.0f, 2.0f, 0.5f}));
+  const bool linear = m.dice().one_in(2);
+  GraphMaker::Attributes attributes = {{"mode", std::string(linear ? "linear" : "nearest")},
+                                       {"coordinate_transformation_mode", std::string("asymmetric")}};
+  if (!linear) attributes["nearest_mode"] = std::string("floor");
+  m.add("Resize", {x->name, "", m.constant(Tensor::of<float>({static_cast<int64_t>(scales.size())}, scales))},
+        linear ? Kind::kArithmetic : Kind::kExact, attributes);
+}
+
+}  // namespace
+
+void add_window_recipes(std::vector<Recipe>* all) {
+  all->insert(all->end(), {{"conv", 6, conv},
+                           {"conv_transpose", 1, conv_transpose},
+                           {"pool", 3, pool},
+                           {"global_pool", 1, global_pool},
+                           {"resize", 1, resize}});
+}
+
+}  // namespace hayate::random_graphs
