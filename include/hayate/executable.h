@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,11 +34,18 @@ class Executable {
   // Whether another session fits the model's memory_max (else the process's limit). session() itself does not ask.
   Result<bool> room_for_session() const;
 
+  // The model compiled for other shapes of its inputs, as Plan::shapes writes them: one of the plan's buckets, or one
+  // kept from before, at once; else compiled by the calling thread, so not where microseconds count, and of those that
+  // the plan does not list the one unused for longest is let go (its sessions stay). Any thread.
+  Result<Executable> at(const std::vector<std::string>& shapes) const;
+  // The same, but never compiles: nothing where that is not there.
+  std::optional<Executable> ready(const std::vector<std::string>& shapes) const;
+
   struct Data;
 
  private:
-  friend // An error too where not even one session would fit the model's memory_max.
-Result<Executable> compile(const Model& model, const Plan& plan);
+  explicit Executable(std::shared_ptr<const Data> data) : data_(std::move(data)) {}
+  friend Result<Executable> compile(const Model& model, const Plan& plan);
   friend class Session;
   std::shared_ptr<const Data> data_;
 };

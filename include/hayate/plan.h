@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "hayate/model.h"
 #include "hayate/result.h"
@@ -18,6 +19,12 @@ struct Plan {
   // onnxruntime: its library (empty: searched for in .venv and the system), "all", "extended", "basic" or "none" of its
   // optimisations, and the execution provider, "CPU" or what the library has ("CUDA", "OpenVINO" ...).
   std::string ort_library, ort_optimisation = "all", ort_provider = "CPU";
+
+  // Extents besides the batch that are open in the model: one bucket of shapes ("input:*,512", one for each such input)
+  // for each that is compiled at the start, the first of them for sessions that ask for none; and how many others may
+  // be kept that were compiled when asked for (Executable::at).
+  std::vector<std::vector<std::string>> shapes;
+  int shapes_max = 8;
 
   static Plan defaults(const Model& model);
   // {"version": 1, "backend": ..., "isa": ..., "batch_max": ...}; unknown keys and other versions are errors.

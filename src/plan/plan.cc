@@ -1,6 +1,7 @@
 #include "hayate/plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <simdjson.h>
 
 #include "base/json.h"
@@ -27,6 +28,24 @@ bool take(Plan* plan, int64_t* version, std::string_view key, const simdjson::do
     if (*error == simdjson::SUCCESS) *to = static_cast<std::remove_pointer_t<decltype(to)>>(made);
     return true;
   };
+  const auto texts = [&](const simdjson::dom::element& from, std::vector<std::string>* to) {
+    simdjson::dom::array array;
+    *error = from.get(array);
+    if (*error != simdjson::SUCCESS) return;
+    for (const simdjson::dom::element& each : array) {
+      std::string_view text;
+      if (*error == simdjson::SUCCESS) *error = each.get(text);
+      to->emplace_back(text);
+    }
+  };
+  const auto buckets = [&](std::vector<std::vector<std::string>>* to) {
+    simdjson::dom::array array;
+    *error = value.get(array);
+    if (*error != simdjson::SUCCESS) return true;
+    for (const simdjson::dom::element& each : array)
+      if (*error == simdjson::SUCCESS) texts(each, &to->emplace_back());
+    return true;
+  };
   if (key == "version") return number(version);
   if (key == "backend") return word(&plan->backend);
   if (key == "isa") return word(&plan->isa);
@@ -35,7 +54,21 @@ bool take(Plan* plan, int64_t* version, std::string_view key, const simdjson::do
   if (key == "ort_library") return word(&plan->ort_library);
   if (key == "ort_optimisation") return word(&plan->ort_optimisation);
   if (key == "ort_provider") return word(&plan->ort_provider);
+  if (key == "shapes") return buckets(&plan->shapes);
+  if (key == "shapes_max") return number(&plan->shapes_max);
   return false;
+}
+
+std::string list_text(const std::vector<std::string>& values) { return fmt::format("[{}]", fmt::join(values, ", ")); }
+
+std::string buckets_text(const std::vector<std::vector<std::string>>& buckets) {
+  std::vector<std::string> made;
+  for (const std::vector<std::string>& bucket : buckets) {
+    std::vector<std::string> quoted;
+    for (const std::string& shape : bucket) quoted.push_back(json_string(shape));
+    made.push_back(list_text(quoted));
+  }
+  return list_text(made);
 }
 
 }  // namespace
@@ -45,9 +78,9 @@ Plan Plan::defaults(const Model&) { return {}; }
 std::string Plan::to_json() const {
   return fmt::format(
       "{{\"version\": {}, \"backend\": {}, \"isa\": {}, \"batch_max\": {}, \"threads\": {}, \"ort_library\": {}, "
-      "\"ort_optimisation\": {}, \"ort_provider\": {}}}",
+      "\"ort_optimisation\": {}, \"ort_provider\": {}, \"shapes\": {}, \"shapes_max\": {}}}",
       kPlanVersion, json_string(backend), json_string(isa), batch_max, threads, json_string(ort_library),
-      json_string(ort_optimisation), json_string(ort_provider));
+      json_string(ort_optimisation), json_string(ort_provider), buckets_text(shapes), shapes_max);
 }
 
 Result<Plan> Plan::from_json(const std::string& text) {
@@ -61,7 +94,7 @@ Result<Plan> Plan::from_json(const std::string& text) {
     if (!take(&plan, &version, key, value, &error))
       return bad(
           fmt::format("has an unknown key '{}'; keys are version, backend, isa, batch_max, threads, ort_library, "
-                      "ort_optimisation, ort_provider",
+                      "ort_optimisation, ort_provider, shapes, shapes_max",
                       key));
     if (error != simdjson::SUCCESS) return bad(fmt::format("'{}' has a value of the wrong type", key));
   }

@@ -60,17 +60,23 @@ Result<bool> fix_shape(Graph* graph, const std::string& given) {
   std::vector<Dim> dims;
   for (size_t at = colon + 1; at <= given.size();) {
     const size_t end = std::min(given.find(',', at), given.size());
+    if (given.compare(at, end - at, "*") == 0) {
+      dims.push_back(dims.size() < it->dims.size() ? it->dims[dims.size()] : Dim{});
+      at = end + 1;
+      continue;
+    }
     int64_t extent = -1;
     const auto parsed = std::from_chars(given.data() + at, given.data() + end, extent);
     if (parsed.ec != std::errc{} || parsed.ptr != given.data() + end || extent < 0)
       return Error{Code::kInvalidArgument, where,
-                   fmt::format("'{}' is no extent; a whole number of 0 or more is", given.substr(at, end - at))};
+                   fmt::format("'{}' is no extent; a whole number of 0 or more is, or * for what the model says",
+                               given.substr(at, end - at))};
     dims.push_back({extent, ""});
     at = end + 1;
   }
   bool fits = !it->has_shape || it->dims.size() == dims.size();
   for (size_t i = 0; fits && it->has_shape && i < dims.size(); ++i)
-    fits = !it->dims[i].fixed() || it->dims[i].value == dims[i].value;
+    fits = !it->dims[i].fixed() || it->dims[i].value == dims[i].value;  // * gave the same
   if (!fits) return Error{Code::kInvalidArgument, where, fmt::format("does not fit input {}", it->text())};
   it->has_shape = true, it->dims = std::move(dims);
   return true;

@@ -6,6 +6,7 @@
 #include "hayate/executable.h"
 #include "import/import.h"
 #include "rewrite/bind.h"
+#include "runtime/shape_pool.h"
 
 namespace hayate {
 
@@ -67,33 +68,44 @@ std::string Model::text() const { return data_->graph.text(); }
 struct Executable::Data {
   std::shared_ptr<const Compiled> compiled;
   std::vector<Port> inputs, outputs;
-  std::string source;
-  std::shared_ptr<MemoryBudget> budget;  // the model's
+  std::shared_ptr<ShapePool> pool;
 };
 
+namespace {
+
+std::shared_ptr<const Executable::Data> data_of(std::shared_ptr<const Compiled> compiled,
+                                                const std::shared_ptr<ShapePool>& pool) {
+  std::vector<Port> inputs = ports_of(compiled->inputs()), outputs = ports_of(compiled->outputs());
+  return std::make_shared<const Executable::Data>(
+      Executable::Data{std::move(compiled), std::move(inputs), std::move(outputs), pool});
+}
+
+}  // namespace
+
 Result<Executable> compile(const Model& model, const Plan& plan) {
-  const Graph& graph = model.data()->graph;
-  const MemoryScope scope(model.data()->budget);
   if (plan.batch_max < 1 || plan.batch_max > kBatchMax)
     return Error{Code::kInvalidArgument, "plan",
                  fmt::format("batch_max is {}; 1 to {} is accepted", plan.batch_max, kBatchMax)};
   if (plan.threads < 1 || plan.threads > kThreadsMax)
     return Error{Code::kInvalidArgument, "plan",
                  fmt::format("threads is {}; 1 to {} is accepted", plan.threads, kThreadsMax)};
-  const Result<InputTypes> types = declared_types(graph, plan.batch_max);
-  if (!types.ok()) return types.error();
-  const auto compiled = compile_graph(graph, types.value(), plan);
-  if (!compiled.ok()) return compiled.error();
-  for (const PortType& port : compiled.value()->outputs())
-    if (port.open)
-      return Error{Code::kUnsupported, graph.source,
-                   fmt::format("output '{}' has no shape before the run; sessions need one", port.name)};
-  Executable executable;
-  executable.data_ = std::make_shared<const Executable::Data>(
-      Executable::Data{compiled.value(), ports_of(compiled.value()->inputs()), ports_of(compiled.value()->outputs()),
-                       graph.source, model.data()->budget});
+  const auto pool = ShapePool::make(model.data()->graph, plan, model.data()->budget);
+  if (!pool.ok()) return pool.error();
+  Executable executable(data_of(pool.value()->first(), pool.value()));
   if (const Result<bool> room = executable.room_for_session(); !room.ok()) return room.error();
   return executable;
+}
+
+Result<Executable> Executable::at(const std::vector<std::string>& shapes) const {
+  auto compiled = data_->pool->at(shapes);
+  if (!compiled.ok()) return compiled.error();
+  return Executable(data_of(std::move(compiled).value(), data_->pool));
+}
+
+std::optional<Executable> Executable::ready(const std::vector<std::string>& shapes) const {
+  auto compiled = data_->pool->ready(shapes);
+  if (compiled == nullptr) return std::nullopt;
+  return Executable(data_of(std::move(compiled), data_->pool));
 }
 
 const std::vector<Port>& Executable::inputs() const { return data_->inputs; }
@@ -111,8 +123,8 @@ int64_t Executable::session_bytes() const {
 }
 
 Result<bool> Executable::room_for_session() const {
-  const MemoryScope scope(data_->budget);
-  return room_for(session_bytes(), data_->source + ": a session");
+  const MemoryScope scope(data_->pool->budget());
+  return room_for(session_bytes(), data_->pool->source() + ": a session");
 }
 
 struct Session::Data {
@@ -120,7 +132,7 @@ struct Session::Data {
 };
 
 Session Executable::session() const {
-  const MemoryScope scope(data_->budget);
+  const MemoryScope scope(data_->pool->budget());
   return Session(std::make_unique<Session::Data>(Session::Data{data_->compiled->state()}));
 }
 

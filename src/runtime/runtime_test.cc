@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <random>
@@ -111,11 +112,13 @@ TEST(Runtime, PlansTravelAsJson) {
   Plan plan;
   plan.backend = "onnxruntime", plan.isa = "avx2", plan.batch_max = 7, plan.threads = 3;
   plan.ort_library = "/a \"quoted\" path", plan.ort_optimisation = "basic", plan.ort_provider = "CUDA";
+  plan.shapes = {{"a:*,5", "b:*,5"}, {}, {"a:*,9"}}, plan.shapes_max = 3;
   const Result<Plan> read = Plan::from_json(plan.to_json());
   ASSERT_TRUE(read.ok()) << read.error().text();
   EXPECT_EQ(read.value(), plan);
-  for (const char* bad :
-       {"", "[]", "{\"version\": 2}", "{\"version\": 1, \"colour\": 3}", "{\"version\": 1, \"batch_max\": \"x\"}"})
+  for (const char* bad : {"", "[]", "{\"version\": 2}", "{\"version\": 1, \"colour\": 3}",
+                          "{\"version\": 1, \"batch_max\": \"x\"}", "{\"version\": 1, \"shapes\": [\"x:1\"]}",
+                          "{\"version\": 1, \"shapes\": [[1]]}", "{\"version\": 1, \"shapes\": 7}"})
     EXPECT_FALSE(Plan::from_json(bad).ok()) << bad;
 }
 
@@ -137,6 +140,91 @@ TEST(Runtime, WrongPlansAreNamed) {
     ASSERT_FALSE(executable.ok());
     EXPECT_NE(executable.error().text().find(said), std::string::npos) << executable.error().text();
   }
+}
+
+// ---- shapes
+
+// The mean over an open time axis: [N, T, 3] to [N, 3].
+class Shapes : public testing::Test {
+ protected:
+  static Result<Model> model() { return Model::load(fs::path(HAYATE_SOURCE_DIR) / "tests/data/open_time.onnx"); }
+  static Plan plan() {
+    Plan made;
+    made.batch_max = 4;
+    made.shapes = {{"x:*,5,3"}, {"x:*,8,3"}};
+    made.shapes_max = 2;
+    return made;
+  }
+};
+
+TEST_F(Shapes, BucketsAreCompiledAndOthersWhenAsked) {
+  const Result<Model> loaded = model();
+  ASSERT_TRUE(loaded.ok()) << loaded.error().text();
+  const Result<Executable> made = compile(loaded.value(), plan());
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  EXPECT_EQ(made.value().inputs()[0].shape, (std::vector<int64_t>{4, 5, 3}));
+  EXPECT_EQ(made.value().fixed_batch(), "");
+  ASSERT_TRUE(made.value().ready({"x:*,8,3"}).has_value());
+  EXPECT_EQ(made.value().ready({"x:*,8,3"})->inputs()[0].shape, (std::vector<int64_t>{4, 8, 3}));
+  EXPECT_FALSE(made.value().ready({"x:*,9,3"}).has_value());
+  for (const char* shape : {"x:*,9,3", "x:*,10,3", "x:*,9,3", "x:*,11,3"})
+    ASSERT_TRUE(made.value().at({shape}).ok()) << shape;
+  EXPECT_TRUE(made.value().ready({"x:*,9,3"}).has_value());
+  EXPECT_FALSE(made.value().ready({"x:*,10,3"}).has_value()) << "the one unused for longest was to go";
+  EXPECT_TRUE(made.value().ready({"x:*,11,3"}).has_value());
+  EXPECT_TRUE(made.value().ready({"x:*,5,3"}).has_value()) << "the plan lists it";
+}
+
+TEST_F(Shapes, EachGivesTheAnswerOfItsShape) {
+  const Result<Model> loaded = model();
+  const Result<Executable> made = compile(loaded.value(), plan());
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  for (const int64_t length : {5, 8, 12}) {
+    const auto shaped = made.value().at({"x:*," + std::to_string(length) + ",3"});
+    ASSERT_TRUE(shaped.ok()) << shaped.error().text();
+    Session session = shaped.value().session();
+    float* x = static_cast<float*>(session.input(0));
+    for (int64_t i = 0; i < 2 * length * 3; ++i) x[i] = static_cast<float>(i);
+    ASSERT_TRUE(session.run(2).ok());
+    const float* y = static_cast<const float*>(session.output(0));
+    for (int64_t row = 0; row < 2; ++row)
+      for (int64_t f = 0; f < 3; ++f)  // the mean over time
+        EXPECT_EQ(y[row * 3 + f], static_cast<float>(row * length * 3 + f) + 3.0f * static_cast<float>(length - 1) / 2);
+  }
+}
+
+TEST_F(Shapes, BadOnesAreErrors) {
+  const Result<Model> loaded = model();
+  Plan wrong = plan();
+  EXPECT_NE(compile(loaded.value(), Plan()).error().text().find("axis 1 is open"), std::string::npos);
+  wrong.shapes = {{"y:*,5,3"}};
+  EXPECT_NE(compile(loaded.value(), wrong).error().text().find("has no input 'y'"), std::string::npos);
+  wrong.shapes = {{"x:*,5"}};
+  EXPECT_NE(compile(loaded.value(), wrong).error().text().find("does not fit"), std::string::npos);
+  wrong.shapes.assign(65, {"x:*,5,3"});
+  EXPECT_NE(compile(loaded.value(), wrong).error().text().find("65 buckets"), std::string::npos);
+  wrong = plan(), wrong.shapes_max = -1;
+  EXPECT_NE(compile(loaded.value(), wrong).error().text().find("shapes_max"), std::string::npos);
+  const Result<Executable> made = compile(loaded.value(), plan());
+  EXPECT_NE(made.value().at({"x:*,5,four"}).error().text().find("'four' is no extent"), std::string::npos);
+  EXPECT_FALSE(made.value().ready({"x:*,5,four"}).has_value());
+}
+
+TEST_F(Shapes, ManyThreadsAskForMany) {
+  const Result<Model> loaded = model();
+  const Result<Executable> made = compile(loaded.value(), plan());
+  std::atomic<int> right = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 20; ++i) {
+        const int64_t length = 5 + (i + t) % 6;
+        const auto shaped = made.value().at({"x:*," + std::to_string(length) + ",3"});
+        right += shaped.ok() && shaped.value().inputs()[0].shape[1] == length ? 1 : 0;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(right, 8 * 20);
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ struct Program {
 
 void add_bindings(CLI::App* command, ModelOptions* options) {
   command->add_option("--set", options->sets, "Bind an input to a constant: NAME=VALUE")->allow_extra_args(false);
-  command->add_option("--shape", options->shapes, "Fix an input's shape: NAME:D1,D2,...")->allow_extra_args(false);
+  command->add_option("--shape", options->shapes, "Fix an input's shape: NAME:D1,D2,...; * keeps an extent")->allow_extra_args(false);
   command->add_flag("--raw-score", options->raw_score,
                     "LightGBM and XGBoost: the sum, before the objective's transform");
   command
