@@ -26,8 +26,17 @@ struct Plan {
   std::vector<std::vector<std::string>> shapes;
   int shapes_max = 8;
 
+  // The fingerprint of the machine that this was made for (this_machine() there); empty: any. Compiling on another one
+  // refuses a plan of which a choice depends on the machine.
+  std::string machine;
+
   static Plan defaults(const Model& model);
-  // {"version": 1, "backend": ..., "isa": ..., "batch_max": ...}; unknown keys and other versions are errors.
+  static std::string this_machine();  // "x86_64-0123456789abcdef"; reads a few system files
+  // A named instruction set, more threads than one, a library's path or a provider other than CPU.
+  bool depends_on_machine() const;
+
+  // {"version": 1, "machine": ..., "backend": ..., "isa": ..., "batch_max": ...}; unknown keys and other versions are
+  // errors.
   std::string to_json() const;
   static Result<Plan> from_json(const std::string& text);
 

@@ -69,6 +69,12 @@ Result<std::shared_ptr<const Compiled>> compile_graph(const Graph& graph, const 
 }
 
 Result<std::shared_ptr<const Compiled>> compile_graph(const Graph& graph, const Batch& batch, const Plan& plan) {
+  if (!plan.machine.empty() && plan.depends_on_machine() && plan.machine != Plan::this_machine())
+    return Error{
+        Code::kUnsupported, "plan",
+        fmt::format("was made for machine {}, this one is {}: make it again here, or leave its instruction set, "
+                    "threads, library and provider at their defaults",
+                    plan.machine, Plan::this_machine())};
   const Backend* backend = find_backend(plan.backend);
   if (backend == nullptr)
     return Error{Code::kUnsupported, "plan",

@@ -122,7 +122,8 @@ const std::vector<const Backend*>& backends();
 const Backend* find_backend(std::string_view name);
 std::string backend_names();  // "native, onnxruntime, reference"
 
-// The door: plan.backend compiles the graph for inputs of these types, open extents at the most rows.
+// The door: plan.backend compiles the graph for inputs of these types, open extents at the most rows. A plan made for
+// another machine is refused where it depends on the machine.
 Result<std::shared_ptr<const Compiled>> compile_graph(const Graph& graph, const InputTypes& types, const Plan& plan);
 Result<std::shared_ptr<const Compiled>> compile_graph(const Graph& graph, const Batch& batch, const Plan& plan);
 

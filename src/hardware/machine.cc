@@ -133,6 +133,14 @@ Machine find_machine() {
   return machine;
 }
 
+std::string fingerprint(const Machine& m) {
+  std::string all = fmt::format("{}|{}|{}|{}", m.arch, m.vendor, m.model, fmt::join(m.isa, " "));
+  for (const Cache& c : m.caches) all += fmt::format("|{} {} {}", c.level, c.kind, c.bytes);
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (const char byte : all) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
+  return fmt::format("{}-{:016x}", m.arch, hash);
+}
+
 std::string to_text(const Machine& m) {
   std::string out = fmt::format("processor   {} {} ({})\n", m.vendor, m.model, m.arch);
   out += fmt::format("cores       {} usable, {} NUMA node{}\n", m.cores, m.numa_nodes, m.numa_nodes == 1 ? "" : "s");
@@ -142,7 +150,7 @@ std::string to_text(const Machine& m) {
     out += fmt::format("cache       L{} {:<11} {:>6} KiB, shared by {}\n", c.level, c.kind, c.bytes >> 10, c.shared_by);
   out += fmt::format("isa         {}\n", fmt::join(m.isa, " "));
   out += fmt::format("gpus        {}\n", m.gpus.empty() ? "none found" : fmt::format("{}", fmt::join(m.gpus, " ")));
-  return out;
+  return out + fmt::format("fingerprint {}\n", fingerprint(m));
 }
 
 std::string to_json(const Machine& m) {
@@ -151,11 +159,11 @@ std::string to_json(const Machine& m) {
     caches.push_back(fmt::format(R"({{"level": {}, "kind": {}, "bytes": {}, "shared_by": {}}})", c.level,
                                  json_string(c.kind), c.bytes, c.shared_by));
   return fmt::format(R"({{"arch": {}, "vendor": {}, "model": {}, "cores": {}, "numa_nodes": {}, "memory_bytes": {}, )"
-                     R"("huge_pages": {}, "isa": {}, "caches": [{}], "gpus": {}}})"
+                     R"("huge_pages": {}, "isa": {}, "caches": [{}], "gpus": {}, "fingerprint": {}}})"
                      "\n",
                      json_string(m.arch), json_string(m.vendor), json_string(m.model), m.cores, m.numa_nodes,
                      m.memory_bytes, json_string(m.huge_pages), quoted_list(m.isa), fmt::join(caches, ", "),
-                     quoted_list(m.gpus));
+                     quoted_list(m.gpus), json_string(fingerprint(m)));
 }
 
 }  // namespace hayate

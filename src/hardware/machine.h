@@ -33,6 +33,11 @@ struct Machine {
 // Never fails: what cannot be found stays empty. Reads a few files under /proc and /sys; costs under a millisecond.
 Machine find_machine();
 
+// What a choice of instructions, tiles and packing depends on, in one word of a name and 16 digits: architecture,
+// maker, model, instruction sets and caches. Not on how many cores this process was given, nor on memory or devices:
+// taskset does not make another machine.
+std::string fingerprint(const Machine& machine);
+
 // The machine as lines for a person, and as one JSON object.
 std::string to_text(const Machine& machine);
 std::string to_json(const Machine& machine);

@@ -28,6 +28,26 @@ TEST(Machine, JsonEscapesWhatTheFirmwareSays) {
   EXPECT_NE(to_json(m).find(R"("model": "a \"fast\" \\ one\u0009")"), std::string::npos) << to_json(m);
 }
 
+TEST(Machine, FingerprintIsOfWhatKernelsDependOn) {
+  Machine m = find_machine();
+  const std::string own = fingerprint(m);
+  EXPECT_EQ(own, fingerprint(find_machine()));
+  EXPECT_NE(to_text(m).find(own), std::string::npos);
+  EXPECT_NE(to_json(m).find("\"fingerprint\": \"" + own + "\""), std::string::npos);
+  m.cores += 1, m.numa_nodes += 1, m.memory_bytes *= 2, m.gpus.push_back("nvidia7");
+  EXPECT_EQ(fingerprint(m), own);
+  for (const auto& change : std::vector<void (*)(Machine*)>{
+           [](Machine* other) { other->arch += "x"; }, [](Machine* other) { other->vendor += "x"; },
+           [](Machine* other) { other->model += "x"; }, [](Machine* other) { other->isa.push_back("avx9"); },
+           [](Machine* other) {
+             other->caches.push_back({4, "Unified", 1 << 20, 1});
+           }}) {
+    Machine other = m;
+    change(&other);
+    EXPECT_NE(fingerprint(other), own);
+  }
+}
+
 TEST(Machine, TextSaysWhenNoGpuIsThere) { EXPECT_NE(to_text(Machine{}).find("none found"), std::string::npos); }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <simdjson.h>
 
 #include "base/json.h"
+#include "hardware/machine.h"
 
 namespace hayate {
 namespace {
@@ -47,6 +48,7 @@ bool take(Plan* plan, int64_t* version, std::string_view key, const simdjson::do
     return true;
   };
   if (key == "version") return number(version);
+  if (key == "machine") return word(&plan->machine);
   if (key == "backend") return word(&plan->backend);
   if (key == "isa") return word(&plan->isa);
   if (key == "batch_max") return number(&plan->batch_max);
@@ -75,12 +77,20 @@ std::string buckets_text(const std::vector<std::vector<std::string>>& buckets) {
 
 Plan Plan::defaults(const Model&) { return {}; }
 
+std::string Plan::this_machine() { return fingerprint(find_machine()); }
+
+bool Plan::depends_on_machine() const {
+  return !isa.empty() || threads != 1 || !ort_library.empty() || ort_provider != "CPU";
+}
+
 std::string Plan::to_json() const {
   return fmt::format(
-      "{{\"version\": {}, \"backend\": {}, \"isa\": {}, \"batch_max\": {}, \"threads\": {}, \"ort_library\": {}, "
+      "{{\"version\": {}, \"machine\": {}, \"backend\": {}, \"isa\": {}, \"batch_max\": {}, \"threads\": {}, "
+      "\"ort_library\": {}, "
       "\"ort_optimisation\": {}, \"ort_provider\": {}, \"shapes\": {}, \"shapes_max\": {}}}",
-      kPlanVersion, json_string(backend), json_string(isa), batch_max, threads, json_string(ort_library),
-      json_string(ort_optimisation), json_string(ort_provider), buckets_text(shapes), shapes_max);
+      kPlanVersion, json_string(machine), json_string(backend), json_string(isa), batch_max, threads,
+      json_string(ort_library), json_string(ort_optimisation), json_string(ort_provider), buckets_text(shapes),
+      shapes_max);
 }
 
 Result<Plan> Plan::from_json(const std::string& text) {
@@ -92,10 +102,10 @@ Result<Plan> Plan::from_json(const std::string& text) {
   for (const auto& [key, value] : object) {
     simdjson::error_code error = simdjson::SUCCESS;
     if (!take(&plan, &version, key, value, &error))
-      return bad(
-          fmt::format("has an unknown key '{}'; keys are version, backend, isa, batch_max, threads, ort_library, "
-                      "ort_optimisation, ort_provider, shapes, shapes_max",
-                      key));
+      return bad(fmt::format(
+          "has an unknown key '{}'; keys are version, machine, backend, isa, batch_max, threads, ort_library, "
+          "ort_optimisation, ort_provider, shapes, shapes_max",
+          key));
     if (error != simdjson::SUCCESS) return bad(fmt::format("'{}' has a value of the wrong type", key));
   }
   if (version != kPlanVersion) return bad(fmt::format("has version {}; version {} is read", version, kPlanVersion));

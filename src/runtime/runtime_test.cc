@@ -111,15 +111,44 @@ TEST(Runtime, BoundMemoryIsReadAndWritten) {
 TEST(Runtime, PlansTravelAsJson) {
   Plan plan;
   plan.backend = "onnxruntime", plan.isa = "avx2", plan.batch_max = 7, plan.threads = 3;
-  plan.ort_library = "/a \"quoted\" path", plan.ort_optimisation = "basic", plan.ort_provider = "CUDA";
+  plan.machine = "somewhere", plan.ort_library = "/a \"quoted\" path", plan.ort_optimisation = "basic",
+  plan.ort_provider = "CUDA";
   plan.shapes = {{"a:*,5", "b:*,5"}, {}, {"a:*,9"}}, plan.shapes_max = 3;
   const Result<Plan> read = Plan::from_json(plan.to_json());
   ASSERT_TRUE(read.ok()) << read.error().text();
   EXPECT_EQ(read.value(), plan);
-  for (const char* bad : {"", "[]", "{\"version\": 2}", "{\"version\": 1, \"colour\": 3}",
-                          "{\"version\": 1, \"batch_max\": \"x\"}", "{\"version\": 1, \"shapes\": [\"x:1\"]}",
-                          "{\"version\": 1, \"shapes\": [[1]]}", "{\"version\": 1, \"shapes\": 7}"})
+  for (const char* bad :
+       {"", "[]", "{\"version\": 2}", "{\"version\": 1, \"colour\": 3}", "{\"version\": 1, \"batch_max\": \"x\"}",
+        "{\"version\": 1, \"shapes\": [\"x:1\"]}", "{\"version\": 1, \"shapes\": [[1]]}",
+        "{\"version\": 1, \"shapes\": 7}", "{\"version\": 1, \"machine\": 5}", "{\"batch_max\": 2}"})
     EXPECT_FALSE(Plan::from_json(bad).ok()) << bad;
+}
+
+TEST(Runtime, APlanOfAnotherMachineIsRefusedWhereItDependsOnIt) {
+  const Result<Model> model = Model::load(sample("mlp_small.onnx"));
+  ASSERT_TRUE(model.ok());
+  Plan plan = Plan::defaults(model.value());
+  plan.machine = "x86_64-0000000000000000", plan.batch_max = 3;
+  EXPECT_TRUE(compile(model.value(), plan).ok());  // nothing in it is of that machine
+  plan.isa = "plain";
+  const Result<Executable> refused = compile(model.value(), plan);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(
+      refused.error().text().find("was made for machine x86_64-0000000000000000, this one is " + Plan::this_machine()),
+      std::string::npos)
+      << refused.error().text();
+  plan.machine = Plan::this_machine();
+  EXPECT_TRUE(compile(model.value(), plan).ok());
+  plan.machine.clear();
+  EXPECT_TRUE(compile(model.value(), plan).ok());
+  for (const auto& change :
+       std::vector<void (*)(Plan*)>{[](Plan* p) { p->threads = 4; }, [](Plan* p) { p->ort_library = "/a/library.so"; },
+                                    [](Plan* p) { p->ort_provider = "CUDA"; }, [](Plan* p) { p->isa = "avx2"; }}) {
+    Plan other;
+    EXPECT_FALSE(other.depends_on_machine());
+    change(&other);
+    EXPECT_TRUE(other.depends_on_machine());
+  }
 }
 
 TEST(Runtime, WrongPlansAreNamed) {
