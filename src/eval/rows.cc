@@ -99,6 +99,7 @@ struct Track {
   int64_t axis = -1;     // the one that the batch lies in; -1: none
   int64_t prefix = 1;    // how often the batch repeats inside that axis: [T, N] reshaped to [T * N] has T
   bool uniform = false;  // all elements equal, so that every row is
+  bool counts = false;   // contents that follow from the number of rows, not from their own
 };
 
 bool equal_elements(const Tensor& tensor) {
@@ -137,19 +138,22 @@ class Tracker {
         if (!track) return node.where() + " mixes rows";
         const auto& value = first_.find(name)->second.value;
         Track made = *track;
-        made.depends = depends && !value;
+        made.depends = depends && (!value || made.axis >= 0);
         made.uniform =
             value ? equal_elements(*value) : node.is("ConstantOfShape") || (!depends && carries_uniform(node));
+        made.counts = counts(node, name);
         if (made.depends && made.axis < 0) return node.where() + " mixes rows";
         varies = varies || made.depends;
         tracks_[name] = made;
       }
+      if (!depends) follow_even_rows(node);
       if (!varies) continue;
       for (const std::string& name : node.inputs) {
         if (name.empty()) continue;
         const Track& in = tracks_[name];
         // Contents that differ from row to row without coming from the rows: positions in the batch.
-        if (!in.depends && in.axis >= 0 && !in.uniform && !shapes_only(node, name))
+        const bool positions = !in.depends && in.axis >= 0 && !in.uniform;
+        if ((positions || in.counts) && !shapes_only(node, name))
           return fmt::format("{} reads '{}', which counts rows", node.where(), name);
       }
       int64_t prefix = 0;
@@ -195,9 +199,54 @@ class Tracker {
             (first_.find(node.inputs[0])->second.value && equal_elements(*first_.find(node.inputs[0])->second.value)));
   }
 
-  // Inputs that only say a shape: their contents name the batch, they do not enter the values.
+  // A value that does not come from the rows and yet holds the same for each of them (a token expanded to the batch, a
+  // state of zeros after a layer) is followed like one that does.
+  void follow_even_rows(const Node& node) {
+    std::vector<Track*> uniform;
+    for (const std::string& name : node.inputs) {
+      if (name.empty() || tracks_[name].axis < 0 || shapes_only(node, name)) continue;
+      if (!tracks_[name].uniform) return;
+      uniform.push_back(&tracks_[name]);
+    }
+    const bool repeats = uniform.empty() && (node.is("Expand") || node.is("Tile")) && repeats_one(node);
+    if (uniform.empty() && !repeats) return;
+    const auto set = [&](bool depends, const std::vector<Track*>& tracks) {
+      for (Track* track : tracks) track->depends = depends;
+    };
+    std::vector<Track*> outputs;
+    for (const std::string& name : node.outputs) {
+      if (name.empty()) continue;
+      if (tracks_[name].axis < 0 || tracks_[name].uniform) return;
+      outputs.push_back(&tracks_[name]);
+    }
+    set(true, uniform), set(true, outputs);
+    const bool even = repeats || keeps_rows(node);
+    set(false, uniform), set(even, outputs);
+  }
+
+  // Whether the axis of the batch is one of extent 1, or a new one, made longer.
+  bool repeats_one(const Node& node) const {
+    const Shape &in = shape(node.inputs[0]), &out = shape(node.outputs[0]);
+    const int64_t at = tracks_.at(node.outputs[0]).axis - static_cast<int64_t>(out.size() - in.size());
+    return tracks_.at(node.outputs[0]).axis >= 0 && (at < 0 || in[static_cast<size_t>(at)] == 1);
+  }
+
+  // Inputs that only say a shape: their contents name the batch, they do not enter the values. keeps_rows looks at what
+  // they say.
   static bool shapes_only(const Node& node, const std::string& name) {
-    return (node.is("Reshape") || node.is("Expand")) && node.inputs.size() > 1 && name == node.inputs[1];
+    if (node.is("Shape") || node.is("Size") || node.is("ConstantOfShape")) return true;
+    if (node.is("Slice")) return name == node.input(1) || name == node.input(2);
+    if (node.is("Resize")) return name == node.input(3);
+    return (node.is("Reshape") || node.is("Expand") || node.is("Tile")) && name == node.input(1);
+  }
+
+  bool counts(const Node& node, const std::string& output) {
+    const Fact &a = first_.find(output)->second, &b = second_.find(output)->second;
+    if (a.value && b.value && a.type == b.type)
+      return std::memcmp(a.value->bytes(), b.value->bytes(), a.value->byte_count()) != 0;
+    return std::any_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& name) {
+      return !name.empty() && tracks_[name].counts && !shapes_only(node, name);
+    });
   }
 
   std::optional<std::vector<int64_t>> integers(const Node& node, size_t i, const char* attribute) const {
@@ -365,6 +414,7 @@ class Tracker {
     }
     if (node.is("Gather")) {
       const int64_t at = attribute_axis("axis", 0);
+      if (!tracks_[in].depends) return from < 0 && to == at + axis(node.inputs[1]);  // a table's rows, by number
       return only_first_depends() && at != from && axis(node.inputs[1]) < 0;
     }
     if (node.is("Slice")) return only_first_depends() && from == to && slice_takes_all(node, from, rank);

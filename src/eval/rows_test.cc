@@ -85,6 +85,64 @@ TEST(Rows, ASliceThatTakesAllOfFewRowsMayNotTakeAllOfMany) {
   EXPECT_NE(slice(-13, INT64_MAX), "");
 }
 
+TEST(Rows, TheNumberOfRowsMayDecideShapesAlone) {
+  const std::map<std::string, Tensor> constants{{"first", Tensor::of<int64_t>({1}, {0})},
+                                                {"four", Tensor::of<int64_t>({1}, {4})}};
+  const std::vector<Node> count{node("Shape", {"x"}, "s"), node("Gather", {"s", "first"}, "n")};
+  const auto after_count = [&](std::vector<Node> more) {
+    more.insert(more.begin(), count.begin(), count.end());
+    return verdict(more, constants);
+  };
+  const Node cast = node("Cast", {"n"}, "f", {{"to", int64_t{1}}});
+  const Node wide = node("Concat", {"n", "four"}, "wide", {{"axis", int64_t{0}}});
+  EXPECT_EQ(after_count({wide, node("Reshape", {"x", "wide"}, "y")}), "");
+  EXPECT_NE(after_count({cast, node("Mul", {"x", "f"}, "y")}), "");
+  EXPECT_NE(after_count({cast, wide, node("Expand", {"f", "wide"}, "all"), node("Mul", {"x", "all"}, "y")}), "");
+}
+
+TEST(Rows, RowsOfATableByNumberStayApart) {
+  const std::map<std::string, Tensor> constants{{"table", Tensor(Type::kFloat32, {7, 2})}};
+  const Node cast = node("Cast", {"x"}, "i", {{"to", int64_t{7}}});
+  EXPECT_EQ(verdict({cast, node("Gather", {"table", "i"}, "y")}, constants), "");
+  EXPECT_NE(verdict({cast, node("Gather", {"table", "i"}, "y", {{"axis", int64_t{1}}})}, constants), "")
+      << "the batch is not the first axis";
+  EXPECT_NE(verdict({cast, node("Gather", {"x", "i"}, "y")}), "");
+}
+
+TEST(Rows, WhatIsTheSameForEachRowIsFollowed) {
+  const std::map<std::string, Tensor> constants{{"token", Tensor::of<float>({1, 4}, {1, 2, 3, 4})},
+                                                {"four", Tensor::of<int64_t>({1}, {4})},
+                                                {"first", Tensor::of<int64_t>({1}, {0})},
+                                                {"w", Tensor::of<float>({4, 4}, std::vector<float>(16, 2))},
+                                                {"zero", Tensor::of<int64_t>({}, {0})},
+                                                {"one", Tensor::of<int64_t>({}, {1})},
+                                                {"flat", Tensor::of<int64_t>({2}, {-1, 1})}};
+  const std::vector<Node> shape{node("Shape", {"x"}, "s"), node("Gather", {"s", "first"}, "n"),
+                                node("Concat", {"n", "four"}, "wide", {{"axis", int64_t{0}}})};
+  const auto after_shape = [&](std::vector<Node> more) {
+    more.insert(more.begin(), shape.begin(), shape.end());
+    return verdict(more, constants);
+  };
+  // A token beside each row.
+  EXPECT_EQ(
+      after_shape({node("Expand", {"token", "wide"}, "t"), node("Concat", {"t", "x"}, "y", {{"axis", int64_t{1}}})}),
+      "");
+  // A state of zeros through a layer.
+  const Node zeros = node("ConstantOfShape", {"wide"}, "h");
+  EXPECT_EQ(after_shape({zeros, node("Add", {"token", "h"}, "a"), node("MatMul", {"a", "w"}, "b"),
+                         node("Add", {"b", "x"}, "y")}),
+            "");
+  // Summed up along the rows it is another for each.
+  EXPECT_NE(after_shape({zeros, node("Add", {"token", "h"}, "a"), node("CumSum", {"a", "zero"}, "b"),
+                         node("Add", {"b", "x"}, "y")}),
+            "");
+  // So is a count of them.
+  EXPECT_NE(after_shape({node("Squeeze", {"n"}, "count"), node("Range", {"zero", "count", "one"}, "r"),
+                         node("Cast", {"r"}, "f", {{"to", int64_t{1}}}), node("Reshape", {"f", "flat"}, "c"),
+                         node("Add", {"c", "x"}, "y")}),
+            "");
+}
+
 TEST(Rows, CountingTheBatchIsSeen) {
   const std::string why = verdict({node("Shape", {"x"}, "s", {{"end", int64_t{1}}}), node("Squeeze", {"s"}, "n"),
                                    node("Range", {"zero", "n", "one"}, "r"), node("Unsqueeze", {"r", "axis"}, "u"),

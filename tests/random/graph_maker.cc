@@ -17,7 +17,8 @@ namespace {
 constexpr int64_t kElementsMax = 6000;  // of one value
 constexpr double kLargest = 1e4;        // no float beyond, but infinity where there is any
 constexpr double kShare = 1.0 / 3;      // of the tolerance, for the errors tried here
-constexpr double kJumpUnits = 8;        // how much larger errors are where they may change the answer
+constexpr double kNormUnits = 8;        // errors at the input of a normalisation, in units of the last place
+constexpr double kJumpUnits = 64;       // how much larger errors are where they may change the answer
 
 Tensor first_rows(const Tensor& tensor, int64_t rows) {
   Shape shape = tensor.shape();
@@ -217,7 +218,7 @@ void GraphMaker::disturb(Tensor* tensor, double units) {
   visit_type(tensor->type(), [&]<typename T>() {
     for (int64_t i = 0; i < tensor->count(); ++i) {
       T& x = tensor->data<T>()[i];
-      if (std::isfinite(x)) x = static_cast<T>(x * (1 + dice_.around(step)) + dice_.around(1e-36));
+      if (std::isfinite(x)) x = static_cast<T>(x * (1 + dice_.around(step)) + dice_.around(units > 1 ? 1e-9 : 1e-36));
     }
   });
 }
@@ -245,11 +246,12 @@ bool GraphMaker::run(const Node& node, Kind kind, World* world, std::vector<Tens
     auto disturbed = outputs([&](const std::string& name) {
       Tensor tensor = world->noisy[k].at(name);
       if (kind == Kind::kArithmetic) disturb(&tensor, 0.5);
+      if (kind == Kind::kNorm) disturb(&tensor, kNormUnits);
       return tensor;
     });
     if (!disturbed.ok()) return false;
     (*noisy)[k] = std::move(disturbed).value();
-    if (kind == Kind::kArithmetic)
+    if (kind == Kind::kArithmetic || kind == Kind::kNorm)
       for (Tensor& tensor : (*noisy)[k]) disturb(&tensor, 1);
     if (!same((*noisy)[k], kShare)) return false;
     if (kind != Kind::kJump) continue;

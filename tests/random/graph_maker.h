@@ -20,6 +20,7 @@ namespace hayate::random_graphs {
 enum class Kind {
   kExact,       // passes it on and adds none: moves, Relu, Max, integers
   kArithmetic,  // adds one of its own
+  kNorm,        // the same, and larger ones where the spread is small beside the mean
   kJump,        // may turn it into another answer: comparisons, Floor, ArgMax
 };
 

@@ -37,12 +37,16 @@ uint64_t setting(const char* name, uint64_t fallback) {
 
 bool rounds(Type type) { return type == Type::kFloat32 || type == Type::kFloat64; }
 
+// ONNX Runtime's Sigmoid and Tanh are off by more than float32 rounds, by up to 3e-7 whatever their value; a product
+// makes that larger.
+constexpr Tolerance kPeer{1e-5, 1e-5};
+
 // Empty where all outputs are equal within the tolerance; integers, bools and 16-bit floats exactly.
-std::string differ(const NamedTensors& got, const NamedTensors& wanted) {
+std::string differ(const NamedTensors& got, const NamedTensors& wanted, const Tolerance& tolerance = {}) {
   for (const auto& [name, want] : wanted) {
     const auto it = got.find(name);
     if (it == got.end()) return fmt::format("gives no '{}'", name);
-    const Difference d = difference(it->second, want, rounds(want.type()) ? Tolerance{} : Tolerance{0, 0});
+    const Difference d = difference(it->second, want, rounds(want.type()) ? tolerance : Tolerance{0, 0});
     if (!d.shapes.empty()) return fmt::format("'{}': {}", name, d.shapes);
     if (d.outside != 0)
       return fmt::format("'{}': {} of {} elements differ, by at most {:.3g} (relative {:.3g})", name, d.outside,
@@ -157,6 +161,7 @@ TEST(RandomGraphs, OnnxRuntimeEqualsReference) {
   size_t ran = 0, special = 0, halves = 0, faults = 0;
   Plan plan;
   plan.backend = "onnxruntime";
+  plan.ort_optimisation = "none";  // its fusion of Transpose into MatMul by a vector gives other numbers
   for (uint64_t seed = first; seed < first + count && faults < kFaultsMax; ++seed) {
     const GraphMaker maker(seed);
     // Its rules for NaN differ from kernel to kernel, and it computes 16-bit floats in float32 across nodes.
@@ -179,7 +184,7 @@ TEST(RandomGraphs, OnnxRuntimeEqualsReference) {
         ++refused[got.error().text()];
         continue;
       }
-      fault = differ(got.value(), evaluate(graph, feeds).value());
+      fault = differ(got.value(), evaluate(graph, feeds).value(), kPeer);
       ++ran;
     }
     EXPECT_EQ(fault, "") << "HAYATE_SEED=" << seed << " HAYATE_GRAPHS=1\n" << maker.graph().text();

@@ -86,7 +86,7 @@ void binary(GraphMaker& m) {
   if (op == "Mod") {
     const bool floats = !is_integer(x->type);
     attributes["fmod"] = int64_t{floats || m.dice().one_in(2)};
-    if (floats) kind = Kind::kJump;
+    if (floats) kind = Kind::kJump, inputs = {x->name, m.scalar(x->type, m.dice().pick({0.5, 1.0, 3.0}))};
   }
   m.add(op, inputs, kind, attributes);
 }

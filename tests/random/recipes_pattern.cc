@@ -75,8 +75,8 @@ void norm(GraphMaker& m) {
   const auto x = m.find_float(2, 4);
   if (!x) return;
   const bool rms = m.dice().one_in(3);
-  if (x->shape.back() < 2) return;
-  const std::string centred = rms ? x->name : m.chain("Sub", {x->name, mean(m, x->name)}, kArithmetic);
+  if (x->shape.back() < 4) return;
+  const std::string centred = rms ? x->name : m.chain("Sub", {x->name, mean(m, x->name)}, Kind::kNorm);
   if (centred.empty()) return;
   const std::string square = m.dice().one_in(2) ? m.chain("Pow", {centred, number(m, 2)}, kArithmetic)
                                                 : m.chain("Mul", {centred, centred}, kArithmetic);

@@ -5,11 +5,11 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-// Normalising fewer than two elements only shows how the mean was rounded.
+// Normalising a few elements, which may be close to each other, shows how the mean was rounded.
 bool holds_several(const Shape& shape, int64_t from) {
   int64_t count = 1;
   for (size_t i = static_cast<size_t>(from); i < shape.size(); ++i) count *= shape[i];
-  return count > 1;
+  return count >= 4;
 }
 
 // Mostly an axis that does not count rows.
@@ -84,7 +84,7 @@ void layer_norm(GraphMaker& m) {
   Names inputs = {x->name, m.weights(Type::kFloat32, shape)};
   if (m.dice().one_in(2)) inputs.push_back(m.weights(Type::kFloat32, shape));
   const float epsilon = m.dice().pick({1e-5f, 1e-3f});
-  m.add("LayerNormalization", inputs, Kind::kArithmetic, {{"axis", axis}, {"epsilon", epsilon}});
+  m.add("LayerNormalization", inputs, Kind::kNorm, {{"axis", axis}, {"epsilon", epsilon}});
 }
 
 void channel_norm(GraphMaker& m) {
@@ -98,10 +98,10 @@ void channel_norm(GraphMaker& m) {
     Tensor variance(Type::kFloat32, channels);
     for (int64_t i = 0; i < variance.count(); ++i)
       variance.data<float>()[i] = static_cast<float>(0.3 + m.dice().unit());
-    m.add("BatchNormalization", {x->name, parameter(), parameter(), mean, m.constant(variance)}, Kind::kArithmetic,
+    m.add("BatchNormalization", {x->name, parameter(), parameter(), mean, m.constant(variance)}, Kind::kNorm,
           attributes);
   } else if (x->rank() > 2 && holds_several(x->shape, 2)) {
-    m.add("InstanceNormalization", {x->name, parameter(), parameter()}, Kind::kArithmetic, attributes);
+    m.add("InstanceNormalization", {x->name, parameter(), parameter()}, Kind::kNorm, attributes);
   }
 }
 
@@ -118,17 +118,17 @@ void other_norm(GraphMaker& m) {
       return;
     case 2:
       if (x->rank() == 4 && holds_several(x->shape, 2))
-        m.add("MeanVarianceNormalization", {x->name}, Kind::kArithmetic, {{"axes", std::vector<int64_t>{2, 3}}});
+        m.add("MeanVarianceNormalization", {x->name}, Kind::kNorm, {{"axes", std::vector<int64_t>{2, 3}}});
       return;
     case 3:
-      if (m.opset() >= 21 && x->rank() >= 3 && x->shape[1] % 2 == 0 && x->batch != 1)
+      if (m.opset() >= 21 && x->rank() >= 3 && x->shape[1] % 2 == 0 && x->batch != 1 && holds_several(x->shape, 2))
         m.add("GroupNormalization",
               {x->name, m.weights(Type::kFloat32, {x->shape[1]}), m.weights(Type::kFloat32, {x->shape[1]})},
-              Kind::kArithmetic, {{"num_groups", int64_t{2}}});
+              Kind::kNorm, {{"num_groups", int64_t{2}}});
       return;
     default:
       if (m.opset() >= 23)
-        m.add("RMSNormalization", {x->name, m.weights(Type::kFloat32, {x->shape.back()})}, Kind::kArithmetic);
+        m.add("RMSNormalization", {x->name, m.weights(Type::kFloat32, {x->shape.back()})}, Kind::kNorm);
   }
 }
 

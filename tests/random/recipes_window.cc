@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "random/recipes.h"
@@ -24,7 +25,8 @@ Window window(GraphMaker& m, const Value& x, bool dilated) {
   for (size_t i = 2; i < x.shape.size(); ++i) {
     const int64_t size = x.shape[i];
     made.kernel.push_back(size > 0 ? m.dice().between(1, std::min<int64_t>(size, 4)) : 1);
-    strides.push_back(m.dice().pick({1, 1, 1, 2, 3}));
+    // No window is narrower than its stride: ONNX Runtime pads those of SAME by less than nothing.
+    strides.push_back(std::min<int64_t>(made.kernel.back(), m.dice().pick({1, 1, 1, 2, 3})));
     dilations.push_back(dilated && m.dice().one_in(4) ? 2 : 1);
     before.push_back(m.dice().pick({int64_t{0}, made.kernel.back() / 2, made.kernel.back() - 1}));
     after.push_back(m.dice().pick({int64_t{0}, made.kernel.back() / 2}));
