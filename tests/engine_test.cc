@@ -41,7 +41,7 @@ TEST(Engine, BenchWritesOneResultPerModelBackendAndBatch) {
   for (const simdjson::dom::element each : results) {
     for (const char* key : {"model", "backend", "precision"}) EXPECT_TRUE(each[key].is_string()) << key;
     for (const char* key : {"batch", "threads", "count", "p50_us", "p99_us", "p999_us", "max_us", "rows_per_s",
-                            "max_abs_error", "max_rel_error", "peak_rss_mb"})
+                            "max_abs_error", "max_rel_error", "peak_rss_mb", "load_ms", "compile_ms"})
       EXPECT_TRUE(each[key].is_number()) << key;
     double p50 = 0, p99 = 0, max = 0, error = 1, memory = 0;
     ASSERT_EQ(each["p50_us"].get(p50), simdjson::SUCCESS);
@@ -86,7 +86,8 @@ TEST(Engine, WrongShapesAndInstructionSetsAreNamed) {
            {"dump " + sample("gru.onnx") + " --shape input:1,x,40", "'x' is no extent"},
            {"dump " + sample("gru.onnx") + " --shape input:1,51,40",
             "does not fit input input float32 [batch, 50, 40]"},
-           {"bench " + sample("gru.onnx") + " --isa mmx --backend native", "isa 'mmx': is not what this processor runs"}}) {
+           {"bench " + sample("gru.onnx") + " --isa mmx --backend native",
+            "isa 'mmx': is not what this processor runs"}}) {
     const Said said = hayate(arguments);
     EXPECT_EQ(said.status, 1) << arguments;
     EXPECT_NE(said.text.find(wanted), std::string::npos) << said.text;

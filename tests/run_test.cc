@@ -166,6 +166,32 @@ TEST_F(RunProgram, InfoAndDumpSpeakOfTheGraph) {
   EXPECT_NE(info.output.find("runs"), std::string::npos) << info.output;
   EXPECT_NE(json.output.find("\"operators\": {\"Relu\": 1}"), std::string::npos) << json.output;
   EXPECT_EQ(dump.output, "input x float32 [n, 2]\ny = Relu(x)\noutput y float32 [n, 2]\n");
+  EXPECT_NE(info.output.find("\nload "), std::string::npos) << info.output;
+  EXPECT_NE(json.output.find("\"load_ms\": "), std::string::npos) << json.output;
+  EXPECT_NE(json.output.find("\"compile_ms\": "), std::string::npos) << json.output;
+}
+
+TEST_F(RunProgram, DumpSaysWhatEachPassDid) {
+  const std::string mlp = std::string(HAYATE_SOURCE_DIR) + "/models/mlp_small.onnx";
+  const Ran all = call("dump --passes " + mlp), first = call("dump --passes --after fold_constants " + mlp);
+  EXPECT_EQ(all.exit_code, 0);
+  for (const char* word : {"pass ", "changes", "ms\n", "fold_constants", "drop_dead", "\nsum "})
+    EXPECT_NE(all.output.find(word), std::string::npos) << word << " is not in: " << all.output;
+  EXPECT_EQ(std::count(first.output.begin(), first.output.end(), '\n'), 3) << first.output;
+}
+
+TEST_F(RunProgram, InfoCountsTrees) {
+  const std::string models = std::string(HAYATE_SOURCE_DIR) + "/models/";
+  // The same forest in both of its forms, so the same counts.
+  const std::string counts = "trees        500, 15000 splits, 15500 leaves\n";
+  for (const char* name : {"lightgbm_500x31.txt", "lightgbm_500x31.onnx"}) {
+    const Ran info = call("info " + models + name);
+    EXPECT_NE(info.output.find(counts), std::string::npos) << info.output;
+  }
+  EXPECT_NE(call("info --json " + models + "lightgbm_500x31.txt")
+                .output.find("\"trees\": {\"trees\": 500, \"splits\": 15000, \"leaves\": 15500}"),
+            std::string::npos);
+  EXPECT_EQ(call("info " + models + "mlp_small.onnx").output.find("\ntrees"), std::string::npos);
 }
 
 TEST_F(RunProgram, VerifyComparesWithTheRecord) {

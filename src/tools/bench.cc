@@ -121,6 +121,7 @@ Result<BenchRow> first_run(const std::string& model, Contestant* c, int64_t batc
   if (!wanted.ok()) return wanted.error();
   BenchRow row{.model = fs::path(model).filename(), .backend = c->backend, .batch = batch};
   row.plain_steps = c->compiled->plain_steps();
+  row.load_ms = c->load_ms, row.compile_ms = c->compile_ms;
   for (const auto& [name, tensor] : wanted.value()) {
     const Difference d = difference(got.value().at(name), tensor, {});
     if (!d.shapes.empty())
@@ -144,7 +145,8 @@ void take_times(std::vector<uint64_t>* ticks, double ticks_per_us, BenchRow* row
 
 Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const BenchOptions& bench, int64_t batch,
                                         double ticks_per_us, Progress* progress) {
-  Result<Graph> loaded = load_model(options);
+  double load_ms = 0;
+  Result<Graph> loaded = timed(&load_ms, [&] { return load_model(options); });
   if (!loaded.ok()) return loaded.error();
   const auto graph = std::make_shared<const Graph>(std::move(loaded).value());
   const Result<Tensors> inputs = made_inputs(*graph, batch, 1);
@@ -153,7 +155,7 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
   std::vector<Contestant> all;
   std::vector<BenchRow> rows;
   for (const std::string& backend : bench.backends) {
-    Result<Contestant> made = make_contestant(options, backend, graph, inputs.value());
+    Result<Contestant> made = make_contestant(options, backend, graph, inputs.value(), load_ms);
     if (!made.ok()) return made.error();
     all.push_back(std::move(made).value());
     Result<BenchRow> row = first_run(options.model, &all.back(), batch);
@@ -232,7 +234,9 @@ int bench(const ModelOptions& given, const BenchOptions& bench) {
     }
   fmt::print(
       "One thread of calls, backends alternating in blocks of 5 ms; inputs slide over a pool of 256 KB (trees: 4,096 "
-      "rows).\nThe clock's own {:.0f} ns are in every figure. Ratio: onnxruntime's p50 / this p50. MB: peak of a "
+      "rows).\nThe clock's own {:.0f} ns are in every figure. Ratio: onnxruntime's p50 / this p50. load, comp: ms to "
+      "read the file "
+      "and to compile it (onnxruntime reads it while compiling).\nMB: peak of a "
       "process "
       "that runs once.\n",
       clock_ns(ticks_per_us));

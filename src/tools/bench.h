@@ -26,6 +26,7 @@ struct BenchRow {
   double p50_us = 0, p99_us = 0, p999_us = 0, max_us = 0, rows_per_s = 0;
   double max_abs_error = 0, max_rel_error = 0;  // against the reference
   double peak_rss_mb = 0;                       // of a process of its own; 0: not known
+  double load_ms = 0, compile_ms = 0;           // of the file, and for this batch; onnxruntime's compile reads the file
   double ratio = 0;                             // onnxruntime's p50 over this one; 0: not timed
 };
 

@@ -10,8 +10,12 @@
 namespace hayate {
 
 int info(const ModelOptions& options, bool json);
-// Rewritten up to the pass `after` ("all": every pass) with open extents taken as `batch`; empty: as the file says it.
-int dump(const ModelOptions& options, const std::string& after, int64_t batch);
+struct DumpOptions {
+  std::string after;    // rewritten up to this pass; "all": every pass; empty: as the file says it
+  int64_t batch = 1;    // what open extents are taken as, where anything is rewritten
+  bool passes = false;  // instead of the graph: each pass with its rounds, changes and time
+};
+int dump(const ModelOptions& options, const DumpOptions& dump);
 
 struct RunOptions {
   std::string inputs, output;  // files; no output: only shapes are printed

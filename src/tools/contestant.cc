@@ -71,8 +71,9 @@ void Contestant::feed(const Pools& pools, size_t k) {
 }
 
 Result<Contestant> make_contestant(const ModelOptions& options, const std::string& backend,
-                                   const std::shared_ptr<const Graph>& graph, const Tensors& inputs) {
+                                   const std::shared_ptr<const Graph>& graph, const Tensors& inputs, double load_ms) {
   Contestant made;
+  if (backend != "onnxruntime") made.load_ms = load_ms;
   made.backend = backend, made.file = options.model, made.graph = graph;
   made.plan = plan_for(options.plan, backend), made.inputs = inputs;
   for (auto& [name, tensor] : made.inputs) round_to_float(&tensor);
@@ -88,7 +89,8 @@ Result<Contestant> make_contestant(const ModelOptions& options, const std::strin
     const Tensor given = made.inputs.begin()->second;
     made.inputs = {{port.name, given.type() != port.type && port.type == Type::kFloat32 ? narrowed(given) : given}};
   }
-  const auto compiled = compile_graph(*made.graph, types_of(made.inputs), made.plan);
+  const auto compiled =
+      timed(&made.compile_ms, [&] { return compile_graph(*made.graph, types_of(made.inputs), made.plan); });
   if (!compiled.ok()) return compiled.error();
   made.compiled = compiled.value();
   made.state = made.compiled->state();

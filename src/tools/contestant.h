@@ -25,15 +25,16 @@ struct Contestant {
   Tensors inputs;  // of the first call, as its own graph takes them
   std::shared_ptr<const Compiled> compiled;
   std::unique_ptr<State> state;
-  std::vector<uint64_t> ticks;  // of each call that counts
+  double load_ms = 0, compile_ms = 0;  // of its file and for the batch; ONNX Runtime reads the file in its compile
+  std::vector<uint64_t> ticks;         // of each call that counts
 
   // Copies call number k's inputs out of the pools.
   void feed(const Pools& pools, size_t k);
   Status run() noexcept { return state->run(compiled->batch().rows); }
 };
 
-// `inputs` are those of the first call, as the model at options.model takes them.
+// `inputs` are those of the first call, as the model at options.model takes them; `load_ms` is what loading took.
 Result<Contestant> make_contestant(const ModelOptions& options, const std::string& backend,
-                                   const std::shared_ptr<const Graph>& graph, const Tensors& inputs);
+                                   const std::shared_ptr<const Graph>& graph, const Tensors& inputs, double load_ms);
 
 }  // namespace hayate

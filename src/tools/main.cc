@@ -18,15 +18,15 @@ struct Program {
   RunOptions run;
   VerifyOptions verify;
   BenchOptions bench;
+  DumpOptions dump;
   bool json = false;
-  std::string after;
-  int64_t batch = 1;
   int status = 0;
 };
 
 void add_bindings(CLI::App* command, ModelOptions* options) {
   command->add_option("--set", options->sets, "Bind an input to a constant: NAME=VALUE")->allow_extra_args(false);
-  command->add_option("--shape", options->shapes, "Fix an input's shape: NAME:D1,D2,...; * keeps an extent")->allow_extra_args(false);
+  command->add_option("--shape", options->shapes, "Fix an input's shape: NAME:D1,D2,...; * keeps an extent")
+      ->allow_extra_args(false);
   command->add_flag("--raw-score", options->raw_score,
                     "LightGBM and XGBoost: the sum, before the objective's transform");
   command
@@ -91,12 +91,13 @@ void add_info(CLI::App* app, Program* p) {
 void add_dump(CLI::App* app, Program* p) {
   CLI::App* dump = app->add_subcommand("dump", "The graph as text");
   add_model(dump, &p->model);
-  dump->add_option("--after", p->after, "Rewritten up to this pass; 'all' for every pass");
-  dump->add_option("--batch", p->batch, "With --after: what open extents are taken as")
+  dump->add_option("--after", p->dump.after, "Rewritten up to this pass; 'all' for every pass");
+  dump->add_option("--batch", p->dump.batch, "With --after or --passes: what open extents are taken as")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20))
       ->capture_default_str();
+  dump->add_flag("--passes", p->dump.passes, "Instead of the graph: each pass, what it changed and how long it took");
   dump->footer("Example: hayate dump model.onnx --after fold_constants");
-  dump->callback([p] { p->status = hayate::dump(p->model, p->after, p->batch); });
+  dump->callback([p] { p->status = hayate::dump(p->model, p->dump); });
 }
 
 void add_run(CLI::App* app, Program* p) {

@@ -1,6 +1,7 @@
 // What the commands share: the model as the options ask for it, and answers of any backend on tensors.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -30,6 +31,15 @@ Result<Tensors> answer(const Graph& graph, const Tensors& given, const Plan& pla
 
 // The same plan for another backend.
 Plan plan_for(Plan plan, std::string_view backend);
+
+// What `make` gives, and the milliseconds it took added to *ms.
+template <typename F>
+auto timed(double* ms, F&& make) {
+  const auto start = std::chrono::steady_clock::now();
+  auto made = make();
+  *ms += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  return made;
+}
 
 // Says the error on stderr; the exit status 1.
 int fail(const Error& error);

@@ -34,15 +34,16 @@ int run(const ModelOptions& options, const RunOptions& run) {
   return written.ok() ? 0 : fail(written.error());
 }
 
-int dump(const ModelOptions& options, const std::string& after, int64_t batch) {
+int dump(const ModelOptions& options, const DumpOptions& dump) {
   Result<Graph> graph = load_model(options);
-  if (graph.ok() && !after.empty()) {
-    const Result<InputTypes> types = declared_types(graph.value(), batch);
+  std::vector<PassReport> reports;
+  if (graph.ok() && (dump.passes || !dump.after.empty())) {
+    const Result<InputTypes> types = declared_types(graph.value(), dump.batch);
     if (!types.ok()) return fail(types.error());
-    graph = rewrite(std::move(graph).value(), types.value(), after == "all" ? "" : after);
+    graph = rewrite(std::move(graph).value(), types.value(), dump.after == "all" ? "" : dump.after, &reports);
   }
   if (!graph.ok()) return fail(graph.error());
-  fmt::print("{}", graph.value().text());
+  fmt::print("{}", dump.passes ? passes_text(reports) : graph.value().text());
   return 0;
 }
 
