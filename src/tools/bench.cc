@@ -14,11 +14,15 @@
 #include "backends/native/native.h"
 #include "backends/native/native_backend.h"
 #include "base/tsc.h"
+#include "hardware/machine.h"
+#include "rewrite/rewrite.h"
 #include "tensor/npy.h"
 #include "tools/compare.h"
 #include "tools/contestant.h"
 #include "tools/inputs.h"
 #include "tools/progress.h"
+#include "tune/bound.h"
+#include "tune/peaks.h"
 
 namespace hayate {
 namespace {
@@ -143,8 +147,19 @@ void take_times(std::vector<uint64_t>* ticks, double ticks_per_us, BenchRow* row
   row->rows_per_s = sum == 0 ? 0 : static_cast<double>(row->count * row->batch) / (sum / ticks_per_us) * 1e6;
 }
 
+// The bound of the graph that native runs; left out where it cannot be told.
+void take_bound(const Contestant& contestant, const Peaks& peaks, BenchRow* row) {
+  const InputTypes types = types_of(contestant.inputs);
+  const Result<Graph> rewritten = rewrite(*contestant.graph, types);
+  if (!rewritten.ok()) return;
+  const Result<Facts> facts = infer(rewritten.value(), types);
+  if (!facts.ok()) return;
+  const Bound bound = bound_of(work_of(rewritten.value(), facts.value()), peaks);
+  row->bound_us = bound.us, row->bound_of = bound.of;
+}
+
 Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const BenchOptions& bench, int64_t batch,
-                                        double ticks_per_us, Progress* progress) {
+                                        double ticks_per_us, const Result<Peaks>& peaks, Progress* progress) {
   double load_ms = 0;
   Result<Graph> loaded = timed(&load_ms, [&] { return load_model(options); });
   if (!loaded.ok()) return loaded.error();
@@ -168,6 +183,7 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
     take_times(&all[c].ticks, ticks_per_us, &rows[c]);
     rows[c].peak_rss_mb = peak_memory(options, bench.program, all[c]);
     if (rows[c].backend == "onnxruntime") peer_p50 = rows[c].p50_us;
+    if (rows[c].backend == "native" && peaks.ok()) take_bound(all[c], peaks.value(), &rows[c]);
   }
   for (BenchRow& row : rows) row.ratio = row.p50_us == 0 ? 0 : peer_p50 / row.p50_us;
   return rows;
@@ -212,6 +228,7 @@ double clock_ns(double ticks_per_us) {
 int bench(const ModelOptions& given, const BenchOptions& bench) {
   end_on_interrupt();
   const double ticks_per_us = ticks_per_microsecond();
+  const Result<Peaks> peaks = load_peaks(find_machine(), peaks_file());
   std::vector<BenchRow> all;
   int status = 0;
   print_header(bench);
@@ -221,7 +238,7 @@ int bench(const ModelOptions& given, const BenchOptions& bench) {
       ModelOptions options = given;
       options.model = model;
       Progress progress(model, 100);
-      const Result<std::vector<BenchRow>> rows = bench_one(options, bench, batch, ticks_per_us, &progress);
+      const Result<std::vector<BenchRow>> rows = bench_one(options, bench, batch, ticks_per_us, peaks, &progress);
       std::fflush(stdout);
       if (!rows.ok()) {
         status = fail(rows.error());
@@ -240,6 +257,12 @@ int bench(const ModelOptions& given, const BenchOptions& bench) {
       "process "
       "that runs once.\n",
       clock_ns(ticks_per_us));
+  if (peaks.ok())
+    fmt::print(
+        "Bound: weights over the measured bandwidth of where they live or multiply-adds over the measured peak, "
+        "and functions and ordered sums on top; share: bound / p50.\n");
+  else
+    fmt::print("No bound: {}.\n", peaks.error().text());
   if (interrupted()) fmt::print(stderr, "hayate: interrupted; the figures above are complete\n");
   if (!bench.json.empty()) {
     const Result<bool> written = write_json(bench.json, all, given.plan.threads);

@@ -28,6 +28,8 @@ struct BenchRow {
   double peak_rss_mb = 0;                       // of a process of its own; 0: not known
   double load_ms = 0, compile_ms = 0;           // of the file, and for this batch; onnxruntime's compile reads the file
   double ratio = 0;                             // onnxruntime's p50 over this one; 0: not timed
+  double bound_us = 0;                          // the least that this machine's core could take; 0: not measured
+  std::string bound_of = {};                    // what most of the bound is
 };
 
 int bench(const ModelOptions& options, const BenchOptions& bench);

@@ -32,15 +32,23 @@ void print_summary(const std::vector<BenchRow>& rows) {
              own->p50_us, peer->p50_us, own->ratio, own->peak_rss_mb, peer->peak_rss_mb, bar);
 }
 
+double share_of_bound(const BenchRow& row) { return row.p50_us == 0 ? 0 : row.bound_us / row.p50_us; }
+
+std::string bound_json(const BenchRow& row) {
+  if (row.bound_us == 0) return "";
+  return fmt::format(", \"bound_us\": {:.3f}, \"bound_of\": {}, \"share_of_bound\": {:.3f}", row.bound_us,
+                     json_string(row.bound_of), share_of_bound(row));
+}
+
 std::string row_json(const BenchRow& row, int threads) {
   return fmt::format(
       "{{\"model\": {}, \"backend\": {}, \"precision\": \"fp32\", \"batch\": {}, \"threads\": {}, \"count\": {}, "
       "\"p50_us\": {:.3f}, \"p99_us\": {:.3f}, \"p999_us\": {:.3f}, \"max_us\": {:.3f}, \"rows_per_s\": {:.1f}, "
       "\"max_abs_error\": {:.6g}, \"max_rel_error\": {:.6g}, \"peak_rss_mb\": {:.2f}, \"plain_steps\": {}, "
-      "\"load_ms\": {:.3f}, \"compile_ms\": {:.3f}, \"ratio_to_onnxruntime\": {:.3f}}}",
+      "\"load_ms\": {:.3f}, \"compile_ms\": {:.3f}, \"ratio_to_onnxruntime\": {:.3f}{}}}",
       json_string(row.model), json_string(row.backend), row.batch, row.backend == "onnxruntime" ? threads : 1,
       row.count, row.p50_us, row.p99_us, row.p999_us, row.max_us, row.rows_per_s, row.max_abs_error, row.max_rel_error,
-      row.peak_rss_mb, row.plain_steps, row.load_ms, row.compile_ms, row.ratio);
+      row.peak_rss_mb, row.plain_steps, row.load_ms, row.compile_ms, row.ratio, bound_json(row));
 }
 
 }  // namespace
@@ -50,9 +58,10 @@ void print_header(const BenchOptions& bench) {
     fmt::print("{:<24} {:>5}  {:>12} {:>14} {:>8}   {}\n", "model", "batch", "native p50", "onnxruntime", "ratio",
                "memory, native : onnxruntime");
   else
-    fmt::print("{:<24} {:<12} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9} {:>12} {:>9} {:>7} {:>6} {:>6} {:>5} {:>7}\n",
-               "model", "backend", "batch", "count", "p50 us", "p99 us", "p99.9 us", "max us", "rows/s", "max err",
-               "MB", "load", "comp", "plain", "ratio");
+    fmt::print(
+        "{:<24} {:<12} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9} {:>12} {:>9} {:>7} {:>6} {:>6} {:>5} {:>7} {:>8} {:>6}\n",
+        "model", "backend", "batch", "count", "p50 us", "p99 us", "p99.9 us", "max us", "rows/s", "max err", "MB",
+        "load", "comp", "plain", "ratio", "bound us", "share");
 }
 
 void print_rows(const std::vector<BenchRow>& rows, const BenchOptions& bench) {
@@ -60,10 +69,12 @@ void print_rows(const std::vector<BenchRow>& rows, const BenchOptions& bench) {
   for (const BenchRow& row : rows)
     fmt::print(
         "{:<24} {:<12} {:>5} {:>9} {:>9.2f} {:>9.2f} {:>9.2f} {:>9.1f} {:>12.0f} {:>9.2g} {:>7} {:>6.1f} {:>6.1f} "
-        "{:>5} {:>7}\n",
+        "{:>5} {:>7} {:>8} {:>6}\n",
         row.model, row.backend, row.batch, row.count, row.p50_us, row.p99_us, row.p999_us, row.max_us, row.rows_per_s,
         row.max_abs_error, row.peak_rss_mb == 0 ? "?" : fmt::format("{:.1f}", row.peak_rss_mb), row.load_ms,
-        row.compile_ms, row.plain_steps, row.ratio == 0 ? "" : fmt::format("{:.2f}x", row.ratio));
+        row.compile_ms, row.plain_steps, row.ratio == 0 ? "" : fmt::format("{:.2f}x", row.ratio),
+        row.bound_us == 0 ? "" : fmt::format("{:.2f}", row.bound_us),
+        row.bound_us == 0 ? "" : fmt::format("{:.0f}%", 100 * share_of_bound(row)));
 }
 
 Result<bool> write_json(const std::string& path, const std::vector<BenchRow>& rows, int threads) {

@@ -32,4 +32,10 @@ struct VerifyOptions {
 // layout (model.onnx, test_data_set_*/input_N.pb, output_N.pb), with what is recorded there.
 int verify(const ModelOptions& options, const VerifyOptions& verify);
 
+struct MachineOptions {
+  bool json = false, measure = false;
+};
+// What hardware was found, and its peaks where they were measured.
+int machine(const MachineOptions& options);
+
 }  // namespace hayate

@@ -19,6 +19,7 @@ struct Program {
   VerifyOptions verify;
   BenchOptions bench;
   DumpOptions dump;
+  MachineOptions machine;
   bool json = false;
   int status = 0;
 };
@@ -69,13 +70,14 @@ CLI::Validator backend_name() {
 }
 
 void add_machine(CLI::App* app, Program* p) {
-  CLI::App* machine = app->add_subcommand("machine", "What hardware was found");
-  machine->add_flag("--json", p->json, "One JSON object for machines");
-  machine->footer("Example: hayate machine --json");
-  machine->callback([p] {
-    const Machine found = find_machine();
-    fmt::print("{}", p->json ? to_json(found) : to_text(found));
-  });
+  CLI::App* found = app->add_subcommand("machine", "What hardware was found, and what one core of it can do");
+  found->add_flag("--json", p->machine.json, "One JSON object for machines");
+  found->add_flag(
+      "--measure", p->machine.measure,
+      "Time the caches, the arithmetic and the hand-off between cores (about two seconds; leave the machine "
+      "alone meanwhile) and keep the peaks: bench holds its figures against them");
+  found->footer("Example: hayate machine --measure");
+  found->callback([p] { p->status = hayate::machine(p->machine); });
 }
 
 void add_info(CLI::App* app, Program* p) {

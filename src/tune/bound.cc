@@ -1,0 +1,101 @@
+#include "tune/bound.h"
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+
+#include "eval/macs.h"
+#include "eval/trees.h"
+
+namespace hayate {
+namespace {
+
+const TensorType* type_of(const Facts& facts, const std::string& name) {
+  const auto it = facts.find(name);
+  return it == facts.end() ? nullptr : &it->second.type;
+}
+
+int64_t count_of(const Facts& facts, const std::string& name) {
+  const TensorType* type = type_of(facts, name);
+  const Result<int64_t> count = type == nullptr ? Result<int64_t>(0) : checked_count(type->shape);
+  return count.ok() ? count.value() : 0;
+}
+
+int64_t functions_of(const Node& node, const Facts& facts) {
+  static const std::set<std::string_view> kFunctions = {"Sigmoid", "Tanh",    "Exp",        "Log",      "Erf",   "Gelu",
+                                                        "Elu",     "Softmax", "LogSoftmax", "Softplus", "Swish", "Mish",
+                                                        "Selu",    "Celu",    "Sin",        "Cos"};
+  if (node.op == "Attention") {
+    const TensorType *q = type_of(facts, node.inputs[0]), *k = type_of(facts, node.inputs[1]);
+    if (q == nullptr || k == nullptr || q->shape.size() < 2 || q->shape.back() == 0) return 0;
+    return count_of(facts, node.inputs[0]) / q->shape.back() * k->shape.end()[-2];
+  }
+  if (node.is("LSTM") || node.is("GRU") || node.is("RNN")) {
+    const TensorType* x = type_of(facts, node.inputs[0]);
+    const TensorType* r = type_of(facts, node.inputs[2]);
+    if (x == nullptr || r == nullptr || x->shape.size() != 3 || r->shape.size() != 3) return 0;
+    const int64_t each = node.is("LSTM") ? 5 : node.is("GRU") ? 3 : 1;
+    return x->shape[0] * x->shape[1] * r->shape[0] * r->shape[2] * each;
+  }
+  return node.domain.empty() && kFunctions.contains(node.op) ? count_of(facts, node.outputs[0]) : 0;
+}
+
+// A layer's weights are read once, a recurrent layer's own at every step.
+int64_t times_read(const Node& node, size_t input, const Facts& facts) {
+  const bool recurrent = node.is("LSTM") || node.is("GRU") || node.is("RNN");
+  const TensorType* x = type_of(facts, node.inputs[0]);
+  return recurrent && input == 2 && x != nullptr && x->shape.size() == 3 ? x->shape[0] : 1;
+}
+
+void add_weights(const Graph& graph, const Node& node, const Facts& facts, std::set<std::string>* seen, Work* work) {
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const Tensor* constant = node.inputs[i].empty() ? nullptr : graph.constant(node.inputs[i]);
+    if (constant == nullptr ||
+        (constant->type() != Type::kFloat32 && constant->type() != Type::kInt8 && constant->type() != Type::kUInt8))
+      continue;
+    const int64_t bytes = static_cast<int64_t>(constant->byte_count());
+    if (seen->insert(node.inputs[i]).second) work->weight_bytes += bytes;
+    work->read_bytes += bytes * times_read(node, i, facts);
+  }
+}
+
+// One addition for each tree and row; the plainest form reads one node a level, so no bytes are claimed.
+void add_trees(const Node& node, const Facts& facts, Work* work) {
+  const TensorType* x = type_of(facts, node.inputs[0]);
+  if (x == nullptr || x->shape.size() != 2) return;
+  const Result<kernels::Trees> trees = trees_from(node, *x);
+  if (!trees.ok()) return;
+  work->ordered_sums += x->shape[0] * static_cast<int64_t>(trees.value().roots.size());
+}
+
+}  // namespace
+
+Work work_of(const Graph& graph, const Facts& facts) {
+  Work work;
+  work.macs = macs_of(graph, facts);
+  std::set<std::string> seen;
+  for (const Node& node : graph.nodes) {
+    if (node.outputs.empty() || node.inputs.empty()) continue;
+    if (is_tree_ensemble(node))
+      add_trees(node, facts, &work);
+    else
+      work.functions += functions_of(node, facts), add_weights(graph, node, facts, &seen, &work);
+  }
+  return work;
+}
+
+Bound bound_of(const Work& work, const Peaks& peaks) {
+  const LevelPeak& level = peaks.level_of(work.weight_bytes);
+  const double reading = static_cast<double>(work.read_bytes) / level.gb_per_s / 1000,  // GB/s are bytes per ns
+      multiplying = static_cast<double>(work.macs) / peaks.fp32_gmacs / 1000,
+               functions = static_cast<double>(work.functions) * peaks.function_ns / 1000,
+               sums = static_cast<double>(work.ordered_sums) * peaks.float64_add_ns / 1000;
+  const std::pair<double, std::string> parts[] = {{reading, "weights from " + level.level},
+                                                  {multiplying, "multiply-adds"},
+                                                  {functions, "functions"},
+                                                  {sums, "ordered sums"}};
+  const auto& most = *std::max_element(std::begin(parts), std::end(parts));
+  return {std::max(reading, multiplying) + functions + sums, most.second};
+}
+
+}  // namespace hayate

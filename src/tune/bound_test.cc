@@ -1,0 +1,112 @@
+#include "tune/bound.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "import/import.h"
+#include "rewrite/rewrite.h"
+
+namespace hayate {
+namespace {
+
+Peaks round_peaks() {
+  Peaks peaks;
+  peaks.fingerprint = fingerprint(find_machine());
+  peaks.levels = {{"L1", 32 << 10, 400}, {"L2", 1 << 20, 100}, {"memory", int64_t{1} << 34, 10}};
+  peaks.fp32_gmacs = 100, peaks.function_ns = 0.5, peaks.float64_add_ns = 2, peaks.hand_off_ns = 50;
+  return peaks;
+}
+
+Work work_of_sample(const std::string& name) {
+  Result<Graph> graph = import_model(std::string(HAYATE_SOURCE_DIR) + "/models/" + name, {});
+  EXPECT_TRUE(graph.ok());
+  std::map<std::string, TensorType> types;
+  for (const ValueInfo& input : graph.value().inputs) {
+    Shape shape{1};
+    for (size_t i = 1; i < input.dims.size(); ++i) shape.push_back(input.dims[i].value);
+    types[input.name] = {input.type, shape};
+  }
+  const Result<Graph> rewritten = rewrite(graph.value(), types);
+  EXPECT_TRUE(rewritten.ok());
+  return work_of(rewritten.value(), infer(rewritten.value(), types).value());
+}
+
+TEST(Bound, CountsWhatAModelMustDo) {
+  const Work mlp = work_of_sample("mlp_small.onnx");  // 40-64-64-3
+  EXPECT_EQ(mlp.macs, 40 * 64 + 64 * 64 + 64 * 3);
+  EXPECT_EQ(mlp.weight_bytes, 4 * (mlp.macs + 64 + 64 + 3));
+  EXPECT_EQ(mlp.read_bytes, mlp.weight_bytes);
+  EXPECT_EQ(mlp.functions, 3);                      // of the softmax
+  const Work lstm = work_of_sample("lstm_a.onnx");  // 2 layers of 100 over 50 x 100
+  EXPECT_GE(lstm.macs, 50 * 2 * (100 + 100) * 400);
+  EXPECT_GE(lstm.functions, 50 * 2 * 100 * 5);
+  EXPECT_GE(lstm.read_bytes, 2 * 50 * 100 * 400 * 4) << "recurrent weights are read at every step";
+  EXPECT_LT(lstm.weight_bytes, lstm.read_bytes / 10);
+  EXPECT_EQ(work_of_sample("lightgbm_500x31.txt").ordered_sums, 500);
+}
+
+TEST(Bound, TakesTheSlowerOfReadingAndMultiplyingAndAddsTheRest) {
+  const Peaks peaks = round_peaks();
+  Work work;
+  work.macs = 100'000, work.weight_bytes = work.read_bytes = 400'000;  // 1 us, and 4 us from L2
+  EXPECT_NEAR(bound_of(work, peaks).us, 4, 1e-9);
+  EXPECT_EQ(bound_of(work, peaks).of, "weights from L2");
+  work.weight_bytes = 30'000;  // 1 us from L1
+  work.macs = 200'000;
+  EXPECT_NEAR(bound_of(work, peaks).us, 2, 1e-9);
+  work.functions = 10'000, work.ordered_sums = 500;  // 5 us and 1 us
+  EXPECT_NEAR(bound_of(work, peaks).us, 8, 1e-9);
+  EXPECT_EQ(bound_of(work, peaks).of, "functions");
+}
+
+TEST(Peaks, LevelsAreFoundBySize) {
+  const Peaks peaks = round_peaks();
+  EXPECT_EQ(peaks.level_of(1000).level, "L1");
+  EXPECT_EQ(peaks.level_of(32 << 10).level, "L1");
+  EXPECT_EQ(peaks.level_of((32 << 10) + 1).level, "L2");
+  EXPECT_EQ(peaks.level_of(int64_t{1} << 40).level, "memory");
+}
+
+TEST(Peaks, MeasuredOnesAreOrderedAsTheMachineIs) {
+  double last = 0;
+  const Peaks peaks = measure_peaks(find_machine(), [&](double share) {
+    EXPECT_GE(share, last);
+    last = share;
+  });
+  EXPECT_EQ(last, 1);
+  ASSERT_GE(peaks.levels.size(), 1u);
+  EXPECT_EQ(peaks.levels.back().level, "memory");
+  for (const LevelPeak& level : peaks.levels) EXPECT_GT(level.gb_per_s, 0.1) << level.level;
+  EXPECT_GT(peaks.levels.front().gb_per_s, peaks.levels.back().gb_per_s);
+  EXPECT_GT(peaks.fp32_gmacs, 0.1);
+  EXPECT_GT(peaks.function_ns, 0);
+  EXPECT_GT(peaks.float64_add_ns, 0.1);
+}
+
+TEST(Peaks, AreKeptForThisMachineAlone) {
+  const std::string path = testing::TempDir() + "hayate_peaks/peaks.json";
+  std::filesystem::remove(path);
+  const Machine machine = find_machine();
+  EXPECT_NE(load_peaks(machine, path).error().text().find("machine --measure"), std::string::npos);
+  const Peaks peaks = round_peaks();
+  ASSERT_TRUE(store_peaks(peaks, path).ok());
+  const Result<Peaks> read = load_peaks(machine, path);
+  ASSERT_TRUE(read.ok()) << read.error().text();
+  EXPECT_EQ(to_json(read.value()), to_json(peaks));
+  Peaks other = peaks;
+  other.fingerprint = "another";
+  ASSERT_TRUE(store_peaks(other, path).ok());
+  EXPECT_NE(load_peaks(machine, path).error().text().find("another machine"), std::string::npos);
+  for (const char* broken : {"", "{", "[]", "{\"version\": 1}", "{\"version\": 9}",
+                             "{\"version\": 1, \"fingerprint\": \"x\", \"levels\": [], \"fp32_gmacs\": 1}"}) {
+    std::ofstream(path) << broken;
+    EXPECT_FALSE(load_peaks(machine, path).ok()) << broken;
+  }
+  EXPECT_FALSE(store_peaks(peaks, "/proc/none/peaks.json").ok());
+  EXPECT_FALSE(store_peaks(peaks, "").ok());
+}
+
+}  // namespace
+}  // namespace hayate
