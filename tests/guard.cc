@@ -23,7 +23,7 @@ namespace {
 // Where a child counts: memory that its parent sees, so that a child's death loses nothing. Only one thread counts.
 hayate::guard::Counts* armed = nullptr;
 
-void count(int64_t hayate::guard::Counts::*of) {
+[[maybe_unused]] void count(int64_t hayate::guard::Counts::*of) {
   if (armed != nullptr) ++(armed->*of);
 }
 
