@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what scripts/packages.txt lists and this machine lacks, makes .venv with the peers of scripts/requirements.txt,
-# and builds the preset given (default release). Without the peers everything builds; what compares with them is skipped.
+# and builds the preset given (default release), or of it the target that is given second. Without the peers everything builds; what compares with them is skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-release}
@@ -26,4 +26,4 @@ if ! cmp -s scripts/requirements.txt .venv/installed.txt; then
 fi
 
 [ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" >/dev/null
-cmake --build --preset "$preset"
+cmake --build --preset "$preset" ${2:+--target "$2"}

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "c_caller.h"
@@ -203,6 +204,30 @@ TEST(CInterface, StructsOfOtherVersions) {
   EXPECT_STREQ(port.name, "input");
   EXPECT_EQ(port.shape, nullptr);
   EXPECT_EQ(port.row_bytes, 77);
+}
+
+TEST(CInterface, ThreadsWithASessionEachGiveTheSameBits) {
+  const ModelHandle model(hayate_model_load(sample("gru.onnx").c_str(), nullptr, nullptr));
+  hayate_options four = options();
+  four.batch_max = 4;
+  const ExecutableHandle executable(hayate_compile(model.get(), &four, nullptr));
+  ASSERT_NE(executable, nullptr);
+  hayate_port in{}, out{};
+  in.size = sizeof in, out.size = sizeof out;
+  ASSERT_EQ(hayate_input(executable.get(), 0, &in) + hayate_output(executable.get(), 0, &out), 0);
+  std::vector<std::string> made(8);
+  std::vector<std::thread> threads;
+  for (std::string& bits : made)
+    threads.emplace_back([&] {
+      const SessionHandle session(hayate_session_new(executable.get(), nullptr));
+      float* x = static_cast<float*>(hayate_session_input(session.get(), 0));
+      for (int64_t i = 0; i < 4 * in.row_bytes / 4; ++i) x[i] = static_cast<float>(i % 11) / 5 - 1;
+      if (hayate_run(session.get(), 4).code != HAYATE_OK) return;
+      bits.assign(static_cast<const char*>(hayate_session_output(session.get(), 0)), 4 * out.row_bytes);
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(made[0].empty());
+  for (const std::string& bits : made) EXPECT_EQ(bits, made[0]);
 }
 
 // In a child whose address space has no room: what throws inside comes out as a message.

@@ -79,6 +79,21 @@ TEST(Runtime, SixteenThreadsWithASessionEachGiveTheSameBits) {
   EXPECT_EQ(std::count(equal.begin(), equal.end(), 1), 16);
 }
 
+TEST(Runtime, ThreadsLoadAndCompileTheirOwnModels) {
+  std::atomic<int> good = 0;
+  std::vector<std::thread> threads;
+  const std::vector<std::string> names = {"mlp_small.onnx", "tcn.onnx", "xgboost_200x6.ubj", "mlp_small.onnx",
+                                          "logistic.onnx",  "gru.onnx", "xgboost_200x6.onnx"};
+  for (const std::string& name : names)
+    threads.emplace_back([&good, path = sample(name)] {
+      const Result<Model> model = Model::load(path);
+      const Result<Executable> executable = model.ok() ? compile(model.value(), {}) : model.error();
+      good += executable.ok() && executable.value().session().run(1).ok();
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(good, static_cast<int>(names.size()));
+}
+
 TEST(Runtime, RowsOutsideTheBatchAreAStatus) {
   const Result<Model> model = Model::load(sample("mlp_small.onnx"));
   ASSERT_TRUE(model.ok());
