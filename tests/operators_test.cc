@@ -221,6 +221,14 @@ TEST(Operators, ClipWithoutABoundCutsInfinityAtTheLargestNumber) {
   EXPECT_EQ(to_doubles(clip.reference().value().at("o0")), (std::vector<double>{-largest, largest, 2}));
 }
 
+TEST(Operators, TileIsAViewOrOneCopy) {
+  for (const Shape& repeats : {Shape{1, 3, 1}, Shape{2, 1, 1}, Shape{2, 3, 2}, Shape{1, 1, 0}}) {
+    OneNode tile("Tile", {random_floats({4, 1, 3}, 1), list(repeats)});
+    tile.constants = {1};
+    expect_native_equals_reference(tile, 0, shape_text(repeats));
+  }
+}
+
 TEST(Operators, UniqueOfRowsInBothOrders) {
   const Tensor x = Tensor::of<float>({4, 2}, {2, 1, 1, 9, 2, 1, 1, 0});
   for (const bool sorted : {true, false}) {

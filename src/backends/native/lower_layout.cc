@@ -99,6 +99,32 @@ bool expand(Lowering& l, const Node& node) {
   return true;
 }
 
+// Extents of one are only seen again and again; others are copied, through a view that has an axis of stride 0 for each
+// repeated one.
+bool tile(Lowering& l, const Node& node) {
+  const auto repeats = integers(l, node, 1);
+  const View x = l.view(node.inputs[0]);
+  const Shape& shape = l.type(node.outputs[0]).shape;
+  if (!repeats || repeats->size() != x.shape.size()) return false;
+  View from = x;
+  from.shape.clear(), from.strides.clear();
+  for (size_t i = 0; i < x.shape.size(); ++i) {
+    const bool anew = x.shape[i] > 1 && (*repeats)[i] > 1;
+    if (anew) from.shape.push_back((*repeats)[i]), from.strides.push_back(0);
+    from.shape.push_back(anew ? x.shape[i] : shape[i]);
+    from.strides.push_back(x.shape[i] == 1 ? 0 : x.strides[i]);
+  }
+  if (from.shape.size() == shape.size()) {
+    l.define(node.outputs[0], from);
+    return true;
+  }
+  if (from.shape.size() > kDimsMax) return false;
+  const std::optional<View> made = reshaped(l.dense(from), shape);
+  if (!made) return false;
+  l.define(node.outputs[0], *made);
+  return true;
+}
+
 bool concat(Lowering& l, const Node& node) {
   std::vector<View> parts;
   for (const std::string& name : node.inputs) parts.push_back(l.view(name));
@@ -176,6 +202,7 @@ void add_layout_lowers(LowerTable* table) {
                  {"Split", split},
                  {"Gather", gather},
                  {"Expand", expand},
+                 {"Tile", tile},
                  {"Concat", concat},
                  {"Pad", pad},
                  {"ConstantOfShape", constant_of_shape},

@@ -13,6 +13,15 @@ TEST(RecogniseSoftplus, LogOfOnePlusExp) {
                  "y = Mish(x)");
 }
 
+TEST(RecogniseSoftplus, WithAThresholdFarOut) {
+  const std::string text = "s = Softplus(x)\n g = Greater(x, t)\n y = Where(g, x, s)";
+  const auto with = [&](float threshold) {
+    return Case{{{"x", {2, 3}}}, {{"t", Tensor::of<float>({}, {threshold})}}, text};
+  };
+  expect_becomes(with(20), recognise_softplus, "y = Softplus(x)");
+  expect_kept(with(2), recognise_softplus);
+}
+
 TEST(RecogniseSoftplus, OtherSumsStay) {
   expect_kept(of_x("e = Exp(x)\n s = Add(e, two)\n y = Log(s)"), recognise_softplus);
   expect_kept(of_x("s = Softplus(x)\n t = Tanh(s)\n y = Mul(t, s)"), recognise_softplus);
