@@ -40,7 +40,7 @@ void matmul(GraphMaker& m) {
 // Both operands are made: attention's products.
 void matmul_of_two(GraphMaker& m) {
   const auto x = m.find_float(2, 4);
-  if (!x) return;
+  if (!x || x->shape.back() > 256) return;  // long sums of equal signs pass the bound in every float32 engine
   std::vector<int64_t> order;
   for (int64_t i = 0; i < x->rank(); ++i) order.push_back(i);
   std::swap(order[order.size() - 1], order[order.size() - 2]);
