@@ -30,7 +30,7 @@ from torch.utils import _pytree
 from torch_models import MODELS
 
 EXPORTERS = {"script": 17, "dynamo": None}  # and their opsets; None: the newest that torch writes
-NEWEST = 23
+NEWEST = 25
 ROWS = (1, 3, 17)
 RELATIVE, ABSOLUTE = 1e-5, 1e-6  # and as much more as torch and ONNX Runtime differ between themselves
 RECORD_MAX = 8000  # bytes of a file that is recorded

@@ -158,6 +158,11 @@ bool GraphMaker::halves() const {
                      [](const Value& v) { return is_half_float(v.type); });
 }
 
+bool GraphMaker::empties() const {
+  return std::any_of(values_.begin(), values_.end(),
+                     [](const Value& v) { return std::find(v.shape.begin(), v.shape.end(), 0) != v.shape.end(); });
+}
+
 std::optional<Value> GraphMaker::find(const std::function<bool(const Value&)>& fits) {
   std::vector<const Value*> all;
   for (const Value& value : values_)
@@ -255,10 +260,11 @@ bool GraphMaker::run(const Node& node, Kind kind, World* world, std::vector<Tens
       for (Tensor& tensor : (*noisy)[k]) disturb(&tensor, 1);
     if (!same((*noisy)[k], kShare)) return false;
     if (kind != Kind::kJump) continue;
-    const auto far = outputs([&](const std::string& name) {
-      return stretched(world->noisy[k].at(name), world->clean.at(name), kJumpUnits);
-    });
-    if (!far.ok() || !same(far.value(), kShare * kJumpUnits)) return false;
+    for (const double units : {kJumpUnits, -kJumpUnits}) {
+      const auto far = outputs(
+          [&](const std::string& name) { return stretched(world->noisy[k].at(name), world->clean.at(name), units); });
+      if (!far.ok() || !same(far.value(), kShare * kJumpUnits)) return false;
+    }
   }
   return true;
 }

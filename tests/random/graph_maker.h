@@ -46,6 +46,7 @@ class GraphMaker {
   const Graph& graph() const { return graph_; }
   bool symbolic() const { return symbolic_; }  // the inputs' first extents are open
   bool special() const { return special_; }    // NaN and infinity are among the inputs
+  bool empties() const;                        // some value has no elements
   bool halves() const;                         // some node makes 16-bit floats
   // The inputs with that many rows: the first of kRows. All of them where nothing is open.
   std::map<std::string, Tensor> feeds(int64_t rows) const;
