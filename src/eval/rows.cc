@@ -396,7 +396,14 @@ class Tracker {
       return only_first_depends() && node.attributes.contains("axis") && attribute_axis("axis", 0) != from;
     if (node.is("GatherElements") || node.is("ScatterElements"))
       return attribute_axis("axis", 0) != to && same_axis_everywhere(node, to);
-    if (node.is("GatherND")) return node.get<int64_t>("batch_dims", 0) > to && same_axis_everywhere(node, to);
+    if (node.is("GatherND")) {
+      if (node.get<int64_t>("batch_dims", 0) > to) return same_axis_everywhere(node, to);
+      // The same elements of each row: the batch lies behind the axes that are indexed.
+      const Shape& indices = shape(node.inputs[1]);
+      const int64_t moved = static_cast<int64_t>(indices.size()) - 1 - indices.back();
+      return node.get<int64_t>("batch_dims", 0) == 0 && only_first_depends() && axis(node.inputs[1]) < 0 &&
+             from >= indices.back() && to == from + moved;
+    }
     if (node.is("OneHot")) {
       const int64_t given = node.get<int64_t>("axis", -1), at = given < 0 ? given + rank + 1 : given;
       return only_first_depends() && to == from + (at <= from ? 1 : 0);

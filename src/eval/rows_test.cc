@@ -109,6 +109,14 @@ TEST(Rows, RowsOfATableByNumberStayApart) {
   EXPECT_NE(verdict({cast, node("Gather", {"x", "i"}, "y")}), "");
 }
 
+TEST(Rows, TheSameElementsOfEachRowStayApart) {
+  const std::map<std::string, Tensor> constants{{"at", Tensor::of<int64_t>({3, 1}, {0, 0, 2})}};
+  const Node turned = node("Transpose", {"x"}, "a", {{"perm", kSwap}}), gathered = node("GatherND", {"a", "at"}, "b"),
+             back = node("Transpose", {"b"}, "y", {{"perm", kSwap}});
+  EXPECT_EQ(verdict({turned, gathered, back}, constants), "");
+  EXPECT_NE(verdict({node("GatherND", {"x", "at"}, "y")}, constants), "") << "these are rows";
+}
+
 TEST(Rows, WhatIsTheSameForEachRowIsFollowed) {
   const std::map<std::string, Tensor> constants{{"token", Tensor::of<float>({1, 4}, {1, 2, 3, 4})},
                                                 {"four", Tensor::of<int64_t>({1}, {4})},
