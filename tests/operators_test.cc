@@ -221,6 +221,12 @@ TEST(Operators, ClipWithoutABoundCutsInfinityAtTheLargestNumber) {
   EXPECT_EQ(to_doubles(clip.reference().value().at("o0")), (std::vector<double>{-largest, largest, 2}));
 }
 
+TEST(Operators, SoftmaxAlongAnyAxisIsAVectorStep) {
+  for (const char* op : {"Softmax", "LogSoftmax"})
+    for (const int64_t axis : {0, 1, 2, -2})
+      expect_native_equals_reference({op, {random_floats({3, 20, 5}, 1)}, {{"axis", axis}}}, 0, op);
+}
+
 TEST(Operators, TileIsAViewOrOneCopy) {
   for (const Shape& repeats : {Shape{1, 3, 1}, Shape{2, 1, 1}, Shape{2, 3, 2}, Shape{1, 1, 0}}) {
     OneNode tile("Tile", {random_floats({4, 1, 3}, 1), list(repeats)});

@@ -1,9 +1,25 @@
+#include <numeric>
+
 #include "backends/native/lower_ops.h"
 
 namespace hayate::native {
 namespace {
 
 using kernels::Reduce;
+
+// Along an axis that is not the last: it changes place with that one for the while.
+void softmax_inside(Lowering& l, const Node& node, int64_t axis) {
+  const View x = l.view(node.inputs[0]);
+  std::vector<int64_t> swap(static_cast<size_t>(x.rank()));
+  std::iota(swap.begin(), swap.end(), 0);
+  std::swap(swap[static_cast<size_t>(axis)], swap.back());
+  const View from = l.dense(transposed(x, swap)), y = l.scratch(Type::kFloat32, from.shape);
+  RowsArgs args;
+  args.set = &l.set(), args.n = from.shape.back(), args.log = node.op == "LogSoftmax";
+  args.rows = args.n == 0 ? 0 : y.count() / args.n;
+  if (args.rows > 0) l.emit(run_softmax, "softmax", args, {&y, &from});
+  l.define(node.outputs[0], transposed(y, swap));
+}
 
 bool softmax(Lowering& l, const Node& node) {
   if (!all_floats(l, node)) return false;
@@ -16,6 +32,9 @@ bool softmax(Lowering& l, const Node& node) {
     for (int64_t i = axis; i < rank; ++i) n *= shape[static_cast<size_t>(i)];
   } else if (axis == rank - 1 && rank > 0) {
     n = shape.back();
+  } else if (rank > 0) {
+    softmax_inside(l, node, axis);
+    return true;
   } else {
     return false;
   }
