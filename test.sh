@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets up, builds and runs every test: release, then again under the address and undefined-behaviour sanitizers; then the
-# comparisons with the peers.
+# Sets up, builds and runs every test: release, then again under the address and undefined-behaviour sanitizers; those on
+# threads under the thread sanitizer; then the comparisons with the peers.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -21,6 +21,20 @@ for preset in release asan; do
   skipped=$((skipped + $(count skipped)))
   passed=$((passed + $(count tests) - $(count failures) - $(count skipped)))
 done
+
+# What runs on several threads, under the thread sanitizer.
+scripts/setup.sh tsan hayate_thread_tests
+echo "== tests: tsan"
+log=$PWD/build/tsan_tests.log
+status=0
+build/tsan/hayate_thread_tests --gtest_filter='*Thread*-*onnxruntime*' >"$log" 2>&1 || status=$?
+good=$(grep -cE '^\[       OK \]' "$log" || true)
+passed=$((passed + good))
+if [ "$status" != 0 ] || [ "$good" = 0 ]; then
+  failed=$((failed + 1))
+  tail -n 60 "$log"
+fi
+echo "$good tests on threads passed"
 
 # Comparisons with the peers: exit status 0 equal, 1 different, 2 nothing to compare with.
 for script in models trees quantized streams recorded; do
