@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "eval/spelled.h"
+#include "graph/spelling.h"
+
 namespace hayate {
 namespace {
 
@@ -63,7 +66,8 @@ Kernel find_kernel(std::string_view domain, std::string_view op) {
   const auto it = std::lower_bound(
       table.begin(), table.end(), std::pair(domain, op),
       [](const KernelEntry& entry, const auto& key) { return std::pair(entry.domain, entry.op) < key; });
-  return it != table.end() && it->domain == domain && it->op == op ? it->kernel : nullptr;
+  if (it != table.end() && it->domain == domain && it->op == op) return it->kernel;
+  return find_spelling(domain, op) != nullptr ? run_spelled : nullptr;
 }
 
 Result<std::vector<Tensor>> run_node(const Node& node, int64_t opset, const std::vector<const Tensor*>& inputs) {

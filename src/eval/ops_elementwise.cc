@@ -332,7 +332,10 @@ Result<bool> identity(const KernelContext& c) {
 // The mask is all ones, as bool or (before opset 10) in the type of the data.
 Result<bool> dropout(const KernelContext& c) {
   Tensor* mask = c.output(1);
-  if (mask != nullptr && is_half_float(mask->type())) {
+  // Nothing is dropped. Before opset 12 the standard leaves the mask of inference open; ONNX Runtime gives zeros.
+  if (c.opset < 12) {
+    if (mask != nullptr) std::memset(mask->bytes(), 0, mask->byte_count());
+  } else if (mask != nullptr && is_half_float(mask->type())) {
     const uint16_t one = mask->type() == Type::kFloat16 ? half_from_float(1) : bfloat_from_float(1);
     std::fill_n(reinterpret_cast<uint16_t*>(mask->bytes()), mask->count(), one);
   } else if (mask != nullptr) {

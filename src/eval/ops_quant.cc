@@ -47,20 +47,37 @@ const T* data_or_null(const Tensor* tensor) {
 // How far apart two zero points or scales stand: one serves all.
 int64_t step_of(const Tensor* tensor) { return tensor == nullptr || tensor->count() == 1 ? 0 : 1; }
 
+// The tensor, or 16-bit floats as float32.
+Tensor float32_of(const Tensor& tensor) {
+  if (tensor.type() == Type::kFloat32) return tensor;
+  const Tensor wide = halves_to_doubles(tensor);
+  Tensor made(Type::kFloat32, tensor.shape());
+  std::copy(wide.data<double>(), wide.data<double>() + wide.count(), made.data<float>());
+  return made;
+}
+
 Result<bool> quantize(const KernelContext& c) {
+  const Tensor x = float32_of(*c.inputs[0]), scale = float32_of(*c.inputs[1]);
   on_integers(c.outputs[0]->type(), [&]<typename Q>() {
     if constexpr (sizeof(Q) <= 2)
-      k::quantize<Q>(axis_of(c), c.inputs[0]->data<float>(), c.inputs[1]->data<float>(), data_or_null<Q>(c.input(2)),
+      k::quantize<Q>(axis_of(c), x.data<float>(), scale.data<float>(), data_or_null<Q>(c.input(2)),
                      c.outputs[0]->data<Q>());
   });
   return true;
 }
 
 Result<bool> dequantize(const KernelContext& c) {
+  const Tensor scale = float32_of(*c.inputs[1]);
+  const bool narrow = is_half_float(scale.type()) || c.outputs[0]->type() != Type::kFloat32;
+  Tensor wide = narrow ? Tensor(Type::kFloat32, c.outputs[0]->shape()) : *c.outputs[0];
   on_integers(c.inputs[0]->type(), [&]<typename Q>() {
-    k::dequantize<Q>(axis_of(c), c.inputs[0]->data<Q>(), c.inputs[1]->data<float>(), data_or_null<Q>(c.input(2)),
-                     c.outputs[0]->data<float>());
+    k::dequantize<Q>(axis_of(c), c.inputs[0]->data<Q>(), scale.data<float>(), data_or_null<Q>(c.input(2)),
+                     wide.data<float>());
   });
+  if (!narrow) return true;
+  Tensor doubles(Type::kFloat64, wide.shape());
+  std::copy(wide.data<float>(), wide.data<float>() + wide.count(), doubles.data<double>());
+  doubles_to_halves(doubles, c.outputs[0]);
   return true;
 }
 

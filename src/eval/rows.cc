@@ -6,6 +6,7 @@
 #include <cstring>
 #include <set>
 
+#include "eval/spelled.h"
 #include "eval/trees.h"
 
 namespace hayate {
@@ -446,10 +447,12 @@ class Tracker {
 
 std::string rows_depend(const Graph& graph, const std::map<std::string, TensorType>& at_3,
                         const std::map<std::string, TensorType>& at_5) {
-  const Result<Facts> first = infer(graph, at_3), second = infer(graph, at_5);
+  const Result<Graph> whole = written_out(graph, at_3);
+  if (!whole.ok()) return whole.error().text();
+  const Result<Facts> first = infer(whole.value(), at_3), second = infer(whole.value(), at_5);
   if (!first.ok()) return first.error().text();
   if (!second.ok()) return second.error().text();
-  return Tracker(graph, first.value(), second.value()).run();
+  return Tracker(whole.value(), first.value(), second.value()).run();
 }
 
 }  // namespace hayate

@@ -21,5 +21,6 @@ void add_quant_rules(std::vector<OpEntry>* table);
 void add_fused_rules(std::vector<OpEntry>* table);
 void add_index_rules(std::vector<OpEntry>* table);
 void add_matrix_rules(std::vector<OpEntry>* table);
+void add_spelled_rules(std::vector<OpEntry>* table);  // graph/spelling.h
 
 }  // namespace hayate

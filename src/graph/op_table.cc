@@ -40,6 +40,7 @@ const std::vector<OpEntry>& op_table() {
     add_fused_rules(&table);
     add_index_rules(&table);
     add_matrix_rules(&table);
+    add_spelled_rules(&table);
     std::sort(table.begin(), table.end(),
               [](const OpEntry& a, const OpEntry& b) { return std::pair(a.domain, a.op) < std::pair(b.domain, b.op); });
     return table;

@@ -7,16 +7,12 @@
 namespace hayate {
 namespace {
 
-// Floats; scale and bias may be wider than a 16-bit x.
+// Floats of any width: scale and bias may be wider than x.
 std::optional<Error> mixed_floats(const ShapeContext& c) {
-  for (size_t i = 0; i < c.input_count(); ++i) {
-    if (!c.has(i)) continue;
-    const bool doubles = c.type(i) == Type::kFloat64;
-    if (!is_float(c.type(i)) || doubles != (c.type(0) == Type::kFloat64))
-      return c.error(
-          fmt::format("takes floats, all of 64 bits or none; input '{}' is {}", c.node.input(i), type_name(c.type(i))),
-          Code::kUnsupported);
-  }
+  for (size_t i = 0; i < c.input_count(); ++i)
+    if (c.has(i) && !is_float(c.type(i)))
+      return c.error(fmt::format("takes floats; input '{}' is {}", c.node.input(i), type_name(c.type(i))),
+                     Code::kUnsupported);
   return std::nullopt;
 }
 
@@ -64,7 +60,7 @@ Result<Types> layer_norm(const ShapeContext& c) {
   if (!stash.ok()) return stash.error();
   Shape reduced = c.shape(0);
   std::fill(reduced.begin() + axis.value(), reduced.end(), 1);
-  return Types{{c.type(0), c.shape(0)}, {stash.value(), reduced}, {stash.value(), reduced}};
+  return Types{{c.type(1), c.shape(0)}, {stash.value(), reduced}, {stash.value(), reduced}};
 }
 
 Result<Types> rms_norm(const ShapeContext& c) {

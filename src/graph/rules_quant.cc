@@ -13,6 +13,7 @@ bool any_of(Type type, std::initializer_list<Type> types) {
   return std::find(types.begin(), types.end(), type) != types.end();
 }
 constexpr std::initializer_list<Type> kQuantized = {Type::kInt8, Type::kUInt8, Type::kInt16, Type::kUInt16};
+constexpr std::initializer_list<Type> kFloats = {Type::kFloat32, Type::kFloat16, Type::kBFloat16};
 constexpr std::initializer_list<Type> kBytes = {Type::kInt8, Type::kUInt8};
 
 bool is_one(const Shape& shape) { return shape.empty() || shape == Shape{1}; }
@@ -26,7 +27,7 @@ std::optional<Error> type_error(const ShapeContext& c, size_t i, std::initialize
 // Scale (input 1) and zero point (input 2) of QuantizeLinear and DequantizeLinear: for all, per place of an
 // axis, or blocked.
 std::optional<Error> scale_error(const ShapeContext& c) {
-  if (auto error = type_error(c, 1, {Type::kFloat32})) return error;
+  if (auto error = type_error(c, 1, kFloats)) return error;
   if (c.has(2) && c.shape(2) != c.shape(1) && !(is_one(c.shape(1)) && is_one(c.shape(2))))
     return c.error(
         fmt::format("scale {} and zero point {} differ in shape", shape_text(c.shape(1)), shape_text(c.shape(2))));
@@ -67,7 +68,7 @@ Result<Type> quantized_type(const ShapeContext& c) {
 }
 
 Result<Types> quantize(const ShapeContext& c) {
-  if (auto error = type_error(c, 0, {Type::kFloat32})) return *error;
+  if (auto error = type_error(c, 0, kFloats)) return *error;
   if (auto error = type_error(c, 2, kQuantized)) return *error;
   if (auto error = scale_error(c)) return *error;
   const Result<Type> type = quantized_type(c);
@@ -80,7 +81,7 @@ Result<Types> dequantize(const ShapeContext& c) {
     return *error;
   if (c.has(2) && c.type(2) != c.type(0)) return c.error("zero point and input differ in type");
   if (auto error = scale_error(c)) return *error;
-  return Types{{Type::kFloat32, c.shape(0)}};
+  return Types{{c.type(1), c.shape(0)}};
 }
 
 Result<Types> dynamic_quantize(const ShapeContext& c) {

@@ -334,10 +334,12 @@ Result<bool> unroll_loop(const Graph& graph, const Node& node, const Facts& fact
   std::vector<std::string> state(node.inputs.begin() + 2, node.inputs.end()), last_rows;
   std::vector<std::vector<std::string>> rows(node.outputs.size() - states);
   std::string condition;
-  constants->emplace(own + "true", Tensor::of<bool>({}, {true}));
+  // Scalars, or of one element where the body says so.
+  const auto shape_of = [&](size_t i) { return body->inputs[i].dims.size() == 1 ? Shape{1} : Shape{}; };
+  constants->emplace(own + "true", Tensor::of<bool>(shape_of(1), {true}));
   for (int64_t step = 0; step < steps; ++step) {
     const std::string prefix = fmt::format("{}{}/", own, step);
-    constants->emplace(prefix + "step", Tensor::of<int64_t>({}, {first + step}));
+    constants->emplace(prefix + "step", Tensor::of<int64_t>(shape_of(0), {first + step}));
     std::vector<std::string> feeds{prefix + "step", own + "true"};
     feeds.insert(feeds.end(), state.begin(), state.end());
     const std::vector<std::string> made = inline_body(*body, prefix, feeds, nodes, constants);

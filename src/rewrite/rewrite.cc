@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "eval/spelled.h"
 #include "rewrite/bind.h"
 #include "rewrite/rules/rules.h"
 
@@ -104,7 +105,9 @@ Result<Graph> rewrite(Graph graph, const std::map<std::string, TensorType>& inpu
   if (const Result<bool> known = known_pass(after); !known.ok()) return known.error();
   Result<Graph> resolved = resolve_branches(std::move(graph), inputs);
   if (!resolved.ok()) return resolved;
-  Result<State> state = start_of(std::move(resolved).value(), inputs);
+  Result<Graph> whole = written_out(std::move(resolved).value(), inputs);
+  if (!whole.ok()) return whole;
+  Result<State> state = start_of(std::move(whole).value(), inputs);
   if (!state.ok()) return state.error();
   std::vector<PassReport> own;
   bool changed = true;

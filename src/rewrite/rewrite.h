@@ -35,7 +35,7 @@ struct PassReport {
   double milliseconds = 0;
 };
 
-// The graph with control flow resolved and every pass applied until nothing changes; or, with `after`, only the first
+// The graph with control flow resolved, operators that have a spelling written out, and every pass applied until nothing changes; or, with `after`, only the first
 // round up to and with the pass of that name. `inputs` are the types it will be fed. An unknown `after` is an error
 // that names the passes there are. `reports` gets one entry for each pass that ran, in their order.
 Result<Graph> rewrite(Graph graph, const std::map<std::string, TensorType>& inputs, std::string_view after = {},

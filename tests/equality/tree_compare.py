@@ -28,12 +28,16 @@ class Report:
         return sum(equal for equal, _ in self.groups.values())
 
 
+class Crash(RuntimeError):
+    """The program ended by a signal, or ran longer than it may."""
+
+
 class Engine:
     """Runs the program under test on one model and one set of inputs: on the reference backend, and on native with
     every instruction set that this processor has."""
 
-    def __init__(self, program, folder):
-        self.program, self.folder = program, folder
+    def __init__(self, program, folder, seconds_max=None):
+        self.program, self.folder, self.seconds_max = program, folder, seconds_max
         self.pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
         self.ways = [("reference", "")] + [("native", isa) for isa in self.isas()]
 
@@ -63,11 +67,21 @@ class Engine:
         made = os.path.join(self.folder, f"out_{'_'.join(way)}.npz")
         command = [self.program, "run", model, "--inputs", given, "--output", made, "--backend", way[0]]
         command += (["--isa", way[1]] if way[1] else []) + (["--raw-score"] if raw else [])
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError((done.stderr or done.stdout).strip()[:300])
+        self.call(command)
         with np.load(made) as arrays:
             return {key: arrays[key] for key in arrays.files}
+
+    def call(self, command):
+        """What the command prints; RuntimeError with what it says where it fails."""
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=self.seconds_max)
+        except subprocess.TimeoutExpired:
+            raise Crash(f"runs longer than {self.seconds_max} s") from None
+        if done.returncode < 0:
+            raise Crash(f"ended by signal {-done.returncode}: {done.stderr.strip()[:300]}")
+        if done.returncode != 0:
+            raise RuntimeError((done.stderr or done.stdout).strip())
+        return done.stdout
 
 
 def difference(got, wanted):

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/memory_budget.h"
 #include "graph/order.h"
@@ -19,9 +20,9 @@ Error bad(const std::string& where, std::string what, Code code = Code::kInvalid
 
 std::string domain_of(const std::string& domain) { return domain == "ai.onnx" ? "" : domain; }
 
-// Within subgraphs the type may be left out (it follows from the node that makes or feeds the value).
-Result<ValueInfo> value_info_from(const schema::ValueInfo& proto, const std::string& source, int depth) {
-  if (depth > 0 && !proto.type().has_tensor_type() && !proto.type().has_sequence_type() && !proto.type().has_map_type())
+// `follows`: the type may be left out, it follows from the node that makes or feeds the value.
+Result<ValueInfo> value_info_from(const schema::ValueInfo& proto, const std::string& source, bool follows) {
+  if (follows && !proto.type().has_tensor_type() && !proto.type().has_sequence_type() && !proto.type().has_map_type())
     return ValueInfo{proto.name(), Type::kFloat32, false, {}};
   const std::string where = fmt::format("{}: value '{}'", source, proto.name());
   if (!proto.type().has_tensor_type())
@@ -40,6 +41,11 @@ bool made_by_zip_map(const schema::Graph& proto, const std::string& name) {
   for (const auto& node : proto.node())
     if (node.op_type() == "ZipMap" && node.output_size() == 1 && node.output(0) == name) return true;
   return false;
+}
+
+bool same(const Tensor& a, const Tensor& b) {
+  return a.type() == b.type() && a.shape() == b.shape() &&
+         (a.byte_count() == 0 || std::memcmp(a.bytes(), b.bytes(), a.byte_count()) == 0);
 }
 
 // The tensor a Constant node holds, whichever of its attributes carries it.
@@ -199,7 +205,8 @@ Result<bool> GraphReader::add_node(const schema::Node& proto, const std::string&
   if (node.outputs.size() != 1 || node.outputs[0].empty()) return bad(here, "a constant has one output");
   Result<Tensor> value = constant_value(node, here);
   if (!value.ok()) return value.error();
-  if (!graph->constants.emplace(node.outputs[0], std::move(value).value()).second)
+  const auto [it, fresh] = graph->constants.emplace(node.outputs[0], value.value());
+  if (!fresh && !same(it->second, value.value()))  // said twice, as some fused files do
     return bad(here, fmt::format("makes value '{}', which exists already", node.outputs[0]));
   return true;
 }
@@ -281,7 +288,7 @@ Result<bool> GraphReader::add_ports(const schema::Graph& proto, int depth, const
   for (const auto& input : proto.input()) {
     const std::string name = call == nullptr ? input.name() : call->name(input.name());
     if (graph->constants.count(name) != 0) continue;  // before IR version 4 initializers were listed as inputs
-    Result<ValueInfo> info = value_info_from(input, graph->source, depth);
+    Result<ValueInfo> info = value_info_from(input, graph->source, depth > 0);
     if (!info.ok()) return info.error();
     info.value().name = name;
     graph->inputs.push_back(std::move(info).value());
@@ -289,7 +296,7 @@ Result<bool> GraphReader::add_ports(const schema::Graph& proto, int depth, const
   for (const auto& output : proto.output()) {
     Result<ValueInfo> info = made_by_zip_map(proto, output.name())
                                  ? Result<ValueInfo>(ValueInfo{output.name(), Type::kFloat32, false, {}})
-                                 : value_info_from(output, graph->source, depth);
+                                 : value_info_from(output, graph->source, true);
     if (!info.ok()) return info.error();
     if (call != nullptr) info.value().name = call->name(output.name());
     graph->outputs.push_back(std::move(info).value());

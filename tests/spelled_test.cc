@@ -1,0 +1,262 @@
+// Operators of com.microsoft that are written with others: native beside the reference, the reference beside the same
+// said in nodes of the standard, refusals. ONNX Runtime beside both: tests/equality/contrib.py.
+#include "eval/spelled.h"
+
+#include <gtest/gtest.h>
+
+#include "eval/rows.h"
+#include "one_node.h"
+#include "rewrite/rules/rule_cases.h"
+
+namespace hayate {
+namespace {
+
+using Attributes = std::map<std::string, Attribute>;
+
+OneNode contrib(const std::string& op, std::vector<Tensor> inputs, Attributes attributes = {}, size_t outputs = 1) {
+  OneNode one(op, std::move(inputs), std::move(attributes), outputs,
+              op == "SimplifiedLayerNormalization" ? "" : "com.microsoft");
+  for (size_t i = 0; i < one.inputs.size(); ++i)
+    if (one.inputs[i].rank() == 1 && one.inputs[i].count() == 0) one.left_out.insert(i);
+  return one;
+}
+
+const Tensor kNone(Type::kFloat32, {0});
+
+Tensor ints32(const Shape& shape, const std::vector<int32_t>& values) { return Tensor::of<int32_t>(shape, values); }
+
+// The operator's outputs are those of the nodes, which read its inputs as i0, i1 ... and make o0, o1 ...
+void expect_means(const OneNode& one, const std::string& nodes, std::map<std::string, Tensor> constants = {},
+                  int64_t opset = 24) {
+  const auto got = one.reference();
+  ASSERT_TRUE(got.ok()) << got.error().text();
+  rule_cases::Case given{{}, std::move(constants), nodes, {}, opset};
+  std::map<std::string, Tensor> feeds;
+  for (const auto& [name, tensor] : one.feeds()) given.inputs[name] = tensor.shape(), feeds.emplace(name, tensor);
+  for (const auto& [name, tensor] : got.value()) given.outputs.push_back(name);
+  Graph graph = rule_cases::graph_of(given);
+  for (ValueInfo& input : graph.inputs) input.type = feeds.at(input.name).type();
+  const auto wanted = evaluate(graph, feeds);
+  ASSERT_TRUE(wanted.ok()) << wanted.error().text();
+  for (const auto& [name, tensor] : got.value()) {
+    const std::vector<double> a = to_doubles(tensor), b = to_doubles(wanted.value().at(name));
+    EXPECT_EQ(tensor.shape(), wanted.value().at(name).shape()) << one.node.op << " " << name;
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); ++i)
+      ASSERT_NEAR(a[i], b[i], 1e-6 + 1e-6 * std::fabs(b[i])) << one.node.op << " " << name << " " << i;
+  }
+}
+
+void expect_refused(const OneNode& one, const std::string& wanted) {
+  const auto made = one.reference();
+  ASSERT_FALSE(made.ok()) << wanted;
+  EXPECT_NE(made.error().text().find(wanted), std::string::npos) << made.error().text();
+}
+
+TEST(Spelled, ActivationsAndProducts) {
+  const Tensor x = random_floats({2, 3, 8}, 1), bias = random_floats({8}, 2);
+  expect_means(contrib("Gelu", {x}), "o0 = Gelu(i0)");
+  expect_means(contrib("BiasGelu", {x, bias}), "s = Add(i0, i1)\no0 = Gelu(s)");
+  expect_means(contrib("FastGelu", {x}), "o0 = Gelu(i0) approximate=\"tanh\"");
+  expect_means(contrib("FastGelu", {x, bias}), "s = Add(i0, i1)\no0 = Gelu(s) approximate=\"tanh\"");
+  expect_means(contrib("QuickGelu", {x}, {{"alpha", 1.5f}}), "s = Mul(i0, a)\nt = Sigmoid(s)\no0 = Mul(i0, t)",
+               {{"a", rule_cases::number(1.5f)}});
+  const Tensor a = random_floats({3, 4}, 3), b = random_floats({5, 4}, 4), c = random_floats({5}, 5);
+  expect_means(contrib("FusedGemm", {a, b, c},
+                       {{"transB", int64_t{1}},
+                        {"alpha", 0.5f},
+                        {"activation", std::string("LeakyRelu")},
+                        {"activation_alpha", 0.3f}}),
+               "g = Gemm(i0, i1, i2) transB=1 alpha=0.5\no0 = LeakyRelu(g) alpha=0.3");
+  const Tensor image = random_floats({1, 2, 5, 5}, 6), filter = random_floats({2, 2, 3, 3}, 7),
+               shift = random_floats({2}, 8), sum = random_floats({1, 2, 5, 5}, 9);
+  expect_means(contrib("FusedConv", {image, filter, shift, sum},
+                       {{"pads", Shape{1, 1, 1, 1}},
+                        {"activation", std::string("Clip")},
+                        {"activation_params", std::vector<float>{-0.5f, 0.5f}}}),
+               "g = Conv(i0, i1, i2) pads=[1, 1, 1, 1]\ns = Add(g, i3)\no0 = Clip(s, low, high)",
+               {{"low", rule_cases::number(-0.5f)}, {"high", rule_cases::number(0.5f)}});
+  expect_refused(contrib("FusedGemm", {a, b, c}, {{"transB", int64_t{1}}, {"activation", std::string("Sine")}}),
+                 "activation 'Sine'");
+  expect_refused(contrib("FusedGemm", {a, b, c}), "node");
+}
+
+TEST(Spelled, MatMulTransposesLastAxesAndBatches) {
+  const Tensor a = random_floats({2, 3, 4, 5}, 1), b = random_floats({2, 3, 6, 4}, 2);
+  expect_means(contrib("FusedMatMul", {a, b}, {{"transA", int64_t{1}}, {"transB", int64_t{1}}, {"alpha", 2.0f}}),
+               "p = Transpose(i0) perm=[0, 1, 3, 2]\nq = Transpose(i1) perm=[0, 1, 3, 2]\nm = MatMul(p, q)\n"
+               "o0 = Mul(m, two)",
+               {{"two", rule_cases::number(2)}});
+  // Rows lead, the batches follow.
+  expect_means(contrib("FusedMatMul", {random_floats({4, 2, 3, 5}, 3), random_floats({2, 3, 5, 6}, 4)},
+                       {{"transBatchA", int64_t{1}}}),
+               "p = Transpose(i0) perm=[1, 2, 0, 3]\no0 = MatMul(p, i1)");
+  expect_means(contrib("FusedMatMul", {random_floats({4}, 5), random_floats({4, 3}, 6)}, {{"transA", int64_t{1}}}),
+               "o0 = MatMul(i0, i1)");
+  OneNode weights = contrib("FusedMatMul", {random_floats({2, 3, 4}, 7), random_floats({5, 4}, 8)},
+                            {{"transB", int64_t{1}}, {"alpha", 0.5f}});
+  weights.constants = {1};
+  expect_native_equals_reference(weights, 0);
+}
+
+TEST(Spelled, Normalisations) {
+  const Tensor x = random_floats({2, 3, 8}, 1), skip = random_floats({3, 8}, 2), scale = random_floats({8}, 3),
+               shift = random_floats({8}, 4), bias = random_floats({8}, 5);
+  OneNode norm = contrib("SkipLayerNormalization", {x, skip, scale, shift, bias}, {{"epsilon", 1e-3f}}, 4);
+  norm.node.outputs[1] = norm.node.outputs[2] = "";
+  expect_means(norm, "s = Add(i0, i1)\no3 = Add(s, i4)\no0 = LayerNormalization(o3, i2, i3) epsilon=0.001");
+  norm.constants = {2, 3, 4};
+  expect_native_equals_reference(norm, 0);
+  expect_means(contrib("SkipLayerNormalization", {x, skip, scale}, {}, 3),
+               "s = Add(i0, i1)\no0, o1, o2 = LayerNormalization(s, i2) epsilon=1e-12");
+  OneNode simple = contrib("SkipSimplifiedLayerNormalization", {x, skip, scale, bias}, {}, 4);
+  simple.node.outputs[1] = simple.node.outputs[2] = "";
+  expect_means(simple, "s = Add(i0, i1)\no3 = Add(s, i3)\no0 = RMSNormalization(o3, i2) epsilon=1e-12");
+  expect_means(contrib("SimplifiedLayerNormalization", {x, scale}, {{"axis", int64_t{-1}}}),
+               "o0 = RMSNormalization(i0, i1) epsilon=1e-05");
+  expect_refused(contrib("SkipSimplifiedLayerNormalization", {x, skip, scale}, {}, 2), "mean and deviation");
+  expect_refused(contrib("SkipLayerNormalization", {x, random_floats({4, 8}, 6), scale}), "node");
+}
+
+TEST(Spelled, EmbeddingsAreSummedAndCounted) {
+  const Tensor ids = ints32({2, 3}, {4, 0, 1, 2, 2, 3}), segments = ints32({2, 3}, {0, 1, 0, 1, 1, 0}),
+               mask = ints32({2, 3}, {1, 1, 0, 1, 0, 0});
+  OneNode one = contrib("EmbedLayerNormalization",
+                        {ids, segments, random_floats({5, 4}, 1), random_floats({7, 4}, 2), random_floats({2, 4}, 3),
+                         random_floats({4}, 4), random_floats({4}, 5), mask},
+                        {{"epsilon", 1e-3f}}, 3);
+  const auto made = one.reference();
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  EXPECT_EQ(to_doubles(made.value().at("o1")), (std::vector<double>{2, 1}));
+  const std::vector<double> sum = to_doubles(made.value().at("o2")), words = to_doubles(one.inputs[2]),
+                            places = to_doubles(one.inputs[3]), kinds = to_doubles(one.inputs[4]);
+  for (size_t k = 0; k < 4; ++k) EXPECT_NEAR(sum[20 + k], words[12 + k] + places[8 + k] + kinds[k], 1e-6);
+  for (const size_t i : {2, 3, 4, 5, 6}) one.constants.insert(i);
+  expect_native_equals_reference(one, -1);
+  one.left_out = {1, 4, 7}, one.constants = {2, 3, 5, 6};
+  expect_native_equals_reference(one, -1);
+  one.left_out = {1, 4, 6};
+  expect_refused(one, "needs input 6");
+}
+
+constexpr int64_t kBatch = 2, kPlaces = 3, kWidth = 8;
+
+TEST(Spelled, AttentionProjectsAndMasks) {
+  const Tensor x = random_floats({kBatch, kPlaces, kWidth}, 1), w = random_floats({kWidth, 3 * kWidth}, 2, 0.3),
+               bias = random_floats({3 * kWidth}, 3);
+  const std::string qkv =
+      "m = MatMul(i0, i1)\np = Add(m, i2)\nq = Slice(p, a, b, axis)\nk = Slice(p, b, c, axis)\nv = Slice(p, c, d, "
+      "axis)\n";
+  const std::map<std::string, Tensor> cuts = {{"a", rule_cases::integers({0})},
+                                              {"b", rule_cases::integers({8})},
+                                              {"c", rule_cases::integers({16})},
+                                              {"d", rule_cases::integers({24})},
+                                              {"axis", rule_cases::integers({2})},
+                                              {"seen", Tensor::of<float>({2, 1, 1, 3}, {0, 0, -1e4f, 0, -1e4f, -1e4f})},
+                                              {"lead", Tensor::of<float>({2, 1, 1, 3}, {-1e4f, 0, 0, 0, 0, -1e4f})}};
+  const Attributes two{{"num_heads", int64_t{2}}};
+  expect_means(contrib("Attention", {x, w, bias}, two), qkv + "o0 = Attention(q, k, v) q_num_heads=2 kv_num_heads=2",
+               cuts);
+  Attributes ahead = two;
+  ahead["unidirectional"] = int64_t{1};
+  expect_means(contrib("Attention", {x, w, bias}, ahead),
+               qkv + "o0 = Attention(q, k, v) q_num_heads=2 kv_num_heads=2 is_causal=1", cuts);
+  const std::string masked = qkv + "o0 = Attention(q, k, v, seen) q_num_heads=2 kv_num_heads=2",
+                    led = qkv + "o0 = Attention(q, k, v, lead) q_num_heads=2 kv_num_heads=2";
+  // How many keys are seen, or which.
+  expect_means(contrib("Attention", {x, w, bias, ints32({2}, {2, 1})}, two), masked, cuts);
+  expect_means(contrib("Attention", {x, w, bias, ints32({2, 3}, {1, 1, 0, 1, 0, 0})}, two), masked, cuts);
+  expect_means(contrib("Attention", {x, w, bias, ints32({4}, {3, 2, 1, 0})}, two), led, cuts);
+  OneNode constant = contrib("Attention", {x, w, bias, ints32({2, 3}, {1, 1, 0, 1, 0, 0})}, two);
+  constant.constants = {1, 2};
+  expect_native_equals_reference(constant, -1);
+  expect_refused(contrib("Attention", {x, w, bias, ints32({5}, {1, 1, 1, 1, 1})}, two), "mask 'i3' [5]");
+  expect_refused(contrib("Attention", {x, w, bias}, {{"num_heads", int64_t{3}}}), "num_heads = 3");
+  expect_refused(contrib("Attention", {x, w, bias}, {{"num_heads", int64_t{0}}}), "num_heads = 0");
+}
+
+// The last place, with the others as its past, is attended like all places at once.
+TEST(Spelled, AttentionGoesOnFromItsPast) {
+  const Tensor x = random_floats({kBatch, kPlaces, kWidth}, 1), w = random_floats({kWidth, 3 * kWidth}, 2, 0.3),
+               bias = random_floats({3 * kWidth}, 3);
+  const Attributes ahead{{"num_heads", int64_t{2}}, {"unidirectional", int64_t{1}}};
+  const auto part = [&](int64_t from, int64_t to) {
+    Tensor made(Type::kFloat32, {kBatch, to - from, kWidth});
+    for (int64_t n = 0; n < kBatch; ++n)
+      std::copy_n(x.data<float>() + (n * kPlaces + from) * kWidth, (to - from) * kWidth,
+                  made.data<float>() + n * (to - from) * kWidth);
+    return made;
+  };
+  const auto whole = contrib("Attention", {x, w, bias, kNone}, ahead, 2).reference(),
+             before = contrib("Attention", {part(0, 2), w, bias, kNone}, ahead, 2).reference();
+  ASSERT_TRUE(whole.ok() && before.ok()) << before.error().text();
+  EXPECT_EQ(before.value().at("o1").shape(), (Shape{2, kBatch, 2, 2, 4}));
+  const auto last = contrib("Attention", {part(2, 3), w, bias, kNone, before.value().at("o1")}, ahead, 2).reference();
+  ASSERT_TRUE(last.ok()) << last.error().text();
+  const std::vector<double> all = to_doubles(whole.value().at("o0")), one = to_doubles(last.value().at("o0")),
+                            kept = to_doubles(whole.value().at("o1")), now = to_doubles(last.value().at("o1"));
+  for (size_t n = 0; n < kBatch; ++n)
+    for (size_t k = 0; k < kWidth; ++k) EXPECT_NEAR(one[n * kWidth + k], all[(n * kPlaces + 2) * kWidth + k], 1e-5);
+  ASSERT_EQ(kept.size(), now.size());
+  for (size_t i = 0; i < kept.size(); ++i) EXPECT_NEAR(now[i], kept[i], 1e-5);
+}
+
+TEST(Spelled, MultiHeadAttentionInEveryLayout) {
+  const Tensor q = random_floats({2, 3, 8}, 1), k = random_floats({2, 4, 8}, 2), v = random_floats({2, 4, 8}, 3),
+               bias = random_floats({24}, 4);
+  const Attributes two{{"num_heads", int64_t{2}}};
+  const std::string plain = "o0 = Attention(i0, i1, i2) q_num_heads=2 kv_num_heads=2";
+  expect_means(contrib("MultiHeadAttention", {q, k, v}, two), plain);
+  expect_means(contrib("MultiHeadAttention", {q, k, v, kNone, ints32({2, 4}, {1, 1, 1, 0, 1, 0, 1, 1})}, two),
+               "o0 = Attention(i0, i1, i2, mask) q_num_heads=2 kv_num_heads=2",
+               {{"mask", Tensor::of<float>({2, 1, 1, 4}, {0, 0, 0, -1e4f, 0, -1e4f, 0, 0})}});
+  expect_means(contrib("MultiHeadAttention", {q, k, v, bias}, two),
+               "q = Slice(i3, a, b)\nk = Slice(i3, b, c)\nv = Slice(i3, c, d)\ns = Add(i0, q)\nt = Add(i1, k)\n"
+               "u = Add(i2, v)\no0 = Attention(s, t, u) q_num_heads=2 kv_num_heads=2",
+               {{"a", rule_cases::integers({0})},
+                {"b", rule_cases::integers({8})},
+                {"c", rule_cases::integers({16})},
+                {"d", rule_cases::integers({24})}});
+  // Heads apart, and packed.
+  const auto heads = [](const Tensor& of) { return of.reshaped({2, 2, 4, 4}); };
+  expect_means(contrib("MultiHeadAttention", {q, heads(k), heads(v)}, two),
+               "s = Transpose(i1) perm=[0, 2, 1, 3]\nt = Transpose(i2) perm=[0, 2, 1, 3]\nk = Reshape(s, flat)\n"
+               "v = Reshape(t, flat)\no0 = Attention(i0, k, v) q_num_heads=2 kv_num_heads=2",
+               {{"flat", rule_cases::integers({0, 0, -1})}});
+  expect_means(contrib("MultiHeadAttention", {random_floats({2, 3, 2, 3, 4}, 5)}, two),
+               "a = Gather(i0, zero) axis=3\nb = Gather(i0, one) axis=3\nc = Gather(i0, two) axis=3\n"
+               "q = Reshape(a, flat)\nk = Reshape(b, flat)\nv = Reshape(c, flat)\n"
+               "o0 = Attention(q, k, v) q_num_heads=2 kv_num_heads=2",
+               {{"flat", rule_cases::integers({0, 0, -1})},
+                {"zero", Tensor::of<int64_t>({}, {0})},
+                {"one", Tensor::of<int64_t>({}, {1})},
+                {"two", Tensor::of<int64_t>({}, {2})}});
+  expect_native_equals_reference(contrib("MultiHeadAttention", {q, k, v, bias}, two), -1);
+  expect_refused(contrib("MultiHeadAttention", {q, random_floats({8}, 1), v}, two), "no supported layout");
+}
+
+TEST(Spelled, RowsStayApart) {
+  Graph graph =
+      contrib("SkipLayerNormalization", {random_floats({3, 8}, 1), random_floats({3, 8}, 2), random_floats({8}, 3)})
+          .graph();
+  graph.inputs.pop_back();
+  graph.constants.emplace("i2", random_floats({8}, 3));
+  const auto types = [](int64_t n) {
+    return std::map<std::string, TensorType>{{"i0", {Type::kFloat32, {n, 8}}}, {"i1", {Type::kFloat32, {n, 8}}}};
+  };
+  EXPECT_EQ(rows_depend(graph, types(3), types(5)), "");
+}
+
+// What a node writes out never takes a name that is there.
+TEST(Spelled, NamesDoNotMeet) {
+  Graph graph = contrib("BiasGelu", {random_floats({2, 3}, 1), random_floats({3}, 2)}).graph();
+  graph.nodes.push_back({"same", "", "Neg", {"i0"}, {"o0/Add0"}, {}});
+  graph.outputs.push_back({"o0/Add0", Type::kFloat32, false, {}});
+  const auto made = written_out(graph, {{"i0", {Type::kFloat32, {2, 3}}}, {"i1", {Type::kFloat32, {3}}}});
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  EXPECT_TRUE(verify(made.value()).ok());
+  EXPECT_EQ(made.value().nodes.size(), 3u);
+}
+
+}  // namespace
+}  // namespace hayate
