@@ -235,6 +235,97 @@ TEST(Spelled, MultiHeadAttentionInEveryLayout) {
   expect_refused(contrib("MultiHeadAttention", {q, random_floats({8}, 1), v}, two), "no supported layout");
 }
 
+Tensor bytes(const Shape& shape, const std::vector<uint8_t>& values) { return Tensor::of<uint8_t>(shape, values); }
+
+TEST(Spelled, QuantisedSumsAndProductsByHand) {
+  const Tensor half = rule_cases::number(0.5f), one = rule_cases::number(1), ten = bytes({}, {10}),
+               five = bytes({}, {5});
+  const auto answer = [](const OneNode& given) { return to_doubles(given.reference().value().at("o0")); };
+  // (a - 10) / 2 + (b - 5), a step of 1 from 5: ties go to even steps, both ends hold.
+  const Tensor a = bytes({4}, {10, 11, 13, 255}), b = bytes({4}, {5, 5, 5, 255});
+  EXPECT_EQ(answer(contrib("QLinearAdd", {a, half, ten, b, one, five, one, five})),
+            (std::vector<double>{5, 6, 6, 255}));
+  EXPECT_EQ(answer(contrib("QLinearMul", {a, half, ten, bytes({1}, {7}), one, five, one, five})),
+            (std::vector<double>{5, 6, 8, 250}));
+  const Tensor x = Tensor::of<int8_t>({1, 3}, {1, 2, -3}), w = Tensor::of<int8_t>({3, 2}, {1, 2, 3, 4, 5, 6});
+  const Tensor shift = Tensor::of<int32_t>({2}, {10, -10});
+  // [-8, -8] + [10, -10] times 1 / 4.
+  EXPECT_EQ(
+      answer(contrib("QGemm", {x, half, Tensor::of<int8_t>({}, {0}), w, half, Tensor::of<int8_t>({}, {0}), shift})),
+      (std::vector<double>{0.5, -4.5}));
+  const Tensor fine = rule_cases::number(0.1f), wide = bytes({2, 2}, {0, 10, 20, 30});
+  EXPECT_EQ(answer(contrib("QLinearConcat", {one, five, wide, one, ten, wide, half, ten}, {{"axis", int64_t{1}}})),
+            (std::vector<double>{0, 5, 0, 5, 15, 25, 10, 15}));
+  EXPECT_EQ(answer(contrib("QLinearLeakyRelu", {wide, one, ten, fine, five}, {{"alpha", 0.5f}})),
+            (std::vector<double>{0, 5, 105, 205}));
+  expect_refused(contrib("QLinearAdd", {a, half, ten, b, Tensor::of<float>({2}, {1, 1}), five, one, five}),
+                 "one number");
+  expect_refused(contrib("QLinearAdd", {a, half, Tensor::of<int8_t>({}, {1}), b, one, five, one, five}),
+                 "differ in type");
+  expect_refused(contrib("QLinearAdd", {a, half, ten, Tensor::of<float>({1}, {1}), one, five, one, five}), "float32");
+  for (const char* op : {"QLinearAdd", "QLinearMul"})
+    expect_native_equals_reference(contrib(op, {a, half, ten, b, one, five, one, five}), -1);
+}
+
+Tensor rounded(const Tensor& of) {  // to int8
+  Tensor made(Type::kInt8, of.shape());
+  for (int64_t i = 0; i < of.count(); ++i) made.data<int8_t>()[i] = static_cast<int8_t>(of.data<float>()[i]);
+  return made;
+}
+
+// With weights that are whole steps, the LSTM of the same numbers up to what its inputs lose in 8 bits.
+TEST(Spelled, DynamicQuantizeLstmIsAnLstm) {
+  constexpr int64_t kHidden = 4;
+  const Tensor x = random_floats({5, 2, 3}, 1), bias = random_floats({2, 8 * kHidden}, 2);
+  const Tensor w = rounded(random_floats({2, 3, 4 * kHidden}, 3, 40)),
+               r = rounded(random_floats({2, kHidden, 4 * kHidden}, 4, 40));
+  const Tensor scale = Tensor::of<float>({2}, {0.01f, 0.01f}), zero = Tensor::of<int8_t>({2}, {0, 0});
+  const Attributes both{{"hidden_size", kHidden}, {"direction", std::string("bidirectional")}};
+  const OneNode one =
+      contrib("DynamicQuantizeLSTM", {x, w, r, bias, kNone, kNone, kNone, kNone, scale, zero, scale, zero}, both, 3);
+  const auto floats = [&](const Tensor& q) {  // [D, in, 4H] -> [D, 4H, in]
+    Tensor made(Type::kFloat32, {q.shape()[0], q.shape()[2], q.shape()[1]});
+    for (int64_t d = 0; d < made.shape()[0]; ++d)
+      for (int64_t i = 0; i < made.shape()[1]; ++i)
+        for (int64_t k = 0; k < made.shape()[2]; ++k)
+          made.data<float>()[(d * made.shape()[1] + i) * made.shape()[2] + k] =
+              0.01f * q.data<int8_t>()[(d * q.shape()[1] + k) * q.shape()[2] + i];
+    return made;
+  };
+  const auto wanted = OneNode("LSTM", {x, floats(w), floats(r), bias}, both, 3).reference(), got = one.reference();
+  ASSERT_TRUE(wanted.ok() && got.ok()) << got.error().text();
+  for (const auto& [name, tensor] : wanted.value()) {
+    const std::vector<double> a = to_doubles(got.value().at(name)), b = to_doubles(tensor);
+    ASSERT_EQ(got.value().at(name).shape(), tensor.shape());
+    for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 0.02) << name << " " << i;
+  }
+  expect_native_equals_reference(one, -1);
+  OneNode bounded = one;
+  bounded.node.attributes["clip"] = 3.0f;
+  expect_refused(bounded, "clip");
+  bounded.node.attributes = {{"hidden_size", kHidden}};
+  expect_refused(bounded, "do not fit its direction");
+}
+
+TEST(Spelled, ScalesOf16BitsQuantise) {
+  Tensor scale(Type::kFloat16, {}), x(Type::kFloat16, {4});
+  doubles_to_halves(Tensor::of<double>({}, {0.5}), &scale);
+  doubles_to_halves(Tensor::of<double>({4}, {1, -0.75, 0.25, 100}), &x);
+  const auto steps = OneNode("QuantizeLinear", {x, scale, Tensor::of<int8_t>({}, {1})}).reference();
+  ASSERT_TRUE(steps.ok()) << steps.error().text();
+  EXPECT_EQ(to_doubles(steps.value().at("o0")), (std::vector<double>{3, -1, 1, 127}));
+  const auto back =
+      OneNode("DequantizeLinear", {steps.value().at("o0"), scale, Tensor::of<int8_t>({}, {1})}).reference();
+  ASSERT_TRUE(back.ok()) << back.error().text();
+  EXPECT_EQ(back.value().at("o0").type(), Type::kFloat16);
+  EXPECT_EQ(to_doubles(halves_to_doubles(back.value().at("o0"))), (std::vector<double>{1, -1, 0, 63}));
+  const auto product = OneNode("QLinearMatMul", {bytes({1, 2}, {3, 5}), scale, bytes({}, {1}), bytes({2, 1}, {2, 4}),
+                                                 scale, bytes({}, {0}), scale, bytes({}, {7})})
+                           .reference();
+  ASSERT_TRUE(product.ok()) << product.error().text();
+  EXPECT_EQ(to_doubles(product.value().at("o0")), (std::vector<double>{17}));
+}
+
 TEST(Spelled, RowsStayApart) {
   Graph graph =
       contrib("SkipLayerNormalization", {random_floats({3, 8}, 1), random_floats({3, 8}, 2), random_floats({8}, 3)})

@@ -147,7 +147,8 @@ Result<bool> qlinear_matmul(const KernelContext& c) {
   std::vector<int32_t> sums(c.outputs[0]->count());
   integer_products(*c.inputs[0], c.inputs[2], *c.inputs[3], c.inputs[5], sums.data());
   const int64_t n = c.inputs[3]->rank() == 1 ? 1 : c.inputs[3]->shape().back();
-  requantize(c, *c.inputs[1], *c.inputs[4], *c.inputs[6], sums, [n](int64_t i) { return i % n; });
+  requantize(c, float32_of(*c.inputs[1]), float32_of(*c.inputs[4]), float32_of(*c.inputs[6]), sums,
+             [n](int64_t i) { return i % n; });
   return true;
 }
 

@@ -26,6 +26,7 @@ bool widens_halves(const Node& node) {
                                                   "Identity",
                                                   "OneHot",
                                                   "Pad",
+                                                  "QLinearMatMul",
                                                   "QuantizeLinear",
                                                   "Reshape",
                                                   "ReverseSequence",

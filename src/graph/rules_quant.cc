@@ -129,10 +129,10 @@ Result<Types> matmul_integer(const ShapeContext& c) {
   return Types{{Type::kInt32, shape.value()}};
 }
 
-std::optional<Error> scales_error(const ShapeContext& c, std::initializer_list<size_t> scales, size_t per_channel,
-                                  int64_t count) {
+std::optional<Error> scales_error(const ShapeContext& c, std::initializer_list<size_t> scales,
+                                  std::initializer_list<Type> types, size_t per_channel, int64_t count) {
   for (const size_t i : scales) {
-    if (auto error = type_error(c, i, {Type::kFloat32})) return error;
+    if (auto error = type_error(c, i, types)) return error;
     if (auto error = per_error(c, i, i == per_channel ? count : 1)) return error;
   }
   return std::nullopt;
@@ -144,7 +144,7 @@ Result<Types> qlinear_matmul(const ShapeContext& c) {
   const int64_t columns = c.shape(3).back();
   if (auto error = operand_error(c, 0, 2, 1)) return *error;
   if (auto error = operand_error(c, 3, 5, columns)) return *error;
-  if (auto error = scales_error(c, {1, 4, 6}, 4, columns)) return *error;
+  if (auto error = scales_error(c, {1, 4, 6}, kFloats, 4, columns)) return *error;
   if (auto error = type_error(c, 7, kBytes)) return *error;
   if (auto error = per_error(c, 7, 1)) return *error;
   return Types{{c.type(7), shape.value()}};
@@ -178,7 +178,7 @@ Result<Types> qlinear_conv(const ShapeContext& c) {
   const int64_t channels = c.shape(3)[0];
   if (auto error = operand_error(c, 0, 2, 1)) return *error;
   if (auto error = operand_error(c, 3, 5, channels)) return *error;
-  if (auto error = scales_error(c, {1, 4, 6}, 4, channels)) return *error;
+  if (auto error = scales_error(c, {1, 4, 6}, {Type::kFloat32}, 4, channels)) return *error;
   if (auto error = type_error(c, 7, kBytes)) return *error;
   if (auto error = per_error(c, 7, 1)) return *error;
   if (auto error = type_error(c, 8, {Type::kInt32})) return *error;

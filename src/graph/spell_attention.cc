@@ -2,6 +2,8 @@
 // is masked become nodes around it.
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "graph/spelling.h"
 
 namespace hayate {
@@ -24,11 +26,10 @@ std::optional<Error> heads_error(const ShapeContext& c, std::initializer_list<in
   return std::nullopt;
 }
 
-// Adds to core->mask; a mask is worth mask_filter_value where `kept` is false.
-void keep_only(Speller* s, const std::string& kept, Core* core) {
+// Adds to core->mask; a mask is worth `hidden` where `kept` is false.
+void keep_only(Speller* s, const std::string& kept, double hidden, Core* core) {
   const Type type = s->c.type(0);
-  const double filter = static_cast<double>(s->c.node.get<float>("mask_filter_value", -10000));
-  const std::string mask = s->add("Where", {kept, s->number(0, type), s->number(filter, type)});
+  const std::string mask = s->add("Where", {kept, s->number(0, type), s->number(hidden, type)});
   core->mask = core->mask.empty() ? mask : s->add("Add", {core->mask, mask});
 }
 
@@ -43,10 +44,11 @@ std::optional<Error> key_mask(Speller* s, size_t i, Core* core) {
                           "keys] are, for batch {}, queries {} and keys {}",
                           c.node.input(i), shape_text(shape), core->batch, core->places, core->total),
               Code::kUnsupported);
+  const double hidden = static_cast<double>(c.node.get<float>("mask_filter_value", -10000));
   if (c.type(i) != Type::kInt32) return c.error("its mask must be int32", Code::kUnsupported);
   if (shape == Shape{core->batch, core->total} || shape == Shape{core->batch, core->places, core->total}) {
     const std::string seen = s->add("Greater", {s->in(i), s->number(0, Type::kInt32)});
-    keep_only(s, s->add("Unsqueeze", {seen, s->ints(shape.size() == 2 ? Shape{1, 2} : Shape{1})}), core);
+    keep_only(s, s->add("Unsqueeze", {seen, s->ints(shape.size() == 2 ? Shape{1, 2} : Shape{1})}), hidden, core);
     return std::nullopt;
   }
   const bool both = shape == Shape{2 * core->batch};
@@ -60,18 +62,19 @@ std::optional<Error> key_mask(Speller* s, size_t i, Core* core) {
   };
   std::string seen = s->add("Less", {at, bound(0)});
   if (both) seen = s->add("And", {seen, s->add("GreaterOrEqual", {at, bound(core->batch)})});
-  keep_only(s, seen, core);
+  keep_only(s, seen, hidden, core);
   return std::nullopt;
 }
 
-// Queries see no later key where the operator is unidirectional; the past lies before all of them.
+// Queries see no later key where the operator is unidirectional; the past lies before all of them. What is later weighs
+// less than what a mask hides.
 void look_back(Speller* s, Core* core) {
   if (s->c.node.get<int64_t>("unidirectional", 0) == 0) return;
   Tensor kept(Type::kBool, {core->places, core->total});
   const int64_t past = core->total - core->places;
   for (int64_t q = 0; q < core->places; ++q)
     for (int64_t t = 0; t < core->total; ++t) kept.data<bool>()[q * core->total + t] = t <= past + q;
-  keep_only(s, s->constant(std::move(kept)), core);
+  keep_only(s, s->constant(std::move(kept)), std::numeric_limits<float>::lowest(), core);
 }
 
 // The three outputs of the standard's Attention, the keys and values only where asked for.

@@ -114,6 +114,22 @@ TEST(Bind, LoopOfKnownLengthIsUnrolled) {
   EXPECT_EQ(to_doubles(answers.value().at("all")), (std::vector<double>{1, 2, 4, 7}));
 }
 
+// A body may take its step, and whether to go on, as lists of one element.
+TEST(Bind, LoopCountsInTheShapeThatItsBodyDeclares) {
+  Graph graph = counting(3, std::nullopt);
+  Graph body = *graph.nodes[0].subgraph("body");
+  body.inputs[0].dims = {{1, ""}}, body.inputs[1].dims = {{1, ""}};
+  body.constants.emplace("axes", Tensor::of<int64_t>({1}, {0}));
+  body.nodes[0].inputs = {"j"};
+  body.nodes.insert(body.nodes.begin(), {"squeeze", "", "Squeeze", {"i", "axes"}, {"j"}, {}});
+  graph.nodes[0].attributes.insert_or_assign("body", std::make_shared<const Graph>(body));
+  const Result<Graph> resolved = resolve_branches(graph, {{"start", {Type::kFloat32, {}}}});
+  ASSERT_TRUE(resolved.ok()) << resolved.error().text();
+  const auto answers = evaluate(resolved.value(), {{"start", Tensor::of<float>({}, {1})}});
+  ASSERT_TRUE(answers.ok()) << answers.error().text();
+  EXPECT_EQ(to_doubles(answers.value().at("all")), (std::vector<double>{1, 2, 4}));
+}
+
 TEST(Bind, LoopStopsWhereItsConditionIsKnownToFail) {
   for (const auto& [trips, all] :
        std::initializer_list<std::pair<int64_t, std::vector<double>>>{{INT64_MAX, {1, 2, 4, 7}}, {2, {1, 2}}}) {

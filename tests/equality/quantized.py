@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Compares `hayate run` with ONNX Runtime (one thread) on made models of single operators: quantisation and integer
-operators bit by bit, the linear models of ai.onnx.ml within 1e-5 relative + 1e-6 absolute.
+operators, of com.microsoft too, bit by bit; its fused operators of floats, and the linear models of ai.onnx.ml, within
+1e-5 relative + 1e-6 absolute.
 
 Needs onnxruntime, onnx and numpy. Exit status: 0 when everything agrees, 1 when something differs.
 """
@@ -20,6 +21,7 @@ from trees import ROOT
 
 TYPES = {
     np.dtype(np.float32): TensorProto.FLOAT,
+    np.dtype(np.float16): TensorProto.FLOAT16,
     np.dtype(np.int8): TensorProto.INT8,
     np.dtype(np.uint8): TensorProto.UINT8,
     np.dtype(np.int16): TensorProto.INT16,
@@ -60,11 +62,11 @@ def check(
         [helper.make_node(op, given, outputs, domain=domain, **attributes)],
         "made",
         [helper.make_tensor_value_info(key, TYPES[value.dtype], value.shape) for key, value in fed.items()],
-        [made(output, shapes) for output in outputs],
+        [made(output, shapes) for output in outputs if output],
         [numpy_helper.from_array(inputs[key], key) for key in constants],
     )
     model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 3)]
+        graph, opset_imports=[helper.make_opsetid(*each) for each in (("", opset), ("ai.onnx.ml", 3), ("com.microsoft", 1))]
     )
     model.ir_version = 9
     model = onnx.shape_inference.infer_shapes(model) if shapes is None else model
@@ -73,8 +75,9 @@ def check(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    asked = [output for output in outputs if output]
     wanted = dict(
-        zip(outputs, onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run(outputs, fed))
+        zip(asked, onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run(asked, fed))
     )
     for way in engine.ways:
         title = f"{name} [{' '.join(way).strip()}]"
@@ -123,6 +126,9 @@ def quantise(random, run):
             ["y"],
             axis=-2,
         )
+    half = np.array(np.float16(0.3))
+    run("QuantizeLinear float16", "QuantizeLinear", {"x": x.astype(np.float16), "s": half}, ["y"])
+    run("DequantizeLinear float16", "DequantizeLinear", {"x": bytes_of(random, np.uint8, (4, 5)), "s": half}, ["y"])
     run("QuantizeLinear no zero point", "QuantizeLinear", {"x": x, "s": np.array(np.float32(0.3))}, ["y"])
     run(
         "DequantizeLinear int32",
@@ -241,6 +247,109 @@ def convolutions(random, run):
                 )
 
 
+def steps(random, run):
+    """Operators from quantised values to quantised values."""
+    number = lambda low, high: np.array(np.float32(random.uniform(low, high)))
+    ours = dict(domain="com.microsoft")
+    for kind in (np.uint8, np.int8):
+        scalar = lambda: np.array(bytes_of(random, kind, (1,))[0])
+        given = lambda key, shape: {key: bytes_of(random, kind, shape), key + "s": number(0.01, 0.1), key + "z": scalar()}
+        to = lambda low=0.02, high=0.2: {"ys": number(low, high), "yz": scalar()}
+        for op in ("QLinearAdd", "QLinearMul"):
+            for left, right in (((7, 33), (7, 33)), ((5, 3, 6), (3, 1)), ((4, 9), (1,)), ((1,), (4, 9)), ((2, 5), ())):
+                inputs = given("a", left) | given("b", right) | (to() if op == "QLinearAdd" else to(0.1, 2))
+                constants = [key for key in inputs if key not in ("a", "b")]
+                run(f"{op} {kind.__name__} {left} {right}", op, inputs, ["y"], constants, **ours)
+        for op in ("QLinearSigmoid", "QLinearLeakyRelu"):
+            inputs = given("x", (6, 50)) | to(0.003, 0.05)
+            extra = {"alpha": 0.2} if op == "QLinearLeakyRelu" else {}
+            run(f"{op} {kind.__name__}", op, inputs, ["y"], ["xs", "xz", "ys", "yz"], **ours, **extra)
+        inputs = to() | given("a", (2, 3, 4)) | given("b", (2, 5, 4)) | given("c", (2, 1, 4))
+        constants = [key for key in inputs if key not in ("a", "b", "c")]
+        run(f"QLinearConcat {kind.__name__}", "QLinearConcat", inputs, ["y"], constants, axis=1, **ours)
+        inputs = given("a", (4, 9)) | {"b": bytes_of(random, kind, (9, 6)), "bs": number(0.01, 0.1), "bz": scalar()}
+        bias = {"c": random.integers(-3000, 3000, 6).astype(np.int32)}
+        constants = [key for key in inputs if key != "a"]
+        for name, more in (("", to(3, 9)), (" to floats", {})):
+            run(f"QGemm {kind.__name__}{name}", "QGemm", inputs | bias | more, ["y"], constants + list(bias | more), **ours)
+
+
+def dynamic(random, run):
+    """Operators that quantise floats as they come, or give floats."""
+    ours = dict(domain="com.microsoft", tolerance=1e-5)
+    x = random.standard_normal((5, 12)).astype(np.float32)
+    for kind in (np.uint8, np.int8):
+        b, zero = bytes_of(random, kind, (12, 7)), np.array(bytes_of(random, kind, (1,))[0])
+        scale, bias = np.array(np.float32(0.03)), random.standard_normal(7).astype(np.float32)
+        inputs = {"a": x, "b": b, "s": scale, "z": zero, "c": bias}
+        run(f"DynamicQuantizeMatMul {kind.__name__}", "DynamicQuantizeMatMul", inputs, ["y"], ["b", "s", "z", "c"], **ours)
+        a = bytes_of(random, np.uint8, (5, 12))
+        inputs = {"a": a, "b": b, "as": scale, "bs": scale, "az": np.array(np.uint8(7)), "bz": zero, "c": bias}
+        run(f"MatMulIntegerToFloat {kind.__name__}", "MatMulIntegerToFloat", inputs, ["y"], list(inputs)[1:], **ours)
+    for kind in (np.uint8, np.int8):
+        for direction in ("forward", "reverse", "bidirectional"):
+            many, hidden = 1 + (direction == "bidirectional"), 6
+            w, r = bytes_of(random, kind, (many, 12, 4 * hidden)), bytes_of(random, kind, (many, hidden, 4 * hidden))
+            scales, zeros = np.full(many, 0.004, np.float32), np.full(many, 128 if kind == np.uint8 else 0, kind)
+            inputs = {"x": random.standard_normal((7, 3, 12)).astype(np.float32), "w": w, "r": r}
+            inputs |= {"b": random.standard_normal((many, 8 * hidden)).astype(np.float32), "lens": None}
+            inputs |= {key: random.standard_normal((many, 3, hidden)).astype(np.float32) * 0.5 for key in ("h", "c")}
+            inputs |= {"p": None, "ws": scales, "wz": zeros, "rs": scales, "rz": zeros}
+            constants = ["w", "r", "b", "ws", "wz", "rs", "rz"]
+            name = f"DynamicQuantizeLSTM {kind.__name__} {direction}"
+            run(name, "DynamicQuantizeLSTM", inputs, ["y", "yh", "yc"], constants, hidden_size=hidden, direction=direction, **ours)
+
+
+def fused(random, run):
+    """com.microsoft's operators of floats."""
+    floats = lambda *shape: random.standard_normal(shape).astype(np.float32)
+    ours = dict(domain="com.microsoft", tolerance=2e-5)
+    x, row = floats(2, 3, 8), floats(8)
+    for op, inputs in (("Gelu", {}), ("BiasGelu", {"b": row}), ("FastGelu", {"b": row}), ("QuickGelu", {})):
+        run(op, op, {"x": x} | inputs, ["y"], **ours)
+    a, b, c = floats(3, 4), floats(5, 4), floats(5)
+    run("FusedGemm", "FusedGemm", {"a": a, "b": b, "c": c}, ["y"], transB=1, activation="Relu", **ours)
+    run("FusedGemm leaky", "FusedGemm", {"a": a, "b": b, "c": c}, ["y"], transB=1, activation="LeakyRelu", activation_alpha=0.3, **ours)
+    image = {"x": floats(1, 2, 6, 6), "w": floats(4, 2, 3, 3), "b": floats(4)}
+    run("FusedConv", "FusedConv", image, ["y"], activation="Relu", pads=[1, 1, 1, 1], **ours)
+    run("FusedConv sum", "FusedConv", image | {"z": floats(1, 4, 4, 4)}, ["y"], activation="Tanh", **ours)
+    for trans in range(4):
+        left, right = ((4, 5), (5, 4))[trans % 2], ((5, 6), (6, 5))[trans // 2]
+        run(f"FusedMatMul {trans}", "FusedMatMul", {"a": floats(2, *left), "b": floats(2, *right)}, ["y"], transA=trans % 2, transB=trans // 2, alpha=0.5, **ours)
+    run("FusedMatMul batch", "FusedMatMul", {"a": floats(4, 2, 5), "b": floats(2, 5, 6)}, ["y"], transBatchA=1, **ours)
+    run("FusedMatMul batch both", "FusedMatMul", {"a": floats(5, 2, 4), "b": floats(6, 2, 5)}, ["y"], transA=1, transBatchA=1, transB=1, transBatchB=1, **ours)
+    run("SkipLayerNormalization", "SkipLayerNormalization", {"x": x, "s": floats(3, 8), "g": row, "h": row, "b": row}, ["y", "", "", "sum"], epsilon=1e-3, **ours)
+    run("SkipSimplifiedLayerNormalization", "SkipSimplifiedLayerNormalization", {"x": x, "s": x, "g": row}, ["y"], epsilon=1e-3, **ours)
+    ids = {"i": random.integers(0, 5, (2, 3)).astype(np.int32), "s": random.integers(0, 2, (2, 3)).astype(np.int32)}
+    tables = {"w": floats(5, 8), "p": floats(6, 8), "q": floats(2, 8), "g": row, "h": row}
+    mask = {"m": np.array([[1, 1, 0], [1, 0, 0]], np.int32)}
+    run("EmbedLayerNormalization", "EmbedLayerNormalization", ids | tables | mask, ["y", "n"], **ours)
+    attend(random, run, floats, ours)
+
+
+def attend(random, run, floats, ours):
+    masks = {
+        "no mask": None, "counts": np.array([3, 1], np.int32), "ends and starts": np.array([3, 2, 1, 0], np.int32),
+        "keys": np.array([[1, 1, 0], [1, 0, 0]], np.int32),
+        "pairs": random.integers(0, 2, (2, 3, 3)).astype(np.int32) | np.eye(3, dtype=np.int32),
+    }  # fmt: skip
+    weights = {"x": floats(2, 3, 8), "w": floats(8, 24) * np.float32(0.3), "b": floats(24)}
+    for name, mask in masks.items():
+        for ahead in (0, 1):
+            run(f"Attention {name} {ahead}", "Attention", weights | {"m": mask}, ["y"], num_heads=2, unidirectional=ahead, **ours)
+    past = {"m": None, "past": floats(2, 2, 2, 4, 4)}
+    run("Attention past", "Attention", weights | past, ["y", "present"], num_heads=2, unidirectional=1, **ours)
+    run("Attention bias", "Attention", weights | {"m": None, "past": None, "a": floats(2, 2, 3, 3)}, ["y"], num_heads=2, scale=0.3, **ours)
+    qkv = {"q": floats(2, 3, 8), "k": floats(2, 4, 8), "v": floats(2, 4, 8)}
+    run("MultiHeadAttention", "MultiHeadAttention", qkv, ["y"], num_heads=2, **ours)
+    run("MultiHeadAttention bias", "MultiHeadAttention", qkv | {"b": floats(24), "m": np.array([4, 2], np.int32)}, ["y"], num_heads=2, **ours)
+    run("MultiHeadAttention keys", "MultiHeadAttention", qkv | {"b": None, "m": random.integers(0, 2, (2, 4)).astype(np.int32) | np.eye(2, 4, dtype=np.int32), "a": floats(2, 2, 3, 4)}, ["y"], num_heads=2, **ours)
+    heads = {"q": floats(2, 3, 8), "k": floats(2, 2, 5, 4), "v": floats(2, 2, 5, 4)}
+    run("MultiHeadAttention heads apart", "MultiHeadAttention", heads, ["y"], num_heads=2, **ours)
+    past = {"b": None, "m": None, "a": None, "pk": floats(2, 2, 3, 4), "pv": floats(2, 2, 3, 4)}
+    run("MultiHeadAttention past", "MultiHeadAttention", qkv | past, ["y", "k2", "v2"], num_heads=2, **ours)
+
+
 def linear(random, run):
     x = random.standard_normal((20, 5)).astype(np.float32)
     x[3] = 0
@@ -295,17 +404,20 @@ def main():
         default=os.path.join(ROOT, "build/release/hayate"),
         help="the hayate program (default: build/release/hayate)",
     )
+    parser.add_argument("--only", default="", help="a group: quantise, products, convolutions, steps, dynamic, fused, linear")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--verbose", action="store_true", help="print equal comparisons too")
     arguments = parser.parse_args()
     random, report = np.random.default_rng(arguments.seed), Report(arguments.verbose)
     with tempfile.TemporaryDirectory() as folder:
         engine = Engine(arguments.program, folder)
-        for group in (quantise, products, convolutions, linear):
+        for group in (quantise, products, convolutions, steps, dynamic, fused, linear):
+            if arguments.only not in group.__name__:
+                continue
             group(
                 random,
-                lambda name, op, inputs, outputs, **options: check(
-                    report, engine, folder, name, op, inputs, outputs, **options
+                lambda name, op, inputs, outputs, constants=(), **options: check(
+                    report, engine, folder, name, op, inputs, outputs, constants, **options
                 ),
             )
     equal = report.summary()

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import signal
 import subprocess
 
 import numpy as np
@@ -72,11 +73,16 @@ class Engine:
             return {key: arrays[key] for key in arrays.files}
 
     def call(self, command):
-        """What the command prints; RuntimeError with what it says where it fails."""
+        """What the command prints; RuntimeError with what it says where it fails. A busy machine may stretch the seconds of
+        the processor, which are what is bounded, up to twelve times."""
+        if self.seconds_max:
+            command = ["prlimit", f"--cpu={self.seconds_max}"] + command
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=self.seconds_max)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=self.seconds_max and 12 * self.seconds_max)
         except subprocess.TimeoutExpired:
-            raise Crash(f"runs longer than {self.seconds_max} s") from None
+            raise Crash(f"stands still: no answer within {12 * self.seconds_max} s") from None
+        if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL) and self.seconds_max:
+            raise Crash(f"runs longer than {self.seconds_max} s")
         if done.returncode < 0:
             raise Crash(f"ended by signal {-done.returncode}: {done.stderr.strip()[:300]}")
         if done.returncode != 0:

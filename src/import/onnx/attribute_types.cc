@@ -59,29 +59,48 @@ constexpr const char* kNames[] = {
     "body else_branch then_branch",
 };
 
+// What com.microsoft has besides, or of other types.
+constexpr const char* kMicrosoft[] = {
+    // integer
+    "channels_last do_rotary mask_index_type opset past_present_share_buffer transBatchA transBatchB unidirectional",
+    // number
+    "activation_alpha activation_beta activation_gamma mask_filter_value", "", "",
+    // integers
+    "qkv_hidden_sizes",
+    // numbers
+    "activation_params"};
+
 // The types a name may have, as bits by alternative.
-const std::map<std::string_view, unsigned>& types_by_name() {
-  static const std::map<std::string_view, unsigned> kTypes = [] {
-    std::map<std::string_view, unsigned> types;
-    for (size_t kind = 0; kind < std::size(kNames); ++kind)
-      for (std::string_view rest = kNames[kind]; !rest.empty();) {
-        const size_t end = std::min(rest.find(' '), rest.size());
-        types[rest.substr(0, end)] |= 1u << kind;
-        rest.remove_prefix(std::min(end + 1, rest.size()));
-      }
-    return types;
-  }();
-  return kTypes;
+using TypesByName = std::map<std::string_view, unsigned>;
+
+template <size_t kCount>
+TypesByName types_by_name(const char* const (&names)[kCount]) {
+  TypesByName types;
+  for (size_t kind = 0; kind < kCount; ++kind)
+    for (std::string_view rest = names[kind]; !rest.empty();) {
+      const size_t end = std::min(rest.find(' '), rest.size());
+      types[rest.substr(0, end)] |= 1u << kind;
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+  return types;
+}
+
+// Zero where the name is not known.
+unsigned types_of(const std::string& domain, const std::string& name) {
+  static const TypesByName kStandard = types_by_name(kNames), kOwn = types_by_name(kMicrosoft);
+  if (const auto it = kOwn.find(name); domain == "com.microsoft" && it != kOwn.end()) return it->second;
+  const auto it = kStandard.find(name);
+  return it == kStandard.end() ? 0 : it->second;
 }
 
 }  // namespace
 
-std::string attribute_fault(const std::string& name, const Attribute& value) {
-  const auto it = types_by_name().find(name);
-  if (it == types_by_name().end() || (it->second >> value.index() & 1) != 0) return "";
+std::string attribute_fault(const std::string& domain, const std::string& name, const Attribute& value) {
+  const unsigned types = types_of(domain, name);
+  if (types == 0 || (types >> value.index() & 1) != 0) return "";
   std::string needed;
   for (size_t kind = 0; kind < std::size(kKinds); ++kind)
-    if ((it->second >> kind & 1) != 0) needed += (needed.empty() ? "" : " or ") + std::string(kKinds[kind]);
+    if ((types >> kind & 1) != 0) needed += (needed.empty() ? "" : " or ") + std::string(kKinds[kind]);
   return fmt::format("holds {}; {} is needed", kKinds[value.index()], needed);
 }
 

@@ -7,8 +7,8 @@
 
 namespace hayate {
 
-// Empty where the attribute has the type the standard gives its name (or a name the standard does not know, which
-// nothing reads); else what it holds and what is needed.
-std::string attribute_fault(const std::string& name, const Attribute& value);
+// Empty where the attribute has the type that the standard, or com.microsoft in its domain, gives its name (or a name
+// that is not known, which nothing reads); else what it holds and what is needed.
+std::string attribute_fault(const std::string& domain, const std::string& name, const Attribute& value);
 
 }  // namespace hayate

@@ -196,7 +196,7 @@ Result<bool> GraphReader::add_node(const schema::Node& proto, const std::string&
   if (const auto it = functions_.find({node.domain, node.op, proto.overload()}); it != functions_.end())
     return add_call(*it->second, node, where, depth, call, graph);
   for (const auto& [key, value] : node.attributes)
-    if (const std::string fault = attribute_fault(key, value); !fault.empty())
+    if (const std::string fault = attribute_fault(node.domain, key, value); !fault.empty())
       return bad(fmt::format("{}: attribute '{}'", here, key), fault);
   if (!node.is("Constant")) {
     graph->nodes.push_back(std::move(node));

@@ -102,6 +102,35 @@ TEST(OnnxImport, FunctionsAreInlinedWithinFunctions) {
   EXPECT_EQ(answer(model), (std::vector<double>{16, 32}));
 }
 
+TEST(OnnxImport, AnOutputMayLeaveItsTypeToItsNode) {
+  schema::Model model = empty_model();
+  add_node(model.mutable_graph(), "Neg", {"x"}, {"y"});
+  model.mutable_graph()->mutable_output(0)->clear_type();
+  EXPECT_EQ(answer(model), (std::vector<double>{-1, -2}));
+  model.mutable_graph()->mutable_input(0)->clear_type();
+  expect_refused(model, {"value 'x'", "is no tensor"});
+}
+
+TEST(OnnxImport, AConstantSaidTwiceIsOneIfEqual) {
+  schema::Model model = empty_model();
+  for (int i = 0; i < 2; ++i)
+    add_attribute(add_node(model.mutable_graph(), "Constant", {}, {"c"}), "value_float", 1)->set_f(3);
+  add_node(model.mutable_graph(), "Add", {"x", "c"}, {"y"});
+  EXPECT_EQ(answer(model), (std::vector<double>{4, 5}));
+  model.mutable_graph()->mutable_node(1)->mutable_attribute(0)->set_f(4);
+  expect_refused(model, {"makes value 'c', which exists already"});
+}
+
+// An attribute of com.microsoft may have another type than the standard's of that name.
+TEST(OnnxImport, AttributeTypesFollowTheDomain) {
+  schema::Model model = empty_model();
+  schema::Node* node = add_node(model.mutable_graph(), "FusedGemm", {"x", "x"}, {"y"}, "com.microsoft");
+  add_attribute(node, "activation_alpha", 1)->set_f(0.5f);
+  EXPECT_TRUE(import_onnx(model.SerializeAsString(), "m.onnx").ok());
+  node->set_domain("");
+  expect_refused(model, {"activation_alpha", "a list of numbers is needed"});
+}
+
 TEST(OnnxImport, OverloadsAreToldApart) {
   schema::Model model = empty_model();
   schema::Function *add = add_function(&model, "F", {"a"}, {"b"}), *negate = add_function(&model, "F", {"a"}, {"b"});
