@@ -89,9 +89,22 @@ const std::set<std::string_view> kElementwise = {"Add",
                                                  "DequantizeLinear",
                                                  "Expand"};
 const std::set<std::string_view> kSameOrder = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout"};
-const std::set<std::string_view> kFirstAxis = {
-    "Conv",          "ConvTranspose",      "MaxPool",     "AveragePool",  "GlobalAveragePool",
-    "GlobalMaxPool", "BatchNormalization", "QLinearConv", "DepthToSpace", "SpaceToDepth"};
+const std::set<std::string_view> kFirstAxis = {"Conv",
+                                               "ConvTranspose",
+                                               "MaxPool",
+                                               "AveragePool",
+                                               "GlobalAveragePool",
+                                               "GlobalMaxPool",
+                                               "BatchNormalization",
+                                               "QLinearConv",
+                                               "DepthToSpace",
+                                               "SpaceToDepth",
+                                               "LpPool",
+                                               "GlobalLpPool",
+                                               "InstanceNormalization",
+                                               "GroupNormalization",
+                                               "LRN",
+                                               "ConvInteger"};
 const std::set<std::string_view> kFirstAxisMl = {"LinearClassifier", "LinearRegressor", "Normalizer",   "Scaler",
                                                  "ZipMap",           "Objective",       "LinearBooster"};
 
@@ -304,6 +317,22 @@ class Tracker {
     return true;
   }
 
+  bool same_extent(const std::string& in, const std::string& out, int64_t at) const {
+    return shape(in)[static_cast<size_t>(at)] == shape(out)[static_cast<size_t>(at)];
+  }
+
+  // Each row attends to its own keys and values; a mask of fewer axes than the scores has no row for each.
+  bool attention_keeps_rows(const Node& node) {
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const std::string& name = node.inputs[i];
+      if (name.empty()) continue;
+      if (i < 3 && !tracks_[name].depends) return false;
+      if (tracks_[name].depends && (axis(name) != 0 || (i == 3 && shape(name).size() != 4))) return false;
+    }
+    return std::all_of(node.outputs.begin(), node.outputs.end(),
+                       [&](const std::string& name) { return name.empty() || axis(name) == 0; });
+  }
+
   bool keeps_rows(const Node& node) {
     const std::string& in = node.inputs[0];
     std::string out;
@@ -376,7 +405,26 @@ class Tracker {
       if (from != to) return false;
       return graph_.opset_of(node) < 13 ? attribute_axis("axis", 1) > from : attribute_axis("axis", -1) != from;
     }
-    if (node.is("LayerNormalization")) return only_first_depends() && attribute_axis("axis", -1) > from && from == to;
+    if (node.is("LayerNormalization") || node.is("RMSNormalization"))
+      return only_first_depends() && attribute_axis("axis", -1) > from && from == to;
+    if (node.is("LpNormalization")) return attribute_axis("axis", -1) != from && from == to;
+    if (node.is("MeanVarianceNormalization")) {
+      const auto axes = node.get<std::vector<int64_t>>("axes", {0, 2, 3});
+      return from == to &&
+             std::none_of(axes.begin(), axes.end(), [&](int64_t at) { return (at < 0 ? at + rank : at) == from; });
+    }
+    if (node.is("Resize"))  // as many rows, each from its own place
+      return only_first_depends() && from == to && same_extent(in, out, from) &&
+             node.get<std::string>("coordinate_transformation_mode", "half_pixel") != "tf_crop_and_resize";
+    if (node.is("Attention")) return attention_keeps_rows(node);
+    if (node.is("RotaryEmbedding")) {
+      const bool listed = !node.input(3).empty();  // cosines and sines stand in tables
+      for (size_t i = 0; i < node.inputs.size(); ++i)
+        if (!node.inputs[i].empty() && tracks_[node.inputs[i]].depends &&
+            (axis(node.inputs[i]) != 0 || (listed && (i == 1 || i == 2))))
+          return false;
+      return to == 0;
+    }
     if (node.op.starts_with("Reduce")) {
       const std::optional<std::vector<int64_t>> axes = integers(node, 1, "axes");
       if (!axes || axes->empty()) return false;

@@ -117,6 +117,58 @@ TEST(Rows, TheSameElementsOfEachRowStayApart) {
   EXPECT_NE(verdict({node("GatherND", {"x", "at"}, "y")}, constants), "") << "these are rows";
 }
 
+// x as [n, 2, 2], through the node as h -> z, and back.
+std::string verdict_on_planes(Node through, std::map<std::string, Tensor> constants = {}) {
+  constants.emplace("planes", Tensor::of<int64_t>({3}, {-1, 2, 2}));
+  constants.emplace("flat", Tensor::of<int64_t>({2}, {-1, 4}));
+  return verdict({node("Reshape", {"x", "planes"}, "h"), std::move(through), node("Reshape", {"z", "flat"}, "y")},
+                 std::move(constants));
+}
+
+TEST(Rows, NormalisationsAndPoolsOfEachRow) {
+  const Tensor pair(Type::kFloat32, {2});
+  const std::map<std::string, Tensor> constants{
+      {"s", pair}, {"b", pair}, {"scales", Tensor::of<float>({3}, {1, 1, 1})}, {"none", Tensor(Type::kFloat32, {0})}};
+  const std::vector<int64_t> kLast{1, 2}, kAll{0, 2};
+  for (const Node& each : {node("InstanceNormalization", {"h", "s", "b"}, "z"),
+                           node("GroupNormalization", {"h", "s", "b"}, "z", {{"num_groups", int64_t{2}}}),
+                           node("RMSNormalization", {"h", "s"}, "z"), node("LRN", {"h"}, "z", {{"size", int64_t{3}}}),
+                           node("LpPool", {"h"}, "z", {{"kernel_shape", std::vector<int64_t>{1}}}),
+                           node("LpNormalization", {"h"}, "z", {{"axis", int64_t{1}}}),
+                           node("MeanVarianceNormalization", {"h"}, "z", {{"axes", kLast}}),
+                           node("Resize", {"h", "none", "scales"}, "z", {{"mode", std::string("linear")}})})
+    EXPECT_EQ(verdict_on_planes(each, constants), "") << each.op;
+  for (const Node& each : {node("LpNormalization", {"h"}, "z", {{"axis", int64_t{0}}}),
+                           node("MeanVarianceNormalization", {"h"}, "z", {{"axes", kAll}}),
+                           node("RMSNormalization", {"h", "s"}, "z", {{"axis", int64_t{0}}}),
+                           node("Resize", {"h", "none", "scales"}, "z",
+                                {{"coordinate_transformation_mode", std::string("tf_crop_and_resize")}})})
+    EXPECT_NE(verdict_on_planes(each, constants), "") << each.op;
+}
+
+TEST(Rows, EachRowAttendsToItsOwn) {
+  const std::map<std::string, Attribute> one{{"q_num_heads", int64_t{1}}, {"kv_num_heads", int64_t{1}}};
+  EXPECT_EQ(verdict_on_planes(node("Attention", {"h", "h", "h"}, "z", one)), "");
+  EXPECT_EQ(verdict_on_planes(node("Attention", {"h", "h", "h", "mask"}, "z", one),
+                              {{"mask", Tensor(Type::kFloat32, {2, 2})}}),
+            "");
+  // Places for rows: the batch lies in the queries' second axis.
+  EXPECT_NE(verdict({node("Unsqueeze", {"x", "zero"}, "h"), node("Attention", {"h", "h", "h"}, "z", one),
+                     node("Squeeze", {"z", "zero"}, "y")},
+                    {{"zero", Tensor::of<int64_t>({1}, {0})}}),
+            "");
+  const Tensor turns(Type::kFloat32, {9, 1});
+  EXPECT_NE(verdict_on_planes(node("RotaryEmbedding", {"h", "h", "h"}, "z", {{"num_heads", int64_t{1}}})), "");
+  EXPECT_EQ(verdict({node("Reshape", {"x", "planes"}, "h"), node("Cast", {"h"}, "i", {{"to", int64_t{7}}}),
+                     node("ReduceMax", {"i"}, "p", {{"axes", std::vector<int64_t>{2}}, {"keepdims", int64_t{0}}}),
+                     node("RotaryEmbedding", {"h", "turns", "turns", "p"}, "z", {{"num_heads", int64_t{1}}}),
+                     node("Reshape", {"z", "flat"}, "y")},
+                    {{"planes", Tensor::of<int64_t>({3}, {-1, 2, 2})},
+                     {"flat", Tensor::of<int64_t>({2}, {-1, 4})},
+                     {"turns", turns}}),
+            "");
+}
+
 TEST(Rows, WhatIsTheSameForEachRowIsFollowed) {
   const std::map<std::string, Tensor> constants{{"token", Tensor::of<float>({1, 4}, {1, 2, 3, 4})},
                                                 {"four", Tensor::of<int64_t>({1}, {4})},
