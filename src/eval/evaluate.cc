@@ -25,6 +25,8 @@ const std::vector<KernelEntry>& kernel_table() {
     add_recurrent_kernels(&table);
     add_reduce_kernels(&table);
     add_ml_kernels(&table);
+    add_svm_kernels(&table);
+    add_labels_kernels(&table);
     add_quant_kernels(&table);
     add_fused_kernels(&table);
     add_index_kernels(&table);

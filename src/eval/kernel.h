@@ -49,6 +49,8 @@ void add_attention_kernels(std::vector<KernelEntry>* table);
 void add_recurrent_kernels(std::vector<KernelEntry>* table);
 void add_reduce_kernels(std::vector<KernelEntry>* table);
 void add_ml_kernels(std::vector<KernelEntry>* table);
+void add_svm_kernels(std::vector<KernelEntry>* table);
+void add_labels_kernels(std::vector<KernelEntry>* table);
 void add_quant_kernels(std::vector<KernelEntry>* table);
 void add_fused_kernels(std::vector<KernelEntry>* table);
 void add_index_kernels(std::vector<KernelEntry>* table);

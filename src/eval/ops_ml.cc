@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "eval/kernel.h"
+#include "eval/ml_floats.h"
 #include "eval/trees.h"
 #include "kernels/scores.h"
 #include "kernels/trees.h"
@@ -14,17 +15,6 @@ namespace hayate {
 namespace {
 
 TensorType type_of_input(const KernelContext& c) { return {c.inputs[0]->type(), c.inputs[0]->shape()}; }
-
-int64_t row_count(const Tensor& x) { return x.rank() == 1 ? 1 : x.shape()[0]; }
-
-// The elements as float32, in which all of ai.onnx.ml but the trees computes.
-std::vector<float> floats_of(const Tensor& x) {
-  std::vector<float> out(x.count());
-  visit_type(x.type(), [&]<typename T>() {
-    std::transform(x.data<T>(), x.data<T>() + x.count(), out.begin(), [](T v) { return static_cast<float>(v); });
-  });
-  return out;
-}
 
 // The raw sums in Out. Integers are compared as float32, as ONNX Runtime does.
 template <typename Out>
@@ -76,27 +66,27 @@ void clear_untouched(int64_t targets, const std::vector<uint8_t>& touched, T* y)
     if (touched[i] == 0) y[i] = 0;
 }
 
+// Of a single target ONNX Runtime applies PROBIT alone.
+template <typename T>
+void regress_rows(const kernels::Trees& trees, kernels::PostTransform transform, const Tensor& x, Tensor* y) {
+  const int64_t n = trees.outputs, rows = row_count(x);
+  std::vector<uint8_t> touched(y->count());
+  raw_sums(trees, x, y->data<T>(), touched.data());
+  clear_untouched(n, touched, y->data<T>());
+  if (n == 1 && transform != kernels::PostTransform::kProbit) return;
+  for (int64_t r = 0; r < rows; ++r)
+    kernels::apply_post_transform<T>(transform, {y->data<T>() + r * n, static_cast<size_t>(n)});
+}
+
 Result<bool> regressor(const KernelContext& c) {
   const Result<kernels::Trees> trees = trees_from(c.node, type_of_input(c));
   if (!trees.ok()) return trees.error();
   const Result<kernels::PostTransform> transform = post_transform_from(c.node);
   if (!transform.ok()) return transform.error();
-  Tensor& y = *c.outputs[0];
-  const int64_t n = trees.value().outputs;
-  std::vector<uint8_t> touched(y.count());
-  if (y.type() == Type::kFloat64) {  // TreeEnsemble 5 on float64
-    if (transform.value() != kernels::PostTransform::kNone)
-      return c.error("post_transform of float64 sums is not supported", Code::kUnsupported);
-    raw_sums(trees.value(), *c.inputs[0], y.data<double>(), touched.data());
-    clear_untouched(n, touched, y.data<double>());
-    return true;
-  }
-  raw_sums(trees.value(), *c.inputs[0], y.data<float>(), touched.data());
-  clear_untouched(n, touched, y.data<float>());
-  // Of a single target ONNX Runtime applies PROBIT alone.
-  if (n == 1 && transform.value() != kernels::PostTransform::kProbit) return true;
-  for (int64_t r = 0; r < row_count(*c.inputs[0]); ++r)
-    kernels::apply_post_transform(transform.value(), {y.data<float>() + r * n, static_cast<size_t>(n)});
+  if (c.outputs[0]->type() == Type::kFloat64)  // TreeEnsemble 5 on float64
+    regress_rows<double>(trees.value(), transform.value(), *c.inputs[0], c.outputs[0]);
+  else
+    regress_rows<float>(trees.value(), transform.value(), *c.inputs[0], c.outputs[0]);
   return true;
 }
 

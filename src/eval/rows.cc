@@ -105,8 +105,9 @@ const std::set<std::string_view> kFirstAxis = {"Conv",
                                                "GroupNormalization",
                                                "LRN",
                                                "ConvInteger"};
-const std::set<std::string_view> kFirstAxisMl = {"LinearClassifier", "LinearRegressor", "Normalizer",   "Scaler",
-                                                 "ZipMap",           "Objective",       "LinearBooster"};
+const std::set<std::string_view> kFirstAxisMl = {
+    "LinearClassifier", "LinearRegressor", "Normalizer",   "Scaler",        "ZipMap",  "Objective", "LinearBooster",
+    "SVMRegressor",     "SVMClassifier",   "LabelEncoder", "OneHotEncoder", "Imputer", "Binarizer"};
 
 struct Track {
   bool depends = false;  // on what the model is fed

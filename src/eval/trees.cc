@@ -240,13 +240,17 @@ class Ensemble5 {
   Result<Trees> read() {
     if (std::optional<Error> error = lists()) return *error;
     const size_t n = feature_.size();
+    size_t member_at = 0;
     for (size_t i = 0; i < n; ++i) {
-      if (modes_[i] > 5)
-        return bad(node_, fmt::format("node {}: mode {} (set membership) is not supported", i, modes_[i]),
-                   Code::kUnsupported);
-      // BRANCH_LEQ = 0 to BRANCH_NEQ = 5 in the order of Split.
-      t_.add_node(kind_of(static_cast<Split>(modes_[i] + 1), i < tracks_.size() && tracks_[i] == 1),
-                  clamp32(feature_[i]), split_[i], 0, 0);
+      if (modes_[i] > kBranchMember)
+        return bad(node_, fmt::format("node {}: nodes_modes {} is unknown; 0 (BRANCH_LEQ) to 6 (BRANCH_MEMBER) are", i,
+                                      modes_[i]));
+      const bool tracks = i < tracks_.size() && tracks_[i] == 1;
+      if (modes_[i] == kBranchMember)
+        t_.add_node(kind_of(Split::kInSet, tracks) | kernels::kMember, clamp32(feature_[i]),
+                    t_.add_members(members_from(&member_at)), 0, 0);
+      else  // BRANCH_LEQ = 0 to BRANCH_NEQ = 5 in the order of Split
+        t_.add_node(kind_of(static_cast<Split>(modes_[i] + 1), tracks), clamp32(feature_[i]), split_[i], 0, 0);
     }
     for (size_t i = 0; i < n; ++i)
       for (const bool side : {true, false}) {
@@ -260,6 +264,16 @@ class Ensemble5 {
   }
 
  private:
+  static constexpr uint8_t kBranchMember = 6;
+
+  // The lists of all nodes that ask for membership stand in their order, a NaN behind each.
+  std::vector<double> members_from(size_t* at) const {
+    const auto begin = members_.begin() + static_cast<int64_t>(std::min(*at, members_.size()));
+    const auto end = std::find_if(begin, members_.end(), [](double v) { return v != v; });
+    *at = static_cast<size_t>(end - members_.begin()) + 1;
+    return {begin, end};
+  }
+
   static int32_t clamp32(int64_t v) { return static_cast<int32_t>(std::clamp<int64_t>(v, -1, INT32_MAX)); }
 
   std::optional<Error> lists() {
@@ -270,6 +284,7 @@ class Ensemble5 {
     leaf_[0] = list("nodes_falseleafs");
     modes_ = elements<uint8_t>(node_, "nodes_modes");
     split_ = numbers(node_, "nodes_splits"), weight_ = numbers(node_, "leaf_weights");
+    members_ = numbers(node_, "membership_values");
     t_.outputs = node_.get<int64_t>("n_targets", 1);
     constexpr Aggregate kOrder[] = {Aggregate::kAverage, Aggregate::kSum, Aggregate::kMin, Aggregate::kMax};
     const int64_t aggregate = node_.get<int64_t>("aggregate_function", 1);
@@ -281,6 +296,8 @@ class Ensemble5 {
          {modes_.size(), split_.size(), id_[0].size(), id_[1].size(), leaf_[0].size(), leaf_[1].size()})
       if (size != n) return bad(node_, "its nodes_* attributes differ in length");
     if (target_.size() != weight_.size()) return bad(node_, "leaf_targetids and leaf_weights differ in length");
+    if (members_.size() > INT32_MAX)
+      return bad(node_, fmt::format("{} membership_values are too many", members_.size()));
     if (n > static_cast<size_t>(kernels::kTreeNodesMax) / 4) return bad(node_, fmt::format("{} nodes are too many", n));
     return std::nullopt;
   }
@@ -297,7 +314,7 @@ class Ensemble5 {
   Trees t_;
   std::vector<int64_t> feature_, roots_, tracks_, target_, id_[2], leaf_[2];
   std::vector<uint8_t> modes_;
-  std::vector<double> split_, weight_;
+  std::vector<double> split_, weight_, members_;
 };
 
 }  // namespace

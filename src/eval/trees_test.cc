@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "eval/evaluate.h"
 
 namespace hayate {
@@ -71,6 +74,46 @@ TEST(TreeNodes, FaultsAreNamed) {
   expect_error(spoiled("n_targets", int64_t{1} << 40), "n_targets is");
   expect_error(spoiled("post_transform", std::string("MAGIC")), "post_transform 'MAGIC' is unknown");
   expect_error(spoiled("aggregate_function", std::string("MEDIAN")), "'MEDIAN' is unknown");
+}
+
+// x0 in {1.5, 8} ? 1 : x0 in {7} ? 2 : 3, as ai.onnx.ml 5 writes it.
+Node member_ensemble() {
+  Node node{"t", "ai.onnx.ml", "TreeEnsemble", {"x"}, {"y"}, {}};
+  auto& a = node.attributes;
+  a["nodes_modes"] = Tensor::of<uint8_t>({2}, {6, 6});
+  a["nodes_featureids"] = Ints{0, 0}, a["nodes_splits"] = Tensor::of<float>({2}, {0, 0});
+  a["nodes_truenodeids"] = Ints{0, 1}, a["nodes_trueleafs"] = Ints{1, 1};
+  a["nodes_falsenodeids"] = Ints{1, 2}, a["nodes_falseleafs"] = Ints{0, 1};
+  a["membership_values"] = Tensor::of<float>({4}, {8, 1.5f, std::numeric_limits<float>::quiet_NaN(), 7});
+  a["tree_roots"] = Ints{0}, a["leaf_targetids"] = Ints{0, 0, 0};
+  a["leaf_weights"] = Tensor::of<float>({3}, {1, 2, 3}), a["n_targets"] = int64_t{1};
+  return node;
+}
+
+TEST(TreeNodes, MembershipIsEqualityWithAnyOfAList) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const Tensor x = Tensor::of<float>({6, 1}, {1.5f, 8, 7, 1, 7.25f, nan});
+  const auto out = run(member_ensemble(), x);
+  ASSERT_TRUE(out.ok()) << out.error().text();
+  EXPECT_EQ(to_doubles(out.value()[0]), (std::vector<double>{1, 1, 2, 3, 3, 3}));
+  Node tracking = member_ensemble();
+  tracking.attributes["nodes_missing_value_tracks_true"] = Ints{0, 1};
+  EXPECT_EQ(to_doubles(run(tracking, x).value()[0])[5], 2);
+  Node unknown = member_ensemble();
+  unknown.attributes["nodes_modes"] = Tensor::of<uint8_t>({2}, {6, 7});
+  expect_error(unknown, "node 1: nodes_modes 7 is unknown; 0 (BRANCH_LEQ) to 6 (BRANCH_MEMBER) are");
+}
+
+TEST(TreeNodes, TransformsOfFloat64Sums) {
+  Node node = member_ensemble();
+  auto& a = node.attributes;
+  a["nodes_splits"] = Tensor::of<double>({2}, {0, 0}), a["leaf_weights"] = Tensor::of<double>({3}, {1, 2, 3});
+  a["leaf_targetids"] = Ints{0, 1, 1}, a["n_targets"] = int64_t{2}, a["post_transform"] = int64_t{2};
+  const auto out = run(node, Tensor::of<double>({2, 1}, {8, 7}));
+  ASSERT_TRUE(out.ok()) << out.error().text();
+  const std::vector<double> y = to_doubles(out.value()[0]);
+  EXPECT_DOUBLE_EQ(y[0], 1 / (1 + std::exp(-1.0)));
+  EXPECT_DOUBLE_EQ(y[3], 1 / (1 + std::exp(-2.0)));
 }
 
 TEST(TreeNodes, OwnNodesComeBackAsTheyWere) {

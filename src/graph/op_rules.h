@@ -17,6 +17,8 @@ void add_attention_rules(std::vector<OpEntry>* table);
 void add_recurrent_rules(std::vector<OpEntry>* table);
 void add_reduce_rules(std::vector<OpEntry>* table);
 void add_ml_rules(std::vector<OpEntry>* table);
+void add_svm_rules(std::vector<OpEntry>* table);
+void add_labels_rules(std::vector<OpEntry>* table);
 void add_quant_rules(std::vector<OpEntry>* table);
 void add_fused_rules(std::vector<OpEntry>* table);
 void add_index_rules(std::vector<OpEntry>* table);

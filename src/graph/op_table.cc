@@ -36,6 +36,8 @@ const std::vector<OpEntry>& op_table() {
     add_recurrent_rules(&table);
     add_reduce_rules(&table);
     add_ml_rules(&table);
+    add_svm_rules(&table);
+    add_labels_rules(&table);
     add_quant_rules(&table);
     add_fused_rules(&table);
     add_index_rules(&table);

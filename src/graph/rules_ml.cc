@@ -3,35 +3,16 @@
 
 #include <algorithm>
 
+#include "graph/ml_rows.h"
 #include "graph/op_rules.h"
 
 namespace hayate {
 namespace {
 
-constexpr int64_t kOutputsMax = int64_t{1} << 20;
-
-bool any_of(Type type, std::initializer_list<Type> types) {
-  return std::find(types.begin(), types.end(), type) != types.end();
-}
-
-// Rows and columns of input 0: [N, F], or [F] as one row.
-struct Rows {
-  int64_t rows = 0, columns = 0;
-};
-Result<Rows> rows_of(const ShapeContext& c, std::initializer_list<Type> types) {
-  if (!any_of(c.type(0), types))
-    return c.error(fmt::format("does not take {}", type_name(c.type(0))), Code::kUnsupported);
-  if (c.rank(0) != 1 && c.rank(0) != 2)
-    return c.error(fmt::format("takes [N, F], it is given {}", shape_text(c.shape(0))));
-  return Rows{c.rank(0) == 1 ? 1 : c.shape(0)[0], c.shape(0).back()};
-}
-
-constexpr std::initializer_list<Type> kMlTypes = {Type::kFloat32, Type::kFloat64, Type::kInt64, Type::kInt32};
-
 Result<int64_t> outputs_of(const ShapeContext& c, const char* key, int64_t fallback) {
   const int64_t outputs = c.node.get<int64_t>(key, fallback);
-  if (outputs < 1 || outputs > kOutputsMax)
-    return c.error(fmt::format("{} is {}; 1 to {} are possible", key, outputs, kOutputsMax));
+  if (outputs < 1 || outputs > kMlOutputsMax)
+    return c.error(fmt::format("{} is {}; 1 to {} are possible", key, outputs, kMlOutputsMax));
   return outputs;
 }
 
@@ -87,20 +68,13 @@ Result<Types> ensemble5(const ShapeContext& c) {
   return Types{{c.type(0), {rows.value().rows, outputs.value()}}};
 }
 
-std::optional<Error> no_string_labels(const ShapeContext& c) {
-  if (!c.node.get<std::vector<std::string>>("classlabels_strings", {}).empty())
-    return c.error("gives string labels, which are not supported; export the model with integer labels",
-                   Code::kUnsupported);
-  return std::nullopt;
-}
-
 Result<Types> tree_classifier(const ShapeContext& c) {
   const Result<Rows> rows = rows_of(c, kMlTypes);
   if (!rows.ok()) return rows.error();
   if (const auto error = no_string_labels(c)) return *error;
   const int64_t classes = static_cast<int64_t>(c.node.get<std::vector<int64_t>>("classlabels_int64s", {}).size());
-  if (classes < 2 || classes > kOutputsMax)
-    return c.error(fmt::format("has {} labels in classlabels_int64s; 2 to {} are possible", classes, kOutputsMax));
+  if (classes < 2 || classes > kMlOutputsMax)
+    return c.error(fmt::format("has {} labels in classlabels_int64s; 2 to {} are possible", classes, kMlOutputsMax));
   return Types{{Type::kInt64, {rows.value().rows}}, {Type::kFloat32, {rows.value().rows, classes}}};
 }
 
@@ -108,7 +82,7 @@ Result<Types> tree_classifier(const ShapeContext& c) {
 std::optional<Error> linear_error(const ShapeContext& c, int64_t outputs, int64_t columns) {
   const int64_t coefficients = static_cast<int64_t>(c.node.get<std::vector<float>>("coefficients", {}).size());
   const int64_t intercepts = static_cast<int64_t>(c.node.get<std::vector<float>>("intercepts", {}).size());
-  if (outputs < 1 || outputs > kOutputsMax || columns > kOutputsMax || coefficients != outputs * columns)
+  if (outputs < 1 || outputs > kMlOutputsMax || columns > kMlOutputsMax || coefficients != outputs * columns)
     return c.error(fmt::format("{} coefficients do not fit {} outputs of {} features", coefficients, outputs, columns));
   if (intercepts != 0 && intercepts != outputs)
     return c.error(fmt::format("{} intercepts do not fit {} outputs", intercepts, outputs));

@@ -115,33 +115,38 @@ float erf_inverse(float x) {
 float probit(float x) { return static_cast<float>(M_SQRT2) * erf_inverse(2 * x - 1); }
 
 // With skip_zeros values next to zero stay there: they are scaled, not exponentiated.
-void onnx_softmax(std::span<float> z, bool skip_zeros) {
-  float highest = -std::numeric_limits<float>::max(), sum = 0;
-  for (const float v : z)
+template <typename T>
+void onnx_softmax(std::span<T> z, bool skip_zeros) {
+  T highest = -std::numeric_limits<T>::max(), sum = 0;
+  for (const T v : z)
     if (v > highest) highest = v;
-  const float zero_scale = std::exp(-highest);
-  for (float& v : z) {
-    if (skip_zeros && !(v > 0.0000001f || v < -0.0000001f)) {
+  const T zero_scale = std::exp(-highest), small = static_cast<T>(0.0000001f);
+  for (T& v : z) {
+    if (skip_zeros && !(v > small || v < -small)) {
       v *= zero_scale;
       continue;
     }
     v = std::exp(v - highest);
     sum += v;
   }
-  for (float& v : z) v /= sum;
+  for (T& v : z) v /= sum;
 }
 
 }  // namespace
 
-void apply_post_transform(PostTransform transform, std::span<float> z) {
+template <typename T>
+void apply_post_transform(PostTransform transform, std::span<T> z) {
+  const auto in_float = [](auto function) {
+    return [=](T x) { return static_cast<T>(function(static_cast<float>(x))); };
+  };
   switch (transform) {
     case PostTransform::kNone:
       return;
     case PostTransform::kLogistic:
-      std::transform(z.begin(), z.end(), z.begin(), logistic);
+      std::transform(z.begin(), z.end(), z.begin(), in_float(logistic));
       return;
     case PostTransform::kProbit:
-      std::transform(z.begin(), z.end(), z.begin(), probit);
+      std::transform(z.begin(), z.end(), z.begin(), in_float(probit));
       return;
     case PostTransform::kSoftmax:
       return onnx_softmax(z, false);
@@ -149,6 +154,8 @@ void apply_post_transform(PostTransform transform, std::span<float> z) {
       return onnx_softmax(z, true);
   }
 }
+template void apply_post_transform<float>(PostTransform, std::span<float>);
+template void apply_post_transform<double>(PostTransform, std::span<double>);
 
 namespace {
 

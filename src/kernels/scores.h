@@ -40,8 +40,13 @@ void linear_booster(const float* weights, const float* x, int64_t rows, int64_t 
 // post_transform of ai.onnx.ml, as ONNX Runtime computes it.
 enum class PostTransform : uint8_t { kNone, kLogistic, kSoftmax, kSoftmaxZero, kProbit };
 std::optional<PostTransform> post_transform_from_name(std::string_view name);
-// In place over one row. Requires: z holds at least one score.
-void apply_post_transform(PostTransform transform, std::span<float> z);
+// In place over one row. Requires: z holds at least one score. Of float64 scores LOGISTIC and PROBIT compute in
+// float32.
+template <typename T>
+void apply_post_transform(PostTransform transform, std::span<T> z);
+inline void apply_post_transform(PostTransform transform, std::span<float> z) {
+  apply_post_transform<float>(transform, z);
+}
 
 // The end of ai.onnx.ml.TreeEnsembleClassifier.
 struct Classifier {

@@ -54,6 +54,7 @@ class TreeProgramBuilder {
       p_.trees_ = t_;
       return std::move(p_);
     }
+    if (!t_.member_bounds.empty()) return std::nullopt;  // membership in lists is the plain method's alone
     copy_semantics();
     const bool masks = p_.method_ == TreeMethod::kMasksAvx512;
     if (p_.avx512() && !x86::tree_masks_supported()) return std::nullopt;
@@ -353,7 +354,7 @@ int64_t TreeProgram::byte_count() const {
          bytes(walk_nodes_, walk_leaf_, walk_roots_, walk_places_, mask_slots_, mask_ranks_, masks_, first_leaves_) +
          bytes(trees_.kind, trees_.feature, trees_.threshold, trees_.on_true, trees_.on_false, trees_.weight,
                trees_.weight_output, trees_.set_bounds, trees_.set_words, trees_.linear_bounds, trees_.linear_feature,
-               trees_.linear_coefficient, trees_.nan_weight);
+               trees_.linear_coefficient, trees_.nan_weight, trees_.member_bounds, trees_.member_values);
 }
 
 template <>

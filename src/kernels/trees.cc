@@ -38,6 +38,14 @@ int32_t Trees::add_set(const uint32_t* words, int64_t count) {
   return static_cast<int32_t>(set_bounds.size() - 2);
 }
 
+int32_t Trees::add_members(std::vector<double> values) {
+  if (member_bounds.empty()) member_bounds.push_back(0);
+  std::sort(values.begin(), values.end());
+  member_values.insert(member_values.end(), values.begin(), values.end());
+  member_bounds.push_back(static_cast<int32_t>(member_values.size()));
+  return static_cast<int32_t>(member_bounds.size() - 2);
+}
+
 namespace {
 
 std::string shape_fault(const Trees& t) {
@@ -88,7 +96,8 @@ std::string node_fault(const Trees& t, int64_t i) {
     return fmt::format("node {}: feature {} of {}", i, t.feature[i], t.features);
   for (const int32_t child : {t.on_true[i], t.on_false[i]})
     if (child < 0 || child >= n) return fmt::format("node {}: child {} of {} nodes", i, child, n);
-  const int64_t sets = static_cast<int64_t>(t.set_bounds.size()) - 1;
+  const bool member = (t.kind[i] & kMember) != 0;
+  const int64_t sets = static_cast<int64_t>((member ? t.member_bounds : t.set_bounds).size()) - 1;
   if (t.split(i) == Split::kInSet && !(t.threshold[i] >= 0 && t.threshold[i] < static_cast<double>(sets)))
     return fmt::format("node {}: category set {} of {}", i, t.threshold[i], std::max<int64_t>(sets, 0));
   return "";
@@ -116,6 +125,10 @@ std::string fault(const Trees& t) {
 namespace {
 
 bool in_set(const Trees& t, int64_t node, double x) {
+  if ((t.kind[node] & kMember) != 0) {
+    const auto list = t.member_bounds.begin() + static_cast<int64_t>(t.threshold[node]);
+    return std::binary_search(t.member_values.begin() + list[0], t.member_values.begin() + list[1], x);
+  }
   // Above these bounds LightGBM's int and XGBoost's float no longer tell categories apart: they are in no
   // set.
   const bool truncates = (t.kind[node] & kTruncate) != 0;

@@ -15,6 +15,7 @@ constexpr uint8_t kSplitMask = 7;
 constexpr uint8_t kNanTrue = 8;       // NaN goes to on_true, else to on_false
 constexpr uint8_t kZeroMissing = 16;  // |x| <= kZeroBound goes where NaN goes (LightGBM's zero_as_missing)
 constexpr uint8_t kTruncate = 32;     // kInSet: x in (-1, 0) is category 0 (LightGBM), else no category (XGBoost)
+constexpr uint8_t kMember = 64;       // kInSet: of a list of values, one of which x equals (ONNX's BRANCH_MEMBER)
 
 constexpr double kZeroBound = static_cast<double>(1e-35f);  // what LightGBM takes for zero
 constexpr int64_t kSetWordsMax = int64_t{1} << 24;          // words of all category sets together: 64 MB
@@ -34,7 +35,7 @@ struct Trees {
   // One entry per node.
   std::vector<uint8_t> kind;               // Split and flags
   std::vector<int32_t> feature;            // column; of a leaf 0
-  std::vector<double> threshold;           // kInSet: the number of its set; of a leaf 0
+  std::vector<double> threshold;           // kInSet: the number of its set or list; of a leaf 0
   std::vector<int32_t> on_true, on_false;  // children; of a leaf: begin and end of its weights
   // One entry per weight: what is added to which output.
   std::vector<double> weight;
@@ -46,6 +47,9 @@ struct Trees {
   // Set s holds category c where bit c % 32 of set_words[set_bounds[s] + c / 32] is set.
   std::vector<int32_t> set_bounds;
   std::vector<uint32_t> set_words;
+  // kMember: list s is member_values[member_bounds[s]] to member_values[member_bounds[s + 1] - 1], rising.
+  std::vector<int32_t> member_bounds;
+  std::vector<double> member_values;
 
   bool float64_sum = true;  // else every sum rounds to float32
   Aggregate aggregate = Aggregate::kSum;
@@ -63,6 +67,8 @@ struct Trees {
   void add_terms(const std::vector<int32_t>& columns, const std::vector<double>& coefficients, double at_nan);
   // Appends a set of `words`; its number.
   int32_t add_set(const uint32_t* words, int64_t count);
+  // Appends a list of values, in any order; its number.
+  int32_t add_members(std::vector<double> values);
 };
 
 // What is wrong with the ensemble ("node 7: feature 41 of 40"); empty where it is sound: all indices in
