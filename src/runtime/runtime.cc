@@ -5,6 +5,7 @@
 #include "base/memory_budget.h"
 #include "hayate/executable.h"
 #include "import/import.h"
+#include "import/onnx/onnx_writer.h"
 #include "rewrite/bind.h"
 #include "runtime/shape_pool.h"
 
@@ -59,6 +60,8 @@ Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
   model.data_ = std::make_shared<const Data>(Data{std::move(graph).value(), budget});
   return model;
 }
+
+Result<bool> Model::save(const std::string& path) const { return export_onnx(data_->graph, path); }
 
 std::vector<ModelPort> Model::inputs() const { return ports_of(data_->graph.inputs); }
 std::vector<ModelPort> Model::outputs() const { return ports_of(data_->graph.outputs); }

@@ -17,6 +17,13 @@ struct DumpOptions {
 };
 int dump(const ModelOptions& options, const DumpOptions& dump);
 
+struct ConvertOptions {
+  std::string output;
+  int64_t ml_opset = 0;  // newest version of ai.onnx.ml that may be used; 0: any
+};
+// Writes the model, with --set and --shape applied, as an ONNX file.
+int convert(const ModelOptions& options, const ConvertOptions& convert);
+
 struct RunOptions {
   std::string inputs, output;  // files; no output: only shapes are printed
   bool memory = false;         // print the process's peak

@@ -6,6 +6,7 @@
 
 #include "base/memory_budget.h"
 #include "hardware/machine.h"
+#include "import/onnx/onnx_writer.h"
 #include "tools/bench.h"
 #include "tools/commands.h"
 
@@ -15,6 +16,7 @@ namespace {
 // What the subcommands' options fill, and the status of the one that ran.
 struct Program {
   ModelOptions model;
+  ConvertOptions convert;
   RunOptions run;
   VerifyOptions verify;
   BenchOptions bench;
@@ -102,6 +104,19 @@ void add_dump(CLI::App* app, Program* p) {
   dump->callback([p] { p->status = hayate::dump(p->model, p->dump); });
 }
 
+void add_convert(CLI::App* app, Program* p) {
+  CLI::App* convert = app->add_subcommand(
+      "convert", "Write a model as ONNX: text trees as TreeEnsemble of ai.onnx.ml 5, which keeps float64 thresholds");
+  add_model(convert, &p->model);
+  convert->add_option("--output", p->convert.output, "The .onnx to write")->required();
+  convert
+      ->add_option("--ml-opset", p->convert.ml_opset,
+                   "Newest version of ai.onnx.ml that may be used; what needs a newer one is refused")
+      ->check(CLI::Range(int64_t{1}, kMlOpsetMax));
+  convert->footer("Example: hayate convert model.txt --output model.onnx");
+  convert->callback([p] { p->status = hayate::convert(p->model, p->convert); });
+}
+
 void add_run(CLI::App* app, Program* p) {
   CLI::App* run = app->add_subcommand("run", "Run a model on arrays from a file");
   add_model(run, &p->model);
@@ -177,6 +192,7 @@ int main(int argc, char** argv) {
   hayate::add_machine(&app, &program);
   hayate::add_info(&app, &program);
   hayate::add_dump(&app, &program);
+  hayate::add_convert(&app, &program);
   hayate::add_run(&app, &program);
   hayate::add_verify(&app, &program);
   hayate::add_bench(&app, &program);
