@@ -37,7 +37,7 @@ fi
 echo "$good tests on threads passed"
 
 # Comparisons with the peers: exit status 0 equal, 1 different, 2 nothing to compare with.
-for script in models suites trees ml quantized streams recorded; do
+for script in models suites trees ml written quantized streams recorded; do
   echo "== tests: equality/$script"
   log=$PWD/build/equality_$script.log
   status=2

@@ -161,9 +161,27 @@ def continued(folder, tables):
         callbacks=[lightgbm.early_stopping(3, verbose=False)],
     )
     assert 1 < stopped.best_iteration < 200, stopped.best_iteration
+    x4, classes, _ = tables["adult"]
+    adult = dict(categorical_feature=tables["adult_categorical"], free_raw_data=False)
+    multi = settings({"objective": "multiclass", "num_class": 4})
+    started = lightgbm.train(multi, lightgbm.Dataset(x4, classes, **adult), 4)
+    linear = settings({"objective": "regression", "linear_tree": True})
+    noise = np.random.default_rng(4).integers(0, 4, len(classes))
+    confused = np.where(np.random.default_rng(5).random(len(classes)) < 0.4, noise, classes)
+    stopped_multi = lightgbm.train(
+        multi | {"learning_rate": 0.9, "num_leaves": 63},
+        lightgbm.Dataset(x4[:1500], confused[:1500], **adult),
+        60,
+        valid_sets=[lightgbm.Dataset(x4[1500:], confused[1500:], **adult)],
+        callbacks=[lightgbm.early_stopping(2, verbose=False)],
+    )
+    assert stopped_multi.best_iteration < 60, stopped_multi.best_iteration
     for label, booster in [
         ("continued", second),
         ("early-stopped", stopped),
+        ("early-stopped multi", stopped_multi),
+        ("continued multi", lightgbm.train(multi, lightgbm.Dataset(x4, classes, **adult), 4, init_model=started)),
+        ("continued linear_tree", lightgbm.train(linear, lightgbm.Dataset(x, y), 4, init_model=lightgbm.train(linear, lightgbm.Dataset(x, y), 4))),
         ("refitted", first.refit(x, y + 1)),
         ("shuffled", lightgbm.Booster(model_str=second.model_to_string()).shuffle_models()),
     ]:

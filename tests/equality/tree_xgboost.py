@@ -64,6 +64,7 @@ def trained(folder, tables):
         ("objective", objective, {"objective": objective}, age[0], age[1] / scale, {})
         for objective, scale in [
             ("reg:squarederror", 1),
+            ("reg:linear", 1),
             ("reg:squaredlogerror", 1),
             ("reg:pseudohubererror", 10),
             ("reg:absoluteerror", 1),
@@ -95,6 +96,7 @@ def trained(folder, tables):
         ("booster", "dart", {"objective": "binary:logistic", "booster": "dart", "rate_drop": 0.3}, x, positive, adult),
         ("booster", "dart multi", {"objective": "multi:softprob", "num_class": 4, "booster": "dart", "rate_drop": 0.3}, x, classes, adult),
         ("booster", "gblinear", {"objective": "reg:squarederror"} | linear, *age, {}),
+        ("booster", "gblinear shotgun", {"objective": "reg:squarederror", "booster": "gblinear", "updater": "shotgun"}, *age, {}),
         ("booster", "gblinear logistic", {"objective": "binary:logistic", "base_score": 0.3} | linear, *[x, positive], {}),
         ("booster", "gblinear poisson", {"objective": "count:poisson", "eta": 0.1} | linear, *age, {}),
         ("booster", "gblinear multi", {"objective": "multi:softprob", "num_class": 4} | linear, x, classes, {}),
@@ -152,10 +154,27 @@ def continued(folder, tables):
         verbose_eval=False,
     )
     assert 0 < stopped.best_iteration < stopped.num_boosted_rounds() - 1
+    x4, classes, _ = tables["adult"]
+    multi = parameters | {"objective": "multi:softprob", "num_class": 4}
+    noise = np.random.default_rng(4).integers(0, 4, len(classes))
+    confused = np.where(np.random.default_rng(5).random(len(classes)) < 0.4, noise, classes)  # soon overfitted
+    stopped_multi = xgboost.train(
+        multi | {"eta": 0.9, "max_depth": 7},
+        xgboost.DMatrix(x4[:1500], confused[:1500], nthread=1),
+        60,
+        evals=[(xgboost.DMatrix(x4[1500:], confused[1500:], nthread=1), "valid")],
+        early_stopping_rounds=2,
+        verbose_eval=False,
+    )
+    assert stopped_multi.best_iteration < stopped_multi.num_boosted_rounds() - 1
+    dropped = parameters | {"booster": "dart", "rate_drop": 0.4}
     updated = {"process_type": "update", "updater": "refresh", "refresh_leaf": True}
     for label, booster in [
         ("continued", xgboost.train(parameters | {"eta": 0.1, "objective": "reg:squarederror"}, whole, 6, xgb_model=first)),
         ("early-stopped", stopped),
+        ("early-stopped multi", stopped_multi),
+        ("continued multi", xgboost.train(multi, xgboost.DMatrix(x4, classes, nthread=1), 3, xgb_model=stopped_multi)),
+        ("continued dart", xgboost.train(dropped, whole, 6, xgb_model=xgboost.train(dropped, whole, 6))),
         ("cut", stopped[: stopped.best_iteration + 1]),
         ("refreshed", xgboost.train(parameters | updated, xgboost.DMatrix(x, y + 1, nthread=1), 6, xgb_model=first)),
     ]:

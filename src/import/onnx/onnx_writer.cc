@@ -129,8 +129,8 @@ struct Versions {
       const bool ml = node.domain == "ai.onnx.ml";
       if (ml && ml_version(node) > ml_opset)
         return Error{Code::kUnsupported, node.where(),
-                     fmt::format("needs ai.onnx.ml {} (float64 thresholds, sums in their order); {} was asked for",
-                                 ml_version(node), ml_opset)};
+                     fmt::format("needs ai.onnx.ml {}{}; {} was asked for", ml_version(node),
+                                 node.op == "TreeEnsemble" ? ", the first with float64 thresholds" : "", ml_opset)};
       if (ml && node.op.starts_with("TreeEnsemble") && node.op != "TreeEnsemble") replaced = &node;
       if (!node.domain.empty()) {
         int64_t& version = of[node.domain];

@@ -16,7 +16,7 @@ using kernels::Objective;
 using kernels::Split;
 using kernels::Trees;
 
-constexpr int64_t kOpset = 17;  // of ai.onnx, where the file named none
+constexpr int64_t kOpset = 17;  // of ai.onnx, where nothing depends on it yet
 
 Error refused(const Node& node, std::string what) {
   return Error{Code::kUnsupported, node.where(), "cannot be said in ONNX: " + std::move(what)};
@@ -52,7 +52,10 @@ class Speller {
  public:
   explicit Speller(const Graph& from) : made_(from) {
     made_.nodes.clear();
-    if (made_.opset == 0) made_.opset = kOpset;
+    // A file without a node of ai.onnx may have named no opset, or the newest.
+    const bool standard =
+        std::any_of(from.nodes.begin(), from.nodes.end(), [](const Node& n) { return n.domain.empty(); });
+    if (made_.opset == 0 || !standard) made_.opset = kOpset;
     for (const auto& [name, value] : from.constants) taken_.insert(name), types_[name] = value.type();
     for (const ValueInfo& input : from.inputs) taken_.insert(input.name), types_[input.name] = input.type;
     for (const Node& node : from.nodes) taken_.insert(node.outputs.begin(), node.outputs.end());
@@ -209,7 +212,7 @@ class Speller {
         op("Cast", {op("Exp", {op("Cast", {x}, code(Type::kFloat64))})}, code(type), y);
         break;
       case Objective::kLog1pExp:
-        op("Softplus", {x}, {}, y);
+        op("Log", {op("Add", {op("Exp", {x}), one()})}, {}, y);
         break;
       case Objective::kSignedSquare:
         op("Mul", {op("Mul", {op("Sign", {x}), x}), x}, {}, y);
