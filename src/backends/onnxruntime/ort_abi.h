@@ -25,6 +25,7 @@ enum Place : size_t {
   kGetErrorMessage = 2,
   kCreateEnv = 3,
   kCreateSession = 7,
+  kCreateSessionFromArray = 8,
   kRun = 9,
   kCreateSessionOptions = 10,
   kSetSessionGraphOptimizationLevel = 23,

@@ -7,17 +7,48 @@
 
 #include "backends/onnxruntime/ort_session.h"
 #include "eval/evaluate.h"
+#include "import/onnx/onnx_writer.h"
 #include "rewrite/bind.h"
 
 namespace hayate {
 namespace {
 
+Result<Facts> facts_of(const Graph& graph, const InputTypes& types) {
+  const Result<Graph> resolved = resolve_branches(graph, types);
+  if (!resolved.ok()) return resolved.error();
+  return infer(resolved.value(), types);
+}
+
+// Whether an output is declared with a rank or extents that it does not have.
+bool declared_wrongly(const ValueInfo& output, const Shape& shape) {
+  if (!output.has_shape) return false;
+  bool fits = output.dims.size() == shape.size();
+  for (size_t i = 0; fits && i < shape.size(); ++i) fits = !output.dims[i].fixed() || output.dims[i].value == shape[i];
+  return !fits;
+}
+
+// Some files ONNX Runtime does not run into tensors of ours: those that give lists of maps (ZipMap), and those that
+// declare outputs with shapes they do not have. It is given such a graph as we write it: tensors, of open shape. Empty:
+// the file runs as it is.
+std::string written_anew(const Graph& graph, const Result<Facts>& facts) {
+  bool needed =
+      std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.op == "ZipMap"; });
+  Graph open = graph;
+  for (ValueInfo& output : open.outputs) {
+    const auto fact = facts.ok() ? facts.value().find(output.name) : Facts::const_iterator();
+    if (facts.ok() && fact != facts.value().end()) needed = needed || declared_wrongly(output, fact->second.type.shape);
+    output.has_shape = false, output.dims.clear();
+  }
+  if (!needed) return "";
+  Result<std::string> bytes = export_onnx(open);
+  return bytes.ok() ? std::move(bytes).value() : "";
+}
+
 class OrtCompiled : public Compiled {
  public:
-  OrtCompiled(const Graph& graph, const Batch& batch, std::shared_ptr<const OrtSession> session)
+  OrtCompiled(const Graph& graph, const Batch& batch, const Result<Facts>& facts,
+              std::shared_ptr<const OrtSession> session)
       : Compiled(batch), session_(std::move(session)) {
-    const Result<Graph> resolved = resolve_branches(graph, batch.types);
-    const Result<Facts> facts = resolved.ok() ? infer(resolved.value(), batch.types) : resolved.error();
     std::vector<PortType> inputs, outputs;
     for (const ValueInfo& input : graph.inputs) inputs.push_back(port(input.name, batch.types.at(input.name)));
     for (const ValueInfo& output : graph.outputs) {
@@ -161,10 +192,11 @@ class OrtBackend : public Backend {
     if (graph.opset == 0) return Error{Code::kUnsupported, graph.source, "ONNX Runtime reads ONNX files alone"};
     const auto library = OrtLibrary::open(plan.ort_library);
     if (!library.ok()) return library.error();
-    const auto session =
-        OrtSession::create(library.value(), graph.source, {plan.threads, plan.ort_optimisation, plan.ort_provider});
+    const Result<Facts> facts = facts_of(graph, batch.types);
+    const auto session = OrtSession::create(library.value(), graph.source, written_anew(graph, facts),
+                                            {plan.threads, plan.ort_optimisation, plan.ort_provider});
     if (!session.ok()) return session.error();
-    auto compiled = std::make_shared<OrtCompiled>(graph, batch, session.value());
+    auto compiled = std::make_shared<OrtCompiled>(graph, batch, facts, session.value());
     Error error;
     if (!compiled->match(graph, &error)) return error;
     return std::shared_ptr<const Compiled>(compiled);

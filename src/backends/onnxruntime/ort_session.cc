@@ -30,7 +30,8 @@ std::string short_name(std::string provider) {
 }  // namespace
 
 Result<std::shared_ptr<const OrtSession>> OrtSession::create(std::shared_ptr<const OrtLibrary> library,
-                                                             const std::string& path, const OrtOptions& options) {
+                                                             const std::string& path, const std::string& bytes,
+                                                             const OrtOptions& options) {
   std::shared_ptr<OrtSession> made(new OrtSession);
   made->library_ = std::move(library);
   made->source_ = path;
@@ -42,8 +43,7 @@ Result<std::shared_ptr<const OrtSession>> OrtSession::create(std::shared_ptr<con
       made->configure(options, &error) &&
       l.call<int, int, abi::MemoryInfo**>(abi::kCreateCpuMemoryInfo, &error, abi::kArenaAllocator, abi::kDefaultMemory,
                                           &made->memory_) &&
-      l.call<const abi::Env*, const char*, const abi::SessionOptions*, abi::Session**>(
-          abi::kCreateSession, &error, made->env_, path.c_str(), made->options_, &made->session_) &&
+      made->load(path, bytes, &error) &&
       made->names(abi::kSessionGetInputCount, abi::kSessionGetInputName, &made->inputs_, &error) &&
       made->names(abi::kSessionGetOutputCount, abi::kSessionGetOutputName, &made->outputs_, &error);
   if (!good) {
@@ -58,6 +58,14 @@ OrtSession::~OrtSession() {
   library_->release(abi::kReleaseSessionOptions, options_);
   library_->release(abi::kReleaseMemoryInfo, memory_);
   library_->release(abi::kReleaseEnv, env_);
+}
+
+bool OrtSession::load(const std::string& path, const std::string& bytes, Error* error) {
+  if (bytes.empty())
+    return library_->call<const abi::Env*, const char*, const abi::SessionOptions*, abi::Session**>(
+        abi::kCreateSession, error, env_, path.c_str(), options_, &session_);
+  return library_->call<const abi::Env*, const void*, size_t, const abi::SessionOptions*, abi::Session**>(
+      abi::kCreateSessionFromArray, error, env_, bytes.data(), bytes.size(), options_, &session_);
 }
 
 bool OrtSession::configure(const OrtOptions& options, Error* error) {

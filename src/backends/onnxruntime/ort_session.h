@@ -19,8 +19,10 @@ struct OrtOptions {
 // Any thread runs it.
 class OrtSession {
  public:
+  // Loads the file, or the model in `bytes` where they are not empty (`path` then only names it in errors).
   static Result<std::shared_ptr<const OrtSession>> create(std::shared_ptr<const OrtLibrary> library,
-                                                          const std::string& path, const OrtOptions& options);
+                                                          const std::string& path, const std::string& bytes,
+                                                          const OrtOptions& options);
   ~OrtSession();
   OrtSession(const OrtSession&) = delete;
   OrtSession& operator=(const OrtSession&) = delete;
@@ -33,6 +35,7 @@ class OrtSession {
   friend class OrtValues;
   OrtSession() = default;
   bool configure(const OrtOptions& options, Error* error);
+  bool load(const std::string& path, const std::string& bytes, Error* error);
   bool add_provider(const std::string& provider, Error* error);
   bool names(ort_abi::Place count_of, ort_abi::Place name_of, std::vector<std::string>* out, Error* error) const;
 

@@ -81,6 +81,32 @@ TEST(Ort, AnswersLikeTheReference) {
     EXPECT_NEAR(got.value().at("output").data<float>()[i], wanted.value().at("output").data<float>()[i], 2e-6);
 }
 
+// CatBoost's classifiers end in ZipMap, its regressors declare [N] for [N, 1].
+TEST(Ort, FilesWithMapsOrWrongShapesGiveTensors) {
+  if (!library_is_there()) GTEST_SKIP() << OrtLibrary::open("").error().text();
+  for (const char* name : {"catboost_classifier", "catboost_regressor", "lightgbm_multiclass"}) {
+    const std::string path = std::string(HAYATE_SOURCE_DIR "/tests/data/exported/") + name + "/model.onnx";
+    const Result<Graph> graph = import_model(path);
+    ASSERT_TRUE(graph.ok()) << graph.error().text();
+    const auto compiled = compile(path);
+    ASSERT_TRUE(compiled.ok()) << compiled.error().text();
+    Tensor rows(Type::kFloat32, {3, 8});
+    for (int64_t i = 0; i < rows.count(); ++i)
+      rows.data<float>()[i] = static_cast<float>((i * 7919) % 2003) / 500.0f - 2.0f;
+    const std::string input = graph.value().inputs[0].name;
+    const std::unique_ptr<State> state = compiled.value()->state();
+    const auto got = run_on(state.get(), {{input, rows}});
+    ASSERT_TRUE(got.ok()) << name << " " << got.error().text();
+    const auto wanted = evaluate(graph.value(), {{input, rows}});
+    ASSERT_TRUE(wanted.ok()) << name;
+    for (const auto& [output, tensor] : wanted.value()) {
+      ASSERT_EQ(got.value().at(output).shape(), tensor.shape()) << name << " " << output;
+      const std::vector<double> have = to_doubles(got.value().at(output)), want = to_doubles(tensor);
+      for (size_t i = 0; i < have.size(); ++i) EXPECT_NEAR(have[i], want[i], 1e-5) << name << " " << output;
+    }
+  }
+}
+
 TEST(Ort, ABrokenFileIsItsError) {
   if (!library_is_there()) GTEST_SKIP() << OrtLibrary::open("").error().text();
   Result<Graph> graph = import_model(kSample);
