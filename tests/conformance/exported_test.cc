@@ -10,15 +10,20 @@ namespace {
 
 class Exported : public testing::TestWithParam<Backend> {};
 
-TEST_P(Exported, TorchModelsGiveTheirRecordedAnswers) {
-  const std::vector<NodeCase> cases = cases_in(HAYATE_SOURCE_DIR "/tests/data/exported/torch");
-  EXPECT_GE(cases.size(), 40u);
+void expect_recorded_answers(const std::string& folder, size_t cases_min, const Backend& backend) {
+  const std::vector<NodeCase> cases = cases_in(HAYATE_SOURCE_DIR "/tests/data/exported/" + folder);
+  EXPECT_GE(cases.size(), cases_min);
   for (const NodeCase& each : cases) {
-    const Outcome outcome = run_case(each, GetParam());
+    const Outcome outcome = run_case(each, backend);
     EXPECT_EQ(outcome.fault, "") << each.name;
     EXPECT_FALSE(outcome.loose) << each.name << " differs by more than a float32 result may";
   }
 }
+
+TEST_P(Exported, TorchModelsGiveTheirRecordedAnswers) { expect_recorded_answers("torch", 40, GetParam()); }
+
+// scikit-learn, LightGBM, XGBoost and CatBoost.
+TEST_P(Exported, PipelinesAndTreesGiveTheirRecordedAnswers) { expect_recorded_answers("sklearn", 27, GetParam()); }
 
 INSTANTIATE_TEST_SUITE_P(Onnx, Exported, testing::ValuesIn(backends()),
                          [](const auto& info) { return info.param.name; });

@@ -85,7 +85,7 @@ TEST(Ort, AnswersLikeTheReference) {
 TEST(Ort, FilesWithMapsOrWrongShapesGiveTensors) {
   if (!library_is_there()) GTEST_SKIP() << OrtLibrary::open("").error().text();
   for (const char* name : {"catboost_classifier", "catboost_regressor", "lightgbm_multiclass"}) {
-    const std::string path = std::string(HAYATE_SOURCE_DIR "/tests/data/exported/") + name + "/model.onnx";
+    const std::string path = std::string(HAYATE_SOURCE_DIR "/tests/data/exported/sklearn/") + name + "/model.onnx";
     const Result<Graph> graph = import_model(path);
     ASSERT_TRUE(graph.ok()) << graph.error().text();
     const auto compiled = compile(path);
