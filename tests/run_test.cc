@@ -1,38 +1,21 @@
 // `hayate run`, `info`, `dump` and `verify` as a user calls them, on models and arrays made here.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
+#include "program.h"
 #include "tensor/npy.h"
 
 namespace hayate {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Ran {
-  int exit_code = -1;
-  std::string output;  // stdout and stderr together
-};
-
-Ran call(const std::string& arguments) {
-  FILE* pipe = popen((std::string(HAYATE_PROGRAM) + " " + arguments + " 2>&1").c_str(), "r");
-  Ran ran;
-  if (pipe == nullptr) return ran;
-  char buffer[4096];
-  for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) ran.output.append(buffer, n);
-  const int status = pclose(pipe);
-  ran.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return ran;
-}
 
 void write_file(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backends/limits.h"
 #include "backends/native/native_backend.h"
 #include "backends/onnxruntime/ort_backend.h"
 #include "backends/reference/reference_backend.h"
@@ -79,6 +80,9 @@ Result<std::shared_ptr<const Compiled>> compile_graph(const Graph& graph, const 
   if (backend == nullptr)
     return Error{Code::kUnsupported, "plan",
                  fmt::format("backend '{}' is not known; there are {}", plan.backend, backend_names())};
+  if (graph.nodes.size() > kNodesMax)
+    return Error{Code::kResourceExhausted, graph.source,
+                 fmt::format("has {} nodes; graphs of up to {} are compiled", graph.nodes.size(), kNodesMax)};
   return backend->compile(graph, batch, plan);
 }
 

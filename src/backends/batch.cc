@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "backends/limits.h"
 #include "eval/rows.h"
 #include "rewrite/bind.h"
 
@@ -48,6 +49,7 @@ Batch find_batch(const Graph& graph, const InputTypes& types) {
     }
   if (extents.empty()) batch.fixed = "no input has an open first axis";
   if (extents.size() > 1) batch.fixed = "the inputs' first axes have different extents";
+  if (graph.nodes.size() > kNodesMax) batch.fixed = fmt::format("more than {} nodes are not followed", kNodesMax);
   if (batch.fixed.empty()) {
     const InputTypes at_3 = batch.types_at(3), at_5 = batch.types_at(5);
     const Result<Graph> resolved = resolve_branches(graph, at_3);

@@ -59,9 +59,20 @@ MemoryClaim& MemoryClaim::operator=(MemoryClaim&& other) noexcept {
   return *this;
 }
 
+Result<bool> MemoryClaim::grow(int64_t bytes, const std::string& where) {
+  if (!budget_) budget_ = MemoryBudget::current();
+  const MemoryScope scope(budget_);
+  const Result<bool> room = room_for(bytes, where);
+  if (!room.ok()) return room;
+  budget_->add(bytes);
+  bytes_ += bytes;
+  return true;
+}
+
 void MemoryClaim::release() {
   if (budget_) budget_->remove(bytes_);
   budget_.reset();
+  bytes_ = 0;
 }
 
 Result<bool> room_for(int64_t bytes, const std::string& where) {

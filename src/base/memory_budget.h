@@ -56,6 +56,9 @@ class MemoryClaim {
   MemoryClaim& operator=(MemoryClaim&& other) noexcept;
   ~MemoryClaim() { release(); }
 
+  // Claims `bytes` more where they fit; else room_for's error, and nothing more is claimed.
+  Result<bool> grow(int64_t bytes, const std::string& where);
+
  private:
   void release();
 

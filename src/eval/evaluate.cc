@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "eval/inference.h"
+#include "eval/macs.h"
 #include "eval/spelled.h"
 #include "graph/spelling.h"
 
@@ -118,62 +120,91 @@ Result<std::map<std::string, Tensor>> evaluate(const Graph& graph, const std::ma
   return outputs;
 }
 
+namespace {
+
+// What Shape or Size of `shape` gives.
+Tensor shape_answer(const Node& node, const Shape& shape) {
+  if (node.is("Size")) return Tensor::of<int64_t>({}, {checked_count(shape).value()});
+  const int64_t rank = static_cast<int64_t>(shape.size());
+  const auto clamp = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
+  const int64_t start = clamp(node.get<int64_t>("start", 0)),
+                end = std::max(start, clamp(node.get<int64_t>("end", rank)));
+  return Tensor::of<int64_t>({end - start}, Shape(shape.begin() + start, shape.begin() + end));
+}
+
+}  // namespace
+
+Error Inference::located(Error error) const {
+  error.where = error.where.empty() ? source_ : source_ + ": " + error.where;
+  return error;
+}
+
+Result<bool> Inference::know(const std::string& name, Fact fact) {
+  if (facts_.emplace(name, std::move(fact)).second) return true;
+  return located({Code::kInvalidArgument, "", fmt::format("value '{}' is made twice", name)});
+}
+
+Result<bool> Inference::add_constant(const std::string& name, const Tensor& tensor) {
+  return know(name, {{tensor.type(), tensor.shape()}, tensor});
+}
+
+Result<bool> Inference::add_input(const ValueInfo& input, const std::map<std::string, TensorType>& types) {
+  const auto it = types.find(input.name);
+  if (it == types.end())
+    return located({Code::kInvalidArgument, "", fmt::format("input {} has no bound shape", input.text())});
+  return know(input.name, {it->second, std::nullopt});
+}
+
+Result<bool> Inference::add(const Node& node) {
+  std::vector<const TensorType*> types;
+  std::vector<const Tensor*> values;
+  bool known = true;
+  for (const std::string& name : node.inputs) {
+    const auto it = name.empty() ? facts_.end() : facts_.find(name);
+    if (it == facts_.end() && !name.empty())
+      return located(
+          {Code::kInvalidArgument, node.where(), fmt::format("reads value '{}', which nothing before it makes", name)});
+    const Fact* fact = name.empty() ? nullptr : &it->second;
+    types.push_back(fact == nullptr ? nullptr : &fact->type);
+    values.push_back(fact != nullptr && fact->value ? &*fact->value : nullptr);
+    if (fact != nullptr && !fact->value) known = false;
+  }
+  // Shape and Size need no contents at all: their answer is the type of their input.
+  const bool of_shape = node.is("Shape") || node.is("Size");
+  const Result<Types> out = output_types(ShapeContext(node, opset_, types, values));
+  if (!out.ok()) return located(out.error());
+  bool small = true;
+  for (const TensorType& type : out.value()) small = small && checked_count(type.shape).value() <= kFollowedMax;
+  for (size_t k = 0; k < node.outputs.size(); ++k) {
+    if (node.outputs[k].empty()) continue;
+    const Result<bool> fresh = know(node.outputs[k], {out.value()[k], std::nullopt});
+    if (!fresh.ok()) return fresh;
+  }
+  std::vector<Tensor> contents;
+  if (small && of_shape && types[0] != nullptr) {
+    contents.push_back(shape_answer(node, types[0]->shape));
+  } else if (small && known && node.op.find("Random") == std::string::npos) {
+    const int64_t work = work_of(node, facts_);
+    if (work > kFollowedWorkMax - work_) return true;
+    work_ += work;
+    Result<std::vector<Tensor>> ran = run_typed(node, opset_, values, out.value());
+    if (!ran.ok()) return located(ran.error());
+    contents = std::move(ran).value();
+  }
+  for (size_t k = 0; k < std::min(contents.size(), node.outputs.size()); ++k)
+    if (!node.outputs[k].empty()) facts_.find(node.outputs[k])->second.value = std::move(contents[k]);
+  return true;
+}
+
 Result<Facts> infer(const Graph& graph, const std::map<std::string, TensorType>& inputs) {
-  Facts facts;
-  for (const auto& [name, tensor] : graph.constants) facts.emplace(name, Fact{{tensor.type(), tensor.shape()}, tensor});
-  for (const ValueInfo& input : graph.inputs) {
-    const auto it = inputs.find(input.name);
-    if (it == inputs.end())
-      return Error{Code::kInvalidArgument, graph.source, fmt::format("input {} has no bound shape", input.text())};
-    facts.emplace(input.name, Fact{it->second, std::nullopt});
-  }
-  for (const Node& node : graph.nodes) {
-    std::vector<const TensorType*> types;
-    std::vector<const Tensor*> values;
-    bool known = true;
-    for (const std::string& name : node.inputs) {
-      const Fact* fact = name.empty() ? nullptr : &facts.find(name)->second;
-      types.push_back(fact == nullptr ? nullptr : &fact->type);
-      values.push_back(fact != nullptr && fact->value ? &*fact->value : nullptr);
-      if (fact != nullptr && !fact->value) known = false;
-    }
-    // Shape and Size need no contents at all: their answer is the type of their input.
-    const bool of_shape = node.is("Shape") || node.is("Size");
-    const Result<Types> out = output_types(ShapeContext(node, graph.opset, types, values));
-    if (!out.ok()) {
-      Error error = out.error();
-      error.where = graph.source + ": " + error.where;
-      return error;
-    }
-    bool small = true;
-    for (const TensorType& type : out.value()) small = small && checked_count(type.shape).value() <= kFollowedMax;
-    std::vector<Tensor> contents;
-    if (small && of_shape && types[0] != nullptr) {
-      Shape shape = types[0]->shape;
-      if (node.is("Size")) {
-        contents.push_back(Tensor::of<int64_t>({}, {checked_count(shape).value()}));
-      } else {
-        const int64_t rank = static_cast<int64_t>(shape.size());
-        const auto clamp = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
-        const int64_t start = clamp(node.get<int64_t>("start", 0)),
-                      end = std::max(start, clamp(node.get<int64_t>("end", rank)));
-        contents.push_back(Tensor::of<int64_t>({end - start}, Shape(shape.begin() + start, shape.begin() + end)));
-      }
-    } else if (small && known && node.op.find("Random") == std::string::npos) {
-      Result<std::vector<Tensor>> ran = run_typed(node, graph.opset, values, out.value());
-      if (!ran.ok()) {
-        Error error = ran.error();
-        error.where = graph.source + ": " + error.where;
-        return error;
-      }
-      contents = std::move(ran).value();
-    }
-    for (size_t k = 0; k < node.outputs.size(); ++k)
-      if (!node.outputs[k].empty())
-        facts.emplace(node.outputs[k],
-                      Fact{out.value()[k], contents.empty() ? std::nullopt : std::optional<Tensor>(contents[k])});
-  }
-  return facts;
+  Inference inference(graph);
+  for (const auto& [name, tensor] : graph.constants)
+    if (const Result<bool> added = inference.add_constant(name, tensor); !added.ok()) return added.error();
+  for (const ValueInfo& input : graph.inputs)
+    if (const Result<bool> added = inference.add_input(input, inputs); !added.ok()) return added.error();
+  for (const Node& node : graph.nodes)
+    if (const Result<bool> added = inference.add(node); !added.ok()) return added.error();
+  return std::move(inference.facts_);
 }
 
 }  // namespace hayate

@@ -1,5 +1,6 @@
 #include "eval/macs.h"
 
+#include <algorithm>
 #include <string_view>
 
 namespace hayate {
@@ -58,6 +59,23 @@ int64_t macs_of(const Node& node, const Facts& facts) {
       op == "FusedGemm" || op == "QGemm")
     return product_macs(node, facts);
   return 0;
+}
+
+int64_t work_of(const Node& node, const Facts& facts) {
+  double work = static_cast<double>(macs_of(node, facts));
+  double linear = 0, largest = 1, made = 0;
+  for (const std::string& name : node.inputs)
+    if (const Shape* shape = shape_of(facts, name))
+      linear += static_cast<double>(count_of(*shape)),
+          largest = std::max(largest, static_cast<double>(count_of(*shape)));
+  for (const std::string& name : node.outputs)
+    if (const Shape* shape = shape_of(facts, name)) made += static_cast<double>(count_of(*shape));
+  // Each of what they make may read a whole input.
+  const bool wide = node.op == "Einsum" || node.op.find("Pool") != std::string::npos || node.op == "Resize" ||
+                    node.op == "Upsample" || node.op == "LRN" || node.op == "Det" || node.op == "Unique" ||
+                    node.op == "TopK" || node.op.find("SVM") != std::string::npos;
+  work = std::max(work, wide ? std::max(made, linear) * largest : made + linear);
+  return static_cast<int64_t>(std::min(work, 9e18));
 }
 
 int64_t macs_of(const Graph& graph, const Facts& facts) {

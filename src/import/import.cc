@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/memory_budget.h"
 #include "import/lightgbm/lightgbm.h"
 #include "import/onnx/onnx.h"
 #include "import/xgboost/xgboost.h"
@@ -82,6 +83,7 @@ Result<Graph> import_model(std::string_view bytes, const std::string& source, co
 Result<Graph> import_model(const std::string& path, const ImportOptions& options) {
   const Result<std::string> bytes = read_file(path);
   if (!bytes.ok()) return bytes.error();
+  const MemoryClaim claim(static_cast<int64_t>(bytes.value().size()));
   const std::string folder = std::filesystem::path(path).parent_path();
   return import_bytes(bytes.value(), path, &folder, options);
 }

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
+
+#include "base/memory_budget.h"
+#include "eval/inference.h"
 
 namespace hayate {
 
@@ -85,7 +89,7 @@ Result<bool> fix_shape(Graph* graph, const std::string& given) {
 namespace {
 
 constexpr size_t kBranchesMax = 10'000;      // replaced in one graph: a file must not grow without end
-constexpr int64_t kUnrolledMax = 1'000'000;  // nodes that unrolling one Scan or Loop may make
+constexpr int64_t kUnrolledMax = 1'000'000;  // nodes that branches and unrolled loops may make in one graph
 constexpr int64_t kLoopStepsMax = 10'000;    // of one Loop
 
 using Names = std::map<std::string, std::string>;
@@ -133,6 +137,17 @@ std::vector<std::string> inline_body(const Graph& body, const std::string& prefi
 Node make_node(const std::string& name, const std::string& op, std::vector<std::string> inputs,
                const std::string& output, std::map<std::string, Attribute> attributes = {}) {
   return {name, "", op, std::move(inputs), {output}, std::move(attributes)};
+}
+
+// What one copy of a Loop's or Scan's body adds, with what feeds and joins it.
+int64_t nodes_per_step(const Graph& body) {
+  return static_cast<int64_t>(body.nodes.size() + body.inputs.size() + body.outputs.size()) + 1;
+}
+
+int64_t step_bytes(const Graph& body) {
+  int64_t bytes = 0;
+  for (const Node& node : body.nodes) bytes += node.bytes();
+  return bytes;
 }
 
 Result<bool> take_branch(const Graph& graph, const Node& node, const Facts& facts, size_t number,
@@ -186,10 +201,13 @@ Result<bool> unroll_scan(const Graph& graph, const Node& node, const Facts& fact
       normal_axis(listed("scan_input_axes", 0), static_cast<int64_t>(scanned_shape.size()));
   if (!along) return bad(fmt::format("cannot scan shape {}", shape_text(scanned_shape)));
   const int64_t steps = scanned_shape[*along];
-  if (steps < 1 || steps * static_cast<int64_t>(body->nodes.size()) > kUnrolledMax)
+  if (steps < 1 || steps > kUnrolledMax / nodes_per_step(*body))
     return bad(fmt::format("{} steps of {} nodes; 1 step to {} nodes in all are unrolled", steps, body->nodes.size(),
                            kUnrolledMax),
                Code::kUnsupported);
+  if (const Result<bool> room = room_for(steps * step_bytes(*body), graph.source + ": " + node.where() + ": its steps");
+      !room.ok())
+    return room.error();
   std::vector<std::string> state(node.inputs.begin(), node.inputs.begin() + states);
   std::vector<std::vector<std::string>> rows(node.outputs.size() - states);
   for (int64_t step = 0; step < steps; ++step) {
@@ -267,7 +285,8 @@ Result<LoopTerms> loop_terms(const Graph& graph, const Node& node, const Facts& 
 bool always_goes_on(const Graph& body) {
   std::string name = body.outputs[0].name;
   for (size_t i = body.nodes.size(); i-- > 0;)
-    if (body.nodes[i].is("Identity") && body.nodes[i].outputs[0] == name) name = body.nodes[i].inputs[0];
+    if (const Node& node = body.nodes[i]; node.is("Identity") && node.outputs == std::vector{name})
+      name = node.input(0);
   if (name == body.inputs[1].name) return true;
   const Tensor* value = body.constant(name);
   return value != nullptr && value->type() == Type::kBool && value->count() == 1 && value->data<bool>()[0];
@@ -326,11 +345,13 @@ Result<bool> unroll_loop(const Graph& graph, const Node& node, const Facts& fact
   if (terms.value().trips <= 0 || !terms.value().goes_on) return end_loop(graph, node, own, states, nodes, constants);
   const bool whole = always_goes_on(*body);
   const int64_t steps = whole ? terms.value().trips : 1, first = node.get<int64_t>("hayate.first", 0);
-  const int64_t per_step = static_cast<int64_t>(body->nodes.size() + node.outputs.size()) + 1;
-  if (first + 1 > kLoopStepsMax || steps > kLoopStepsMax || steps * per_step > kUnrolledMax)
+  if (first + 1 > kLoopStepsMax || steps > kLoopStepsMax || steps > kUnrolledMax / nodes_per_step(*body))
     return bad(fmt::format("its steps of {} nodes are too many to unroll; {} steps and {} nodes are the most",
                            body->nodes.size(), kLoopStepsMax, kUnrolledMax),
                Code::kUnsupported);
+  if (const Result<bool> room = room_for(steps * step_bytes(*body), graph.source + ": " + node.where() + ": its steps");
+      !room.ok())
+    return room.error();
   std::vector<std::string> state(node.inputs.begin() + 2, node.inputs.end()), last_rows;
   std::vector<std::vector<std::string>> rows(node.outputs.size() - states);
   std::string condition;
@@ -377,26 +398,51 @@ Result<bool> unroll_loop(const Graph& graph, const Node& node, const Facts& fact
 }  // namespace
 
 Result<Graph> resolve_branches(Graph graph, const std::map<std::string, TensorType>& inputs) {
-  for (size_t number = 0; number < kBranchesMax; ++number) {
-    const auto it = std::find_if(graph.nodes.begin(), graph.nodes.end(),
-                                 [](const Node& node) { return node.is("If") || node.is("Scan") || node.is("Loop"); });
-    if (it == graph.nodes.end()) return graph;
-    const Node node = *it;
-    Graph before = graph;
-    before.nodes.erase(before.nodes.begin() + (it - graph.nodes.begin()), before.nodes.end());
-    before.outputs.clear();
-    const Result<Facts> facts = infer(before, inputs);
-    if (!facts.ok()) return facts.error();
-    std::vector<Node> nodes(graph.nodes.begin(), it);
+  const auto is_control = [](const Node& node) { return node.is("If") || node.is("Scan") || node.is("Loop"); };
+  if (std::none_of(graph.nodes.begin(), graph.nodes.end(), is_control)) return graph;
+  Inference inference(graph);
+  for (const auto& [name, tensor] : graph.constants)
+    if (const Result<bool> added = inference.add_constant(name, tensor); !added.ok()) return added.error();
+  for (const ValueInfo& input : graph.inputs)
+    if (const Result<bool> added = inference.add_input(input, inputs); !added.ok()) return added.error();
+  // Nodes still to be looked at, the next one last; what a node becomes is looked at right after it.
+  std::vector<Node> pending(std::make_move_iterator(graph.nodes.rbegin()), std::make_move_iterator(graph.nodes.rend()));
+  graph.nodes.clear();
+  size_t replaced = 0;
+  int64_t made = 0;
+  MemoryClaim claim;
+  while (!pending.empty()) {
+    const Node node = std::move(pending.back());
+    pending.pop_back();
+    if (!is_control(node)) {
+      if (const Result<bool> added = inference.add(node); !added.ok()) return added.error();
+      graph.nodes.push_back(node);
+      continue;
+    }
+    const std::string where = graph.source + ": " + node.where();
+    if (++replaced > kBranchesMax)
+      return Error{Code::kResourceExhausted, where, fmt::format("the graph holds more than {} branches", kBranchesMax)};
+    std::vector<Node> nodes;
+    std::map<std::string, Tensor> constants;
     const auto replace = node.is("If") ? take_branch : node.is("Scan") ? unroll_scan : unroll_loop;
-    const Result<bool> replaced = replace(graph, node, facts.value(), number, &nodes, &graph.constants);
-    if (!replaced.ok()) return replaced.error();
-    nodes.insert(nodes.end(), it + 1, graph.nodes.end());
-    graph.nodes = std::move(nodes);
-    const Result<bool> verified = verify(graph);
-    if (!verified.ok()) return verified.error();
+    const Result<bool> done = replace(graph, node, inference.facts(), replaced - 1, &nodes, &constants);
+    if (!done.ok()) return done.error();
+    made += static_cast<int64_t>(nodes.size());
+    if (made > kUnrolledMax)
+      return Error{Code::kResourceExhausted, where,
+                   fmt::format("branches and loops make more than {} nodes", kUnrolledMax)};
+    int64_t bytes = 0;
+    for (const Node& each : nodes) bytes += each.bytes();
+    if (const Result<bool> room = claim.grow(bytes, where + ": its steps"); !room.ok()) return room.error();
+    for (auto& [name, tensor] : constants) {
+      if (const Result<bool> added = inference.add_constant(name, tensor); !added.ok()) return added.error();
+      graph.constants.emplace(name, tensor);
+    }
+    pending.insert(pending.end(), std::make_move_iterator(nodes.rbegin()), std::make_move_iterator(nodes.rend()));
   }
-  return Error{Code::kResourceExhausted, graph.source, fmt::format("holds more than {} branches", kBranchesMax)};
+  const Result<bool> verified = verify(graph);
+  if (!verified.ok()) return verified.error();
+  return graph;
 }
 
 }  // namespace hayate

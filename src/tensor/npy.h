@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/file.h"
 #include "hayate/result.h"
 #include "tensor/tensor.h"
 
@@ -18,12 +19,11 @@ using NamedTensors = std::map<std::string, Tensor>;
 Result<Tensor> parse_npy(std::string_view bytes, const std::string& where);
 std::string render_npy(const Tensor& tensor);
 
-// Every array of an .npz, stored or deflated; names lose their ".npy".
+// Every array of an .npz, stored or deflated; names lose their ".npy". An array takes no more memory and time than its
+// header says, and no more than the archive's entry holds.
 Result<NamedTensors> read_npz(const std::string& path);
+Result<NamedTensors> parse_npz(std::string_view bytes, const std::string& where);
 // Replaces `path` whole or leaves it as it was.
 Result<bool> write_npz(const std::string& path, const NamedTensors& tensors);
-
-// The bytes of a file, or an error that says why not.
-Result<std::string> read_file(const std::string& path);
 
 }  // namespace hayate

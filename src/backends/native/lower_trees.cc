@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "backends/native/lower_ops.h"
 #include "eval/trees.h"
 
@@ -5,7 +7,10 @@ namespace hayate::native {
 namespace {
 
 kernels::TreeProgram* tree_program(Lowering& l, const Node& node) {
-  auto& made = l.packing().trees[node.name + node.outputs.back()];
+  const auto output =
+      std::find_if(node.outputs.begin(), node.outputs.end(), [](const auto& name) { return !name.empty(); });
+  if (output == node.outputs.end()) return nullptr;
+  auto& made = l.packing().trees[*output];
   if (made == nullptr) {
     const Result<kernels::Trees> trees = trees_from(node, l.type(node.inputs[0]));
     if (!trees.ok()) return nullptr;

@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "backends/native/lower_ops.h"
+#include "backends/native/placement.h"
+#include "base/memory_budget.h"
 #include "graph/window.h"
 
 namespace hayate::native {
@@ -20,7 +22,8 @@ Lowering::Lowering(const Graph& graph, const Facts& facts, const kernels::Set& s
   for (size_t i = 0; i < graph.nodes.size(); ++i)
     for (const std::string& name : graph.nodes[i].inputs)
       if (!name.empty()) ++uses_[name], only_reader_[name] = i;
-  for (const ValueInfo& output : graph.outputs) uses_[output.name] += 1000;
+  for (size_t i = 0; i < graph.outputs.size(); ++i)
+    uses_[graph.outputs[i].name] += 1000, outputs_.emplace(graph.outputs[i].name, i);
 }
 
 int Lowering::add_buffer(uint32_t base, std::byte* memory, int64_t bytes) {
@@ -54,13 +57,12 @@ View Lowering::scratch(Type type, const Shape& shape) {
 
 View Lowering::make(const std::string& name) {
   const TensorType& t = type(name);
-  for (size_t i = 0; i < graph_.outputs.size(); ++i)
-    if (graph_.outputs[i].name == name) {
-      View made{-1, 0, t.type, t.shape, row_major(t.shape)};
-      made.buffer = add_buffer(static_cast<uint32_t>(2 + graph_.inputs.size() + i), nullptr, 0);
-      define(name, made);
-      return made;
-    }
+  if (const auto output = outputs_.find(name); output != outputs_.end()) {
+    View made{-1, 0, t.type, t.shape, row_major(t.shape)};
+    made.buffer = add_buffer(static_cast<uint32_t>(2 + graph_.inputs.size() + output->second), nullptr, 0);
+    define(name, made);
+    return made;
+  }
   const View made = scratch(t.type, t.shape);
   define(name, made);
   return made;
@@ -70,8 +72,7 @@ void Lowering::define(const std::string& name, View view) { views_[name] = std::
 
 View Lowering::make_image(const std::string& name) {
   const TensorType& t = type(name);
-  for (const ValueInfo& output : graph_.outputs)
-    if (output.name == name) return make(name);
+  if (outputs_.contains(name)) return make(name);
   const size_t spatial = t.shape.size() - 2;
   Shape begin(spatial, 0), end(spatial, 0);
   if (const auto it = borders_.find(name); it != borders_.end()) begin = it->second.first, end = it->second.second;
@@ -95,7 +96,7 @@ View Lowering::make_image(const std::string& name) {
       fill(side, &zero);
     }
   }
-  rooms_.push_back({made, begin, end});
+  rooms_.emplace(made.buffer, Room{made, begin, end});
   define(name, made);
   return made;
 }
@@ -105,10 +106,11 @@ bool Lowering::has_room(const View& image, const Shape& begin, const Shape& end)
   const auto within = [](const Shape& wanted, const Shape& there) {
     return std::equal(wanted.begin(), wanted.end(), there.begin(), there.end(), std::less_equal<>());
   };
-  return std::any_of(rooms_.begin(), rooms_.end(), [&](const Room& room) {
-    return room.image.buffer == image.buffer && room.image.offset == image.offset && room.image.shape == image.shape &&
-           room.image.strides == image.strides && within(begin, room.begin) && within(end, room.end);
-  });
+  const auto room = rooms_.find(image.buffer);
+  if (room == rooms_.end()) return false;
+  const View& held = room->second.image;
+  return held.offset == image.offset && held.shape == image.shape && held.strides == image.strides &&
+         within(begin, room->second.begin) && within(end, room->second.end);
 }
 
 View Lowering::dense(const View& view) {
@@ -216,7 +218,14 @@ std::shared_ptr<const kernels::AlignedVector<float>> Packing::keep(kernels::Alig
   for (auto [it, end] = floats_.equal_range(hash); it != end; ++it)
     if (it->second->size() == values.size() && std::memcmp(it->second->data(), values.data(), bytes.size()) == 0)
       return it->second;
-  return floats_.emplace(hash, std::make_shared<kernels::AlignedVector<float>>(std::move(values)))->second;
+  struct Counted {
+    kernels::AlignedVector<float> values;
+    MemoryClaim claim;
+  };
+  auto made = std::make_shared<Counted>();
+  made->values = std::move(values);
+  made->claim = MemoryClaim(static_cast<int64_t>(bytes.size()));
+  return floats_.emplace(hash, std::shared_ptr<kernels::AlignedVector<float>>(made, &made->values))->second;
 }
 
 View Lowering::kept_floats(kernels::AlignedVector<float> values) {
@@ -227,13 +236,25 @@ View Lowering::kept_floats(kernels::AlignedVector<float> values) {
   return {add_buffer(1, memory, size * 4), 0, Type::kFloat32, {size}, {1}};
 }
 
+// Where false, lower() ends with the error when the node is done.
+bool Lowering::has_room_for(int64_t floats) {
+  if (fault_) return false;
+  const std::string where = graph_.source + (node_ == nullptr ? "" : ": " + node_->where()) + ": packed weights";
+  if (const Result<bool> room = room_for(floats * 4, where); !room.ok()) fault_ = room.error();
+  return !fault_;
+}
+
 View Lowering::packed(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride) {
+  if (!has_room_for(set_.dense_packed_size(k, n))) return kept_floats({});
   kernels::AlignedVector<float> made(static_cast<size_t>(set_.dense_packed_size(k, n)));
   set_.dense_pack(w, k, n, k_stride, n_stride, made.data());
   return kept_floats(std::move(made));
 }
 
-View Lowering::floats(const std::vector<float>& values) { return kept_floats({values.begin(), values.end()}); }
+View Lowering::floats(const std::vector<float>& values) {
+  if (!has_room_for(static_cast<int64_t>(values.size()))) return kept_floats({});
+  return kept_floats({values.begin(), values.end()});
+}
 
 kernels::Activation Lowering::take_activation(std::string* name) {
   if (uses_[*name] != 1) return {};
@@ -307,31 +328,16 @@ Ref Lowering::ref_of(const View& view) const {
   return {buffer.base, (buffer.base == 0 ? buffer.place : 0) + offset};
 }
 
-// First fit over the places that are free while a buffer lives, large buffers first.
 void Lowering::place_buffers() {
-  std::vector<size_t> order;
-  for (size_t i = 0; i < buffers_.size(); ++i)
-    if (buffers_[i].base == 0 && buffers_[i].first >= 0) order.push_back(i);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return buffers_[a].bytes > buffers_[b].bytes; });
-  std::vector<size_t> placed;
-  for (const size_t i : order) {
-    Buffer& buffer = buffers_[i];
-    std::vector<std::pair<int64_t, int64_t>> taken;
-    for (const size_t k : placed)
-      if (buffers_[k].first <= buffer.last && buffer.first <= buffers_[k].last)
-        taken.emplace_back(buffers_[k].place, buffers_[k].place + buffers_[k].bytes);
-    std::sort(taken.begin(), taken.end());
-    int64_t at = 0;
-    for (const auto& [begin, end] : taken) {
-      if (at + buffer.bytes <= begin) break;
-      at = std::max(at, (end + kAlign - 1) / kAlign * kAlign);
-    }
-    buffer.place = at;
-    program_.arena_bytes = std::max(program_.arena_bytes, at + buffer.bytes);
-    placed.push_back(i);
+  std::vector<Lifetime> lifetimes;
+  std::vector<size_t> owners;
+  for (size_t i = 0; i < buffers_.size(); ++i) {
+    if (buffers_[i].base != 0 || buffers_[i].first < 0) continue;
+    lifetimes.push_back({buffers_[i].bytes, buffers_[i].first, buffers_[i].last});
+    owners.push_back(i);
   }
-  program_.arena_bytes = (program_.arena_bytes + kAlign) / kAlign * kAlign;
+  program_.arena_bytes = place(&lifetimes) / kAlign * kAlign + kAlign;
+  for (size_t i = 0; i < owners.size(); ++i) buffers_[owners[i]].place = lifetimes[i].place;
 }
 
 Result<Program> Lowering::lower() {
@@ -349,7 +355,9 @@ Result<Program> Lowering::lower() {
     for (const std::string& name : node.outputs) known = known && (name.empty() || constant(name) != nullptr);
     if (known) continue;  // a place is made when somebody reads it
     const Lower lower = find_lower(node);
-    if (lower != nullptr && lower(*this, node)) continue;
+    const bool fast = lower != nullptr && lower(*this, node);
+    if (fault_) return *fault_;
+    if (fast) continue;
     if (find_kernel(node.domain, node.op) == nullptr)
       return Error{Code::kUnsupported, graph_.source + ": " + node.where(), "native has no kernel for it"};
     plain(node);

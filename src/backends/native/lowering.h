@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -95,6 +96,7 @@ class Lowering {
   int add_buffer(uint32_t base, std::byte* memory, int64_t bytes);
   void collect_borders();
   void place_buffers();
+  bool has_room_for(int64_t floats);
   Ref ref_of(const View& view) const;
 
   const Graph& graph_;
@@ -106,7 +108,9 @@ class Lowering {
   std::vector<Pending> pending_;
   std::map<std::string, View> views_;
   std::map<std::string, std::pair<Shape, Shape>> borders_;  // of images: what their readers pad
-  std::vector<Room> rooms_;                                 // images that have such a border around them
+  std::map<int, Room> rooms_;                               // images that have such a border around them, by buffer
+  std::map<std::string, size_t> outputs_;                   // of the graph: their positions
+  std::optional<Error> fault_;                              // what does not fit the memory limit; ends lower()
   std::map<std::string, int> uses_;
   std::map<std::string, size_t> only_reader_;
   std::vector<bool> skipped_;

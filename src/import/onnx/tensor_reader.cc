@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "import/onnx/external_data.h"
+#include "tensor/bools.h"
 
 namespace hayate {
 namespace {
@@ -73,12 +74,6 @@ bool copy_typed_data(const schema::Tensor& proto, Tensor* tensor) {
       return copy_field<uint16_t>(proto.int32_data(), tensor);
   }
   return false;
-}
-
-// Any byte but 0 and 1 in a bool would be undefined behaviour later.
-void clean_bools(Tensor* tensor) {
-  if (tensor->type() != Type::kBool) return;
-  for (int64_t i = 0; i < tensor->count(); ++i) tensor->bytes()[i] = std::byte{tensor->bytes()[i] != std::byte{0}};
 }
 
 Result<ExternalData> external_data_of(const schema::Tensor& proto, const std::string& where) {

@@ -30,7 +30,7 @@ struct Document {
 constexpr int kDocumentDepthMax = 32;
 constexpr int64_t kDocumentValuesMax = int64_t{1} << 22;  // numbers in arrays do not count; a tree has some 20
 
-// Bytes are not trusted: nesting and values beyond the limits, counts beyond the bytes and mixed arrays are
+// Bytes are not trusted: nesting and values beyond the limits, more than the memory budget holds, counts beyond the bytes and mixed arrays are
 // errors.
 Result<Document> parse_json(std::string_view bytes, const std::string& source);
 Result<Document> parse_ubjson(std::string_view bytes, const std::string& source);

@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/memory_budget.h"
 #include "import/xgboost/document.h"
 
 namespace hayate {
@@ -19,6 +20,8 @@ namespace {
 
 namespace json = simdjson::ondemand;
 
+constexpr size_t kPerValue = 64;  // bytes: the name of a field and its place in the map
+
 // The reader walks forward once; any fault of the text ends it with simdjson's own words.
 class Reader {
  public:
@@ -26,6 +29,7 @@ class Reader {
 
   std::optional<Error> read(json::value value, int depth, Document* out) {
     if (++values_ > kDocumentValuesMax) return bad(fmt::format("holds more than {} values", kDocumentValuesMax));
+    if (auto error = claim(sizeof(Document) + kPerValue)) return error;
     if (depth > kDocumentDepthMax) return bad(fmt::format("is nested deeper than {} levels", kDocumentDepthMax));
     json::json_type type;
     if (const auto error = value.type().get(type)) return bad(error);
@@ -77,6 +81,7 @@ class Reader {
       json::value inner;
       json::json_type type;
       if (const auto error = element.get(inner)) return bad(error);
+      if (auto error = claim(2 * sizeof(double))) return error;  // the vector grows by doubling
       if (const std::optional<double> beyond = not_finite(inner)) {
         if (!out->items.empty()) return bad("holds an array of numbers and other things mixed");
         out->numbers.push_back(*beyond);
@@ -90,6 +95,13 @@ class Reader {
                                           : read(inner, depth + 1, &out->items.emplace_back());
       if (error) return error;
     }
+    return std::nullopt;
+  }
+
+  // What the next part of the document takes.
+  std::optional<Error> claim(size_t bytes) {
+    const Result<bool> room = memory_.grow(static_cast<int64_t>(bytes), source_);
+    if (!room.ok()) return room.error();
     return std::nullopt;
   }
 
@@ -107,6 +119,7 @@ class Reader {
     out->kind = Document::Kind::kText;
     std::string_view text;
     if (const auto error = value.get_string().get(text)) return bad(error);
+    if (auto error = claim(text.size())) return error;
     out->text = text;
     return std::nullopt;
   }
@@ -134,6 +147,7 @@ class Reader {
 
   const std::string& source_;
   int64_t values_ = 0;
+  MemoryClaim memory_;
 };
 
 }  // namespace

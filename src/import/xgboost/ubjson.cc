@@ -6,10 +6,13 @@
 #include <cstring>
 #include <optional>
 
+#include "base/memory_budget.h"
 #include "import/xgboost/document.h"
 
 namespace hayate {
 namespace {
+
+constexpr size_t kPerValue = 64;  // bytes: the name of a field and its place in the map
 
 class Reader {
  public:
@@ -28,6 +31,13 @@ class Reader {
     return Error{Code::kInvalidArgument, fmt::format("{}: byte {}", source_, at_), std::move(what)};
   }
   Error truncated() const { return bad("ends within the document: the file is truncated"); }
+
+  // What the next part of the document takes.
+  std::optional<Error> claim(size_t bytes) {
+    const Result<bool> room = memory_.grow(static_cast<int64_t>(bytes), source_);
+    if (!room.ok()) return room.error();
+    return std::nullopt;
+  }
 
   bool take(char* marker) {
     if (left() < 1) return false;
@@ -110,6 +120,7 @@ class Reader {
     size_t count = 0;
     if (auto error = length(&count)) return error;
     if (left() < count) return truncated();
+    if (auto error = claim(count)) return error;
     out->assign(bytes_.substr(at_, count));
     at_ += count;
     return std::nullopt;
@@ -117,6 +128,7 @@ class Reader {
 
   std::optional<Error> read(char marker, int depth, Document* out) {
     if (++values_ > kDocumentValuesMax) return bad(fmt::format("holds more than {} values", kDocumentValuesMax));
+    if (auto error = claim(sizeof(Document) + kPerValue)) return error;
     if (depth > kDocumentDepthMax) return bad(fmt::format("is nested deeper than {} levels", kDocumentDepthMax));
     switch (marker) {
       case '{':
@@ -185,6 +197,7 @@ class Reader {
     const size_t size = number_size(type);
     if (size == 0) return bad(fmt::format("arrays of type '{}' are not supported", printable(type)));
     if (count > left() / size) return truncated();
+    if (auto error = claim(count * sizeof(double))) return error;
     out->numbers.resize(count);
     for (double& value : out->numbers) value = number(type);
     return std::nullopt;
@@ -207,6 +220,7 @@ class Reader {
   const std::string& source_;
   size_t at_ = 0;
   int64_t values_ = 0;
+  MemoryClaim memory_;
 };
 
 }  // namespace

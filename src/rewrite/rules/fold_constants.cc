@@ -1,11 +1,29 @@
 #include <algorithm>
 
+#include "eval/macs.h"
 #include "rewrite/rules/rules.h"
 
 namespace hayate {
 namespace {
 
 constexpr int64_t kGrowthMax = 1 << 20;  // elements that folding may make of fewer: an Expand must not fill the memory
+// Steps (work_of) that one pass may take: about a tenth of a second, and some for each element of a constant. What is
+// left is computed in each run.
+constexpr int64_t kWorkMax = 1 << 27, kWorkPerElement = 32;
+
+// Steps that computing the node takes; the most there is where its types are not known.
+int64_t work_for(const Node& node, const Editor& editor) {
+  Facts own;
+  for (const auto* names : {&node.inputs, &node.outputs})
+    for (const std::string& name : *names) {
+      if (name.empty()) continue;
+      const TensorType* known = editor.type(name);
+      const Tensor* tensor = known == nullptr ? editor.constant(name) : nullptr;
+      if (known == nullptr && tensor == nullptr) return INT64_MAX;
+      own.emplace(name, Fact{known != nullptr ? *known : TensorType{tensor->type(), tensor->shape()}, std::nullopt});
+    }
+  return work_of(node, own);
+}
 
 }  // namespace
 
@@ -13,6 +31,7 @@ constexpr int64_t kGrowthMax = 1 << 20;  // elements that folding may make of fe
 // here.
 void fold_constants(Editor* editor) {
   Graph& graph = editor->graph();
+  int64_t work_left = kWorkMax + kWorkPerElement * std::min(graph.parameter_count(), int64_t{1} << 50);
   for (size_t i = 0; i < editor->node_count(); ++i) {
     Node& node = editor->node(i);
     if (node.op.find("Random") != std::string::npos) continue;
@@ -38,6 +57,9 @@ void fold_constants(Editor* editor) {
       for (const std::string& name : node.outputs)
         if (const TensorType* type = editor->type(name)) made += checked_count(type->shape).value();
       if (!known || made > std::max(count, kGrowthMax)) continue;
+      const int64_t work = work_for(node, *editor);
+      if (work > work_left) continue;
+      work_left -= work;
       Result<std::vector<Tensor>> ran = run_node(node, graph.opset, inputs);
       if (!ran.ok()) continue;  // the run will say so
       values = std::move(ran).value();

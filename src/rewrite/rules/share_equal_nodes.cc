@@ -1,10 +1,14 @@
 #include <cstring>
+#include <functional>
+#include <string_view>
 #include <unordered_map>
 
 #include "rewrite/rules/rules.h"
 
 namespace hayate {
 namespace {
+
+constexpr size_t kComparedMax = 16;  // equal ones that cannot be shared, outputs of the graph, could be many
 
 bool equal(const Tensor& a, const Tensor& b) {
   return a.type() == b.type() && a.shape() == b.shape() && std::memcmp(a.bytes(), b.bytes(), a.byte_count()) == 0;
@@ -34,18 +38,42 @@ bool equal(const Node& a, const Node& b) {
   return true;
 }
 
+// Of attributes: equal ones have equal hashes. Graphs inside are told apart by where they lie.
+size_t hash_of(const Attribute& attribute) {
+  const auto bytes = [](const void* at, size_t n) {
+    return std::hash<std::string_view>()({static_cast<const char*>(at), n});
+  };
+  return std::visit(
+      [&]<typename T>(const T& held) -> size_t {
+        if constexpr (std::is_same_v<T, Tensor>)
+          return bytes(held.bytes(), held.byte_count());
+        else if constexpr (std::is_same_v<T, std::vector<int64_t>>)
+          return bytes(held.data(), held.size() * sizeof held[0]);
+        else if constexpr (std::is_same_v<T, std::vector<float>> || std::is_same_v<T, std::vector<std::string>>)
+          return held.size();  // 0 and -0 are equal
+        else
+          return std::hash<T>()(held);
+      },
+      attribute);
+}
+
+// Equal nodes have equal keys: those of equal key are compared, and are few.
+std::string key_of(const Node& node) {
+  std::string key = node.op;
+  for (const std::string& name : node.inputs) key += "\n" + name;
+  for (const auto& [name, value] : node.attributes) key += "\n" + name + " " + std::to_string(hash_of(value));
+  return key;
+}
+
 }  // namespace
 
 void share_equal_nodes(Editor* editor) {
-  // Equal nodes read the same values: only those are compared.
   std::unordered_map<std::string, std::vector<size_t>> seen;
   for (size_t i = 0; i < editor->node_count(); ++i) {
     Node& node = editor->node(i);
     if (node.inputs.empty() || node.op.find("Random") != std::string::npos || node.op == "Dropout") continue;
     bool shared = false;
-    std::string key = node.op;
-    for (const std::string& name : node.inputs) key += "\n" + name;
-    std::vector<size_t>& others = seen[key];
+    std::vector<size_t>& others = seen[key_of(node)];
     for (const size_t k : others) {
       Node& other = editor->node(k);
       if (!equal(other, node)) continue;
@@ -60,7 +88,7 @@ void share_equal_nodes(Editor* editor) {
       editor->remove(&node);
       break;
     }
-    if (!shared) others.push_back(i);
+    if (!shared && others.size() < kComparedMax) others.push_back(i);
   }
 }
 
