@@ -53,8 +53,8 @@ constexpr const char* kNames[] = {
     "kernel_params keys_floats nodes_hitrates nodes_values offset prob_a prob_b rho scale scales support_vectors "
     "target_weights value_floats values_floats weights",
     // texts
-    "activations cats_strings classes_strings classlabels_strings keys_strings nodes_modes pool_strings stopwords "
-    "string_vocabulary value_strings values_strings",
+    ("activations cats_strings classes_strings classlabels_strings keys_strings nodes_modes pool_strings stopwords "
+     "string_vocabulary value_strings values_strings"),
     // graph
     "body else_branch then_branch",
 };

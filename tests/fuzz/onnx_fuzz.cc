@@ -1,0 +1,12 @@
+// ONNX files as bytes, no folder beside them.
+#include "fuzz/fuzz.h"
+#include "import/onnx/onnx.h"
+
+using namespace hayate;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const MemoryScope scope(std::make_shared<MemoryBudget>(fuzz::kMemoryMax));
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  fuzz::use(import_onnx(bytes, "fuzzed"));
+  return 0;
+}
