@@ -101,7 +101,7 @@ def difference(got, wanted):
     if wanted.dtype.kind != "f":
         bad = got != wanted
     else:
-        bits = np.uint32 if wanted.dtype == np.float32 else np.uint64
+        bits = {2: np.uint16, 4: np.uint32, 8: np.uint64}[wanted.dtype.itemsize]
         bad = (got.view(bits) != np.ascontiguousarray(wanted).view(bits)) & ~(np.isnan(got) & np.isnan(wanted))
     if not bad.any():
         return None

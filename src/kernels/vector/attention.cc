@@ -119,14 +119,14 @@ template <int kR, int kF>
 HWY_INLINE void average_of(int64_t rows, const Attention& a, const float* weights, int64_t width, const float* inverse,
                            float* y, int64_t feature) {
   if (rows == kR) return average<kR, kF>(a, weights, width, inverse, y, feature);
-  if constexpr (kR > 1) average_of<kR - 1, kF>(rows, a, weights, width, inverse, y, feature);
+  if constexpr (kR > 1) average_of<next_tile(kR), kF>(rows, a, weights, width, inverse, y, feature);
 }
 
 template <int kF>
 void average_rows(const Attention& a, const Block& block, int64_t width, const float* inverse, int64_t feature) {
   float* y = a.y + block.first * a.y_row;
   for (int64_t r = 0; r < block.count;) {
-    const int64_t tiles = (block.count - r + 2 * kRows - 1) / (2 * kRows), rows = (block.count - r + tiles - 1) / tiles;
+    const int64_t rows = tile_rows<2 * kRows>(block.count - r);
     average_of<2 * kRows, kF>(rows, a, block.scores + r, width, inverse + r, y + r * a.y_row, feature);
     r += rows;
   }

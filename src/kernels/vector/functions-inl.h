@@ -44,11 +44,19 @@ constexpr Isa kIsa = Isa::kNeon;
 #endif
 constexpr int kVectors = 4;  // of a full panel
 
-// The rows of the next tile where `left` are to do: as few tiles as there must be, of about equal size, for a tile of
-// one row costs nearly as much as one of several.
+// Sizes of tiles, largest first: of kRows or twice that many rows, then 4, 2 and 1, for a tile of one row costs nearly
+// as much as one of several. Few sizes, because each is compiled for itself.
+#ifdef HAYATE_FEW_TILES
+constexpr int next_tile(int rows) { return rows > kRows ? kRows : 1; }
+#else
+constexpr int next_tile(int rows) { return rows > kRows ? kRows : rows > 4 ? 4 : rows > 2 ? 2 : 1; }
+#endif
+// The rows of the next tile where `left` are to do.
+template <int kMost>
 HWY_INLINE int64_t tile_rows(int64_t left) {
-  const int64_t tiles = (left + kRows - 1) / kRows;
-  return (left + tiles - 1) / tiles;
+  int rows = kMost;
+  while (rows > left) rows = next_tile(rows);
+  return rows;
 }
 
 // Loads and stores the first `count` lanes, touching nothing behind them; lanes not loaded are 0.

@@ -97,14 +97,14 @@ template <int kR, int kV, int kC>
 HWY_INLINE void dense_tile_of(int64_t rows, const Dense& a, const float* panel, int64_t row, Place* place,
                               int64_t column) {
   if (rows == kR) return dense_tile<kR, kV, kC>(a, panel, row, place, column);
-  if constexpr (kR > 1) dense_tile_of<kR - 1, kV, kC>(rows, a, panel, row, place, column);
+  if constexpr (kR > 1) dense_tile_of<next_tile(kR), kV, kC>(rows, a, panel, row, place, column);
 }
 
 template <int kV, int kC>
 void dense_panel(const Dense& a, const float* panel, int64_t column) {
   Place place;
   for (int64_t row = 0; row < a.m;) {
-    const int64_t rows = tile_rows(a.m - row);
+    const int64_t rows = tile_rows<kRows>(a.m - row);
     dense_tile_of<kRows, kV, kC>(rows, a, panel, row, &place, column);
     row += rows;
   }
@@ -362,13 +362,13 @@ template <int kR, int kV>
 HWY_INLINE void matmul_tile_of(int64_t rows, const MatMul& m, const float* a, const float* b, float* y,
                                int64_t columns) {
   if (rows == kR) return matmul_tile<kR, kV>(m, a, b, y, columns);
-  if constexpr (kR > 1) matmul_tile_of<kR - 1, kV>(rows, m, a, b, y, columns);
+  if constexpr (kR > 1) matmul_tile_of<next_tile(kR), kV>(rows, m, a, b, y, columns);
 }
 
 template <int kV>
 void matmul_panel(const MatMul& m, const float* a, const float* b, float* y, int64_t columns) {
   for (int64_t row = 0; row < m.m;) {
-    const int64_t rows = tile_rows(m.m - row);
+    const int64_t rows = tile_rows<kRows>(m.m - row);
     matmul_tile_of<kRows, kV>(rows, m, a + row * m.a_row, b, y + row * m.y_row, columns);
     row += rows;
   }
