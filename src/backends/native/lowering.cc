@@ -216,7 +216,8 @@ std::shared_ptr<const kernels::AlignedVector<float>> Packing::keep(kernels::Alig
   const std::string_view bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
   const size_t hash = std::hash<std::string_view>()(bytes);
   for (auto [it, end] = floats_.equal_range(hash); it != end; ++it)
-    if (it->second->size() == values.size() && std::memcmp(it->second->data(), values.data(), bytes.size()) == 0)
+    if (std::string_view(reinterpret_cast<const char*>(it->second->data()), it->second->size() * sizeof(float)) ==
+        bytes)
       return it->second;
   struct Counted {
     kernels::AlignedVector<float> values;

@@ -151,6 +151,14 @@ TEST(Native, NoRowsGiveNoRows) {
   }
 }
 
+TEST(Native, EqualWeightsAreKeptOnce) {
+  Packing packing;
+  const auto none = packing.keep({}), one = packing.keep({1.0f, 2.0f});
+  EXPECT_EQ(packing.keep({}), none);
+  EXPECT_EQ(packing.keep({1.0f, 2.0f}), one);
+  EXPECT_NE(packing.keep({1.0f, 3.0f}), one);
+}
+
 TEST(Native, ProgramsOfOneExecutableShareTheirWeights) {
   const Loaded loaded = load(std::string(HAYATE_SOURCE_DIR) + "/models/mlp_medium.onnx", 16);
   const auto type = [&](int64_t rows) {
