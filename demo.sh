@@ -15,7 +15,7 @@ echo "== Are the answers right? hayate verify MODEL, for each sample"
 failed=0
 for model in "${models[@]}"; do
   if report=$("$hayate" verify "$model" 2>&1); then
-    worst=$(sed -n 's/.*native.*max absolute error \([^,]*\),.*/\1/p' <<<"$report" | sort -g | tail -n 1)
+  worst=$(sed -n 's/^ok  *native.*max absolute error \([^,]*\),.*/\1/p' <<<"$report" | sort -g | tail -n 1)
     printf '  equal    %-24s native within %s of the reference\n' "$(basename "$model")" "$worst"
   else
     printf '  DIFFERS  %s\n%s\n' "$(basename "$model")" "$report"

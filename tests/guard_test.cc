@@ -157,11 +157,11 @@ void fill(void* memory, const std::string& type, int64_t bytes) {
 constexpr int64_t kRowsMax = 32;
 
 // A session of the sample that ran once.
-Session warm(const std::string& path, kernels::Isa isa) {
+Session warm(const std::string& path, kernels::Isa isa, const std::string& precision = "fp32") {
   const Result<Model> model = Model::load(path);
   EXPECT_TRUE(model.ok()) << model.error().text();
   Plan plan = Plan::defaults(model.value());
-  plan.batch_max = kRowsMax, plan.isa = kernels::isa_name(isa);
+  plan.batch_max = kRowsMax, plan.isa = kernels::isa_name(isa), plan.precision = precision;
   const Result<Executable> executable = compile(model.value(), plan);
   EXPECT_TRUE(executable.ok()) << executable.error().text();
   Session session = executable.value().session();
@@ -190,6 +190,18 @@ TEST(Guard, WarmRunsOfEverySampleAllocateLockAndCallNothing) {
     Session session = warm(path, kernels::supported_isas()[0]);
     for (const int64_t rows : {int64_t{1}, int64_t{7}, kRowsMax}) expect_nothing(&session, rows, 10, path);
   }
+}
+
+TEST(Guard, NeitherAtFewerBits) {
+  if (!guard::counts()) GTEST_SKIP() << "sanitizers allocate and lock on their own";
+  for (const std::string& path : samples())
+    for (const std::string precision : {"bf16", "int8"}) {
+      const std::string name = fs::path(path).stem();
+      if (precision == "int8" && (name.find("00x") != std::string::npos || name == "random_forest" || name == "logistic"))
+        continue;  // no layer of that kind
+      Session session = warm(path, kernels::supported_isas()[0], precision);
+      expect_nothing(&session, 7, 3, path + " at " + precision);
+    }
 }
 
 TEST(Guard, NeitherOnOtherInstructionSets) {

@@ -76,6 +76,14 @@ Result<std::shared_ptr<const Compiled>> compile_graph(const Graph& graph, const 
         fmt::format("was made for machine {}, this one is {}: make it again here, or leave its instruction set, "
                     "threads, library and provider at their defaults",
                     plan.machine, Plan::this_machine())};
+  if (plan.precision != "fp32" && plan.precision != "bf16" && plan.precision != "int8")
+    return Error{Code::kInvalidArgument, "plan",
+                 fmt::format("precision is '{}'; fp32, bf16 and int8 are accepted", plan.precision)};
+  if (plan.precision != "fp32" && plan.backend != "native")
+    return Error{Code::kUnsupported, "plan",
+                 fmt::format("precision {} is native's; {} runs a model as it is: give it one of that precision "
+                             "(hayate convert --precision int8)",
+                             plan.precision, plan.backend)};
   const Backend* backend = find_backend(plan.backend);
   if (backend == nullptr)
     return Error{Code::kUnsupported, "plan",

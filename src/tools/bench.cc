@@ -19,7 +19,7 @@
 #include "tensor/npy.h"
 #include "tools/compare.h"
 #include "tools/contestant.h"
-#include "tools/inputs.h"
+#include "backends/inputs.h"
 #include "tools/progress.h"
 #include "tune/bound.h"
 #include "tune/peaks.h"
@@ -80,6 +80,8 @@ double peak_memory(const ModelOptions& options, const std::string& program, cons
       "--memory", "--backend", contestant.backend, "--threads", std::to_string(contestant.plan.threads)};
   for (const std::string& set : options.sets) words.insert(words.end(), {"--set", set});
   for (const std::string& shape : options.shapes) words.insert(words.end(), {"--shape", shape});
+  if (contestant.plan.precision != "fp32") words.insert(words.end(), {"--precision", contestant.plan.precision});
+  if (!contestant.plan.calibration.empty()) words.insert(words.end(), {"--calibrate", contestant.plan.calibration});
   if (!contestant.plan.isa.empty()) words.insert(words.end(), {"--isa", contestant.plan.isa});
   if (!contestant.plan.ort_library.empty()) words.insert(words.end(), {"--ort-library", contestant.plan.ort_library});
   const std::string said = output_of(std::move(words));
@@ -169,21 +171,26 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
   const Pools pools = Pools::make(*graph, inputs.value());
   std::vector<Contestant> all;
   std::vector<BenchRow> rows;
-  for (const std::string& backend : bench.backends) {
-    Result<Contestant> made = make_contestant(options, backend, graph, inputs.value(), load_ms);
-    if (!made.ok()) return made.error();
-    all.push_back(std::move(made).value());
-    Result<BenchRow> row = first_run(options.model, &all.back(), batch);
-    if (!row.ok()) return row.error();
-    rows.push_back(std::move(row).value());
-  }
+  for (const std::string& backend : bench.backends)
+    for (const std::string& precision :
+         backend == "native" ? bench.precisions : std::vector<std::string>{"fp32"}) {
+      ModelOptions own = options;
+      own.plan.precision = precision;
+      Result<Contestant> made = make_contestant(own, backend, graph, inputs.value(), load_ms);
+      if (!made.ok()) return made.error();
+      all.push_back(std::move(made).value());
+      Result<BenchRow> row = first_run(options.model, &all.back(), batch);
+      if (!row.ok()) return row.error();
+      row.value().precision = precision;
+      rows.push_back(std::move(row).value());
+    }
   alternate(&all, pools, bench.seconds, progress, fmt::format("{}, batch {}", rows[0].model, batch));
   double peer_p50 = 0;
   for (size_t c = 0; c < all.size(); ++c) {
     take_times(&all[c].ticks, ticks_per_us, &rows[c]);
     rows[c].peak_rss_mb = peak_memory(options, bench.program, all[c]);
     if (rows[c].backend == "onnxruntime") peer_p50 = rows[c].p50_us;
-    if (rows[c].backend == "native" && peaks.ok()) take_bound(all[c], peaks.value(), &rows[c]);
+    if (rows[c].backend == "native" && rows[c].precision == "fp32" && peaks.ok()) take_bound(all[c], peaks.value(), &rows[c]);
   }
   for (BenchRow& row : rows) row.ratio = row.p50_us == 0 ? 0 : peer_p50 / row.p50_us;
   return rows;

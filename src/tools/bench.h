@@ -11,6 +11,7 @@ namespace hayate {
 struct BenchOptions {
   std::vector<std::string> models;
   std::vector<std::string> backends = {"native", "onnxruntime"};
+  std::vector<std::string> precisions = {"fp32"};  // of native
   std::vector<int64_t> batches = {1};
   double seconds = 1;    // per model and batch, shared by the backends
   std::string json;      // file to write; empty: none
@@ -21,7 +22,7 @@ struct BenchOptions {
 
 // One line of the result.
 struct BenchRow {
-  std::string model, backend;
+  std::string model, backend, precision = "fp32";
   int64_t batch = 0, count = 0, plain_steps = 0;
   double p50_us = 0, p99_us = 0, p999_us = 0, max_us = 0, rows_per_s = 0;
   double max_abs_error = 0, max_rel_error = 0;  // against the reference

@@ -27,6 +27,7 @@ int convert(const ModelOptions& options, const ConvertOptions& convert);
 struct RunOptions {
   std::string inputs, output;  // files; no output: only shapes are printed
   bool memory = false;         // print the process's peak
+  std::string quantised;       // .onnx to write at precision int8; empty: none
 };
 int run(const ModelOptions& options, const RunOptions& run);
 

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "tools/inputs.h"
+#include "backends/inputs.h"
 
 namespace hayate {
 namespace {

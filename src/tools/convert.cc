@@ -2,14 +2,23 @@
 
 #include <filesystem>
 
+#include "backends/calibration.h"
 #include "import/onnx/onnx_writer.h"
 #include "tools/commands.h"
 
 namespace hayate {
 
 int convert(const ModelOptions& options, const ConvertOptions& convert) {
-  const Result<Graph> graph = load_model(options);
+  Result<Graph> graph = load_model(options);
   if (!graph.ok()) return fail(graph.error());
+  if (options.plan.precision == "int8") {
+    const Result<InputTypes> types = declared_types(graph.value(), 1);
+    if (!types.ok()) return fail(types.error());
+    graph = quantised_model(graph.value(), find_batch(graph.value(), types.value()), options.plan);
+    if (!graph.ok()) return fail(graph.error());
+    if (options.plan.calibration.empty())
+      fmt::print(stderr, "hayate: scales from made-up normal rows; --calibrate F takes yours\n");
+  }
   const int64_t ml_opset = convert.ml_opset == 0 ? kMlOpsetMax : convert.ml_opset;
   const Result<bool> written = export_onnx(graph.value(), convert.output, ml_opset);
   if (!written.ok()) return fail(written.error());

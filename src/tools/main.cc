@@ -45,9 +45,16 @@ CLI::Option* add_model(CLI::App* command, ModelOptions* options) {
   return model->required();
 }
 
+void add_calibration(CLI::App* command, Plan* plan) {
+  command->add_option("--calibrate", plan->calibration,
+                      "For int8: inputs as run takes them, whose ranges set the scales; made-up rows where left out")
+      ->check(CLI::ExistingFile);
+}
+
 void add_plan(CLI::App* command, Plan* plan) {
   command->add_option("--isa", plan->isa,
                       "Instruction set of native: avx512, avx2, sse4, neon, plain; the best there is where left out");
+  add_calibration(command, plan);
   command->add_option("--threads", plan->threads, "Threads of ONNX Runtime")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -58,6 +65,12 @@ void add_plan(CLI::App* command, Plan* plan) {
       ->capture_default_str();
   command
       ->add_option("--ort-provider", plan->ort_provider, "ONNX Runtime's execution provider: CPU, CUDA, OpenVINO ...")
+      ->capture_default_str();
+}
+
+void add_precision(CLI::App* command, Plan* plan) {
+  command->add_option("--precision", plan->precision, "Of native's dense, convolution and recurrent layers")
+      ->check(CLI::IsMember({"fp32", "bf16", "int8"}))
       ->capture_default_str();
 }
 
@@ -113,7 +126,15 @@ void add_convert(CLI::App* app, Program* p) {
       ->add_option("--ml-opset", p->convert.ml_opset,
                    "Newest version of ai.onnx.ml that may be used; what needs a newer one is refused")
       ->check(CLI::Range(int64_t{1}, kMlOpsetMax));
-  convert->footer("Example: hayate convert model.txt --output model.onnx");
+  convert
+      ->add_option("--precision", p->model.plan.precision,
+                   "int8: QuantizeLinear and DequantizeLinear around what layers read, weights in 8 bits")
+      ->check(CLI::IsMember({"fp32", "int8"}))
+      ->capture_default_str();
+  add_calibration(convert, &p->model.plan);
+  convert->footer(
+      "Examples: hayate convert model.txt --output model.onnx\n"
+      "          hayate convert model.onnx --precision int8 --calibrate rows.npz --output int8.onnx");
   convert->callback([p] { p->status = hayate::convert(p->model, p->convert); });
 }
 
@@ -127,6 +148,9 @@ void add_run(CLI::App* app, Program* p) {
   run->add_option("--backend", p->model.plan.backend, "Who runs it: " + backend_names())
       ->check(backend_name())
       ->capture_default_str();
+  add_precision(run, &p->model.plan);
+  run->add_option("--save-quantized", p->run.quantised,
+                  "With --precision int8: the model with those scales and weights, as an .onnx that others run too");
   run->add_flag("--memory", p->run.memory, "Print the process's peak memory");
   add_plan(run, &p->model.plan);
   run->footer("Example: hayate run model.onnx --inputs in.npz --output out.npz");
@@ -160,6 +184,10 @@ void add_bench(CLI::App* app, Program* p) {
   bench->add_option("--backend", p->bench.backends, "Any of " + backend_names())
       ->delimiter(',')
       ->check(backend_name())
+      ->capture_default_str();
+  bench->add_option("--precision", p->bench.precisions, "Of native, any of fp32, bf16, int8; each is timed")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"fp32", "bf16", "int8"}))
       ->capture_default_str();
   bench->add_option("--batch", p->bench.batches, "Rows per call: 1,32")
       ->delimiter(',')

@@ -6,7 +6,7 @@
 
 #include "import/import.h"
 #include "rewrite/bind.h"
-#include "tools/inputs.h"
+#include "backends/inputs.h"
 #include "tools/progress.h"
 
 namespace hayate {
@@ -89,6 +89,7 @@ Result<Tensors> answer(const Graph& graph, const Tensors& given, const Plan& pla
 
 Plan plan_for(Plan plan, std::string_view backend) {
   plan.backend = backend;
+  if (backend != "native") plan.precision = "fp32";
   return plan;
 }
 

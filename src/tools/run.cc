@@ -2,10 +2,12 @@
 
 #include <cstdlib>
 
+#include "backends/calibration.h"
+#include "backends/inputs.h"
+#include "import/onnx/onnx_writer.h"
 #include "rewrite/rewrite.h"
 #include "tensor/npy.h"
 #include "tools/commands.h"
-#include "tools/inputs.h"
 
 namespace hayate {
 namespace {
@@ -24,6 +26,15 @@ int run(const ModelOptions& options, const RunOptions& run) {
   if (!graph.ok()) return fail(graph.error());
   const Result<Tensors> given = read_inputs(run.inputs, graph.value());
   if (!given.ok()) return fail(given.error());
+  if (!run.quantised.empty()) {
+    if (options.plan.precision != "int8")
+      return fail({Code::kInvalidArgument, "--save-quantized", "goes with --precision int8"});
+    const Result<Graph> made =
+        quantised_model(graph.value(), find_batch(graph.value(), types_of(given.value())), options.plan);
+    if (!made.ok()) return fail(made.error());
+    const Result<bool> written = export_onnx(made.value(), run.quantised);
+    if (!written.ok()) return fail(written.error());
+  }
   const Result<Tensors> answers = answer(graph.value(), given.value(), options.plan);
   if (!answers.ok()) return fail(answers.error());
   for (const auto& [name, tensor] : answers.value())

@@ -1,13 +1,15 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
 #include "base/json.h"
+#include "compress/ranges.h"
 #include "import/onnx/onnx.h"
 #include "tensor/npy.h"
 #include "tools/commands.h"
-#include "tools/inputs.h"
+#include "backends/inputs.h"
 #include "tools/progress.h"
 
 namespace hayate {
@@ -22,9 +24,10 @@ struct Finding {
   std::string refusal;       // not empty: the backend gave no answer, and why
   bool within_peer = false;  // past the tolerance, but within twice ONNX Runtime's own error
   bool skipped = false;      // the backend cannot be asked (no library, another format)
+  bool reduced = false;      // of a reduced precision: told, not judged
 
   bool good() const {
-    return skipped || (refusal.empty() && difference.shapes.empty() && (difference.outside == 0 || within_peer));
+    return skipped || reduced || (refusal.empty() && difference.shapes.empty() && (difference.outside == 0 || within_peer));
   }
 };
 
@@ -69,13 +72,18 @@ void print_text(const Findings& all) {
   for (const Finding& f : all) {
     const std::string who = (f.set.empty() ? "" : f.set + " ") + f.backend + (f.output.empty() ? "" : " " + f.output);
     const Difference& d = f.difference;
+    if (f.reduced && f.refusal.empty() && f.difference.shapes.empty()) {
+      fmt::print("info {}: max absolute error {:.3g}, relative {:.3g}\n", who, f.difference.max_absolute,
+                 f.difference.max_relative);
+      continue;
+    }
     const std::string what =
         !f.refusal.empty() ? f.refusal
         : !d.shapes.empty()
             ? d.shapes
             : fmt::format("max absolute error {:.3g}, relative {:.3g}, {} of {} past tolerance{}", d.max_absolute,
                           d.max_relative, d.outside, d.count, f.within_peer ? ", within twice ONNX Runtime's own" : "");
-    fmt::print("{:4} {}: {}\n", f.skipped ? "skip" : f.good() ? "ok" : "FAIL", who, what);
+    fmt::print("{:4} {}: {}\n", f.skipped ? "skip" : f.reduced ? "info" : f.good() ? "ok" : "FAIL", who, what);
   }
 }
 
@@ -114,6 +122,19 @@ Result<Tensors> recorded(const fs::path& folder, const std::string& stem, const 
   return tensors;
 }
 
+// What fewer bits would cost: native's error at each precision, of models with layers that have such a form.
+void tell_reduced(const Graph& graph, const Tensors& given, const Tensors& wanted, Plan plan, Findings* all) {
+  const auto layer = [&](const Node& node) { return can_be_integers(graph, node); };
+  if (std::none_of(graph.nodes.begin(), graph.nodes.end(), layer)) return;
+  plan.backend = "native";
+  for (const char* precision : {"bf16", "int8"}) {
+    plan.precision = precision;
+    const size_t first = all->size();
+    compare(graph, std::string("native ") + precision, answer(graph, given, plan), wanted, "", {}, all);
+    for (size_t i = first; i < all->size(); ++i) (*all)[i].reduced = true;
+  }
+}
+
 int verify_model(const ModelOptions& options, const VerifyOptions& verify) {
   const Result<Graph> graph = load_model(options);
   if (!graph.ok()) return fail(graph.error());
@@ -129,6 +150,7 @@ int verify_model(const ModelOptions& options, const VerifyOptions& verify) {
             answer(graph.value(), given.value(), plan_for(options.plan, backend->name())), wanted.value(), "",
             verify.tolerance, &all);
   }
+  tell_reduced(graph.value(), given.value(), wanted.value(), options.plan, &all);
   return report(options, verify, std::move(all));
 }
 

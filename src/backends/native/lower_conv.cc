@@ -20,7 +20,8 @@ bool conv(Lowering& l, const Node& node) {
   const int64_t groups = node.get<int64_t>("group", 1), channels = x_shape[1], filters = w->shape()[0],
                 depth = channels / groups, width = filters / groups;
   const int64_t taps = w->count() / filters / depth;
-  View x = l.image(l.view(node.inputs[0]), win.pads_begin, win.pads_end, true);
+  const std::optional<Integers> integers = groups == 1 ? l.integers_of(node, 1, 0) : std::nullopt;
+  View x = l.image(l.view(integers ? integers->x : node.inputs[0]), win.pads_begin, win.pads_end, true);
   std::string name = node.outputs[0];
   const kernels::Activation activation = l.take_activation(&name);
   const View y = l.make_image(name);
@@ -51,7 +52,6 @@ bool conv(Lowering& l, const Node& node) {
         for (int64_t t = 0; t < taps; ++t)
           packed_w[static_cast<size_t>((t * depth + c) * width + f)] =
               w->data<float>()[((g * width + f) * depth + c) * taps + t];
-    const View packed = l.packed(packed_w.data(), taps * depth, width, width, 1);
     std::optional<View> added;
     if (bias != nullptr)
       added = l.floats(std::vector<float>(bias->data<float>() + g * width, bias->data<float>() + (g + 1) * width));
@@ -67,15 +67,14 @@ bool conv(Lowering& l, const Node& node) {
       for (int64_t j = 0; j < (joined ? 1 : kw); ++j) args.segment_offsets.push_back(i * dh * xh + j * dw * xw);
     args.dense.segments = static_cast<int64_t>(args.segment_offsets.size());
     args.dense.segment_length = depth * (joined ? kw : 1);
+    const DenseWeights weights =
+        groups == 1 ? l.weights(packed_w.data(), args.dense.segments, args.dense.segment_length, width, width, 1,
+                                integers ? &*integers : nullptr)
+                    : l.float_weights(packed_w.data(), taps * depth, width, width, 1);
     View group_x = from, group_y = target;
     group_x.offset += g * depth * (x.shape[1] == 1 ? 0 : x.strides[1]), group_y.offset += g * width;
-    auto kept = std::make_shared<DenseArgs>(std::move(args));
-    kept->dense.segment_offsets = kept->segment_offsets.data();
-    l.keep(kept);
-    DenseArgs final_args = *kept;
-    final_args.dense.segment_offsets = kept->segment_offsets.data();
-    l.emit(run_dense, groups == 1 ? "conv" : "conv_group", final_args,
-           {&group_x, &group_y, &packed, added ? &*added : nullptr, nullptr});
+    emit_layer(l, groups == 1 ? "conv" : "conv_group", std::move(args), group_x, weights, added ? &*added : nullptr,
+               group_y);
   }
   if (target.buffer != y.buffer) l.copy(target, y);
   return true;

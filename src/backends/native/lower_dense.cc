@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "backends/native/lower_ops.h"
 
 namespace hayate::native {
@@ -32,7 +34,9 @@ bool gemm(Lowering& l, const Node& node) {
   if (bias != nullptr && bias->count() != n && bias->count() != 1) return false;
   std::vector<float> scaled(w->data<float>(), w->data<float>() + w->count());
   for (float& v : scaled) v *= alpha;
-  const View packed = l.packed(scaled.data(), k, n, transposed_w ? 1 : n, transposed_w ? k : 1);
+  const std::optional<Integers> integers = alpha == 1 ? l.integers_of(node, 1, transposed_w ? 0 : 1) : std::nullopt;
+  const DenseWeights weights = l.weights(scaled.data(), 1, k, n, transposed_w ? 1 : n, transposed_w ? k : 1,
+                                         integers ? &*integers : nullptr);
   std::optional<View> added;
   if (bias != nullptr) {
     std::vector<float> values(static_cast<size_t>(n));
@@ -41,23 +45,25 @@ bool gemm(Lowering& l, const Node& node) {
     added = l.floats(values);
   }
   std::string name = node.outputs[0];
-  const View x = l.view(node.inputs[0]);
+  const View x = l.view(integers ? integers->x : node.inputs[0]);
   const kernels::Activation activation = l.take_activation(&name);
-  emit_dense(l, x, packed, k, n, added ? &*added : nullptr, l.make(name), activation);
+  emit_dense(l, x, weights, added ? &*added : nullptr, l.make(name), activation);
   return true;
 }
 
 bool matmul(Lowering& l, const Node& node) {
   if (!all_floats(l, node)) return false;
   const Tensor* w = l.constant(node.inputs[1]);
-  const View a = l.view(node.inputs[0]);
+  const std::optional<Integers> integers =
+      w != nullptr && w->rank() == 2 ? l.integers_of(node, 1, 1) : std::nullopt;
+  const View a = l.view(integers ? integers->x : node.inputs[0]);
   std::string name = node.outputs[0];
   const Shape out = l.type(name).shape;
   if (w != nullptr && w->rank() == 2 && a.rank() >= 2) {
     const int64_t k = w->shape()[0], n = w->shape()[1];
-    const View packed = l.packed(w->data<float>(), k, n, n, 1);
+    const DenseWeights weights = l.weights(w->data<float>(), 1, k, n, n, 1, integers ? &*integers : nullptr);
     const kernels::Activation activation = l.take_activation(&name);
-    emit_dense(l, a, packed, k, n, nullptr, l.make(name), activation);
+    emit_dense(l, a, weights, nullptr, l.make(name), activation);
     return true;
   }
   if (a.rank() < 2 || l.type(node.inputs[1]).shape.size() < 2 || out.size() > kDimsMax) return false;
@@ -87,10 +93,17 @@ bool matmul(Lowering& l, const Node& node) {
 
 }  // namespace
 
-void emit_dense(Lowering& l, const View& x, const View& packed, int64_t k, int64_t n, const View* bias, const View& y,
+void emit_dense(Lowering& l, const View& x, const DenseWeights& weights, const View* bias, const View& y,
                 kernels::Activation activation) {
-  const View from = l.rows(x);
-  const RowStrides rows = row_strides(from);
+  View from = l.rows(x);
+  RowStrides rows = row_strides(from);
+  const int64_t k = weights.segment_length, n = weights.n;
+  // Rows far apart, such as the last of each window, are gathered before they are narrowed.
+  const int64_t outer = rows.m == 0 ? 0 : rows.m / rows.inner;
+  if (weights.narrow && outer * rows.outer_stride + rows.inner * rows.inner_stride > 2 * rows.m * k) {
+    from = l.dense(from);
+    rows = row_strides(from);
+  }
   DenseArgs args;
   args.set = &l.set();
   args.dense.m = rows.m, args.dense.n = n, args.dense.k = k;
@@ -98,7 +111,33 @@ void emit_dense(Lowering& l, const View& x, const View& packed, int64_t k, int64
   args.dense.segment_length = k;
   args.dense.y_outer = rows.inner * n, args.dense.y_inner = n;
   args.dense.activation = activation;
-  l.emit(run_dense, "dense", args, {&from, &y, &packed, bias, nullptr});
+  emit_layer(l, "dense", std::move(args), from, weights, bias, y);
+}
+
+void emit_layer(Lowering& l, const char* kernel, DenseArgs args, const View& x, const DenseWeights& weights,
+                const View* bias, const View& y) {
+  const kernels::Dense& dense = args.dense;
+  if (!weights.narrow) {
+    l.emit(run_dense, kernel, std::move(args), {&x, &y, &weights.packed, bias, nullptr});
+    return;
+  }
+  NarrowDenseArgs narrow;
+  narrow.set = args.set, narrow.narrow = *weights.narrow;
+  static_cast<kernels::DenseShape&>(narrow.dense) = dense;
+  narrow.segment_offsets = args.segment_offsets;
+  narrow.images = args.images, narrow.x_image = args.x_image, narrow.y_image = args.y_image;
+  int64_t count = 0;
+  if (dense.m > 0 && dense.k > 0 && args.images > 0) {
+    const int64_t last = args.segment_offsets.empty()
+                             ? 0
+                             : *std::max_element(args.segment_offsets.begin(), args.segment_offsets.end());
+    count = (args.images - 1) * args.x_image + (dense.m / dense.inner - 1) * dense.x_outer +
+            (dense.inner - 1) * dense.x_inner + last + dense.segment_length;
+  }
+  const View from = l.narrowed(x, x.offset, count, weights);
+  const bool int8 = *weights.narrow == kernels::Narrow::kInt8;
+  const std::string name = std::string(kernel) + (int8 ? "_int8" : "_bf16");
+  l.emit(run_narrow_dense, name.c_str(), std::move(narrow), {&from, &y, &weights.packed, bias, nullptr});
 }
 
 void add_dense_lowers(LowerTable* table) { table->insert({{"Gemm", gemm}, {"MatMul", matmul}}); }

@@ -27,20 +27,20 @@ bool linear(Lowering& l, const Node& node) {
   const int64_t n = static_cast<int64_t>(w.size()) / k;
   const bool classifies = node.op == "LinearClassifier";
   if (classifies && static_cast<int64_t>(b.size()) != n) return false;
-  const View packed = l.packed(w.data(), k, n, 1, k);
+  const DenseWeights weights = l.weights(w.data(), 1, k, n, 1, k);
   std::optional<View> bias;
   if (!b.empty()) bias = l.floats(b);
   const View x = l.view(node.inputs[0]);
   if (!classifies) {
     const View y = l.make(node.outputs[0]);
-    emit_dense(l, x, packed, k, n, bias ? &*bias : nullptr, y, {});
+    emit_dense(l, x, weights, bias ? &*bias : nullptr, y, {});
     if (transform.value() != kernels::PostTransform::kNone &&
         (n > 1 || transform.value() == kernels::PostTransform::kProbit))
       l.emit(run_post_transform, "post_transform", PostTransformArgs{transform.value(), rows, n}, {&y});
     return true;
   }
   const View sums = l.scratch(Type::kFloat32, {rows, n});
-  emit_dense(l, x, packed, k, n, bias ? &*bias : nullptr, sums, {});
+  emit_dense(l, x, weights, bias ? &*bias : nullptr, sums, {});
   LinearTailArgs args;
   args.transform = transform.value(), args.labels = node.get<std::vector<int64_t>>("classlabels_ints", {});
   args.rows = rows, args.n = n;

@@ -46,10 +46,12 @@ struct Layer {
   const Node& node;
   const Tensor &w, &r;
   const Tensor* bias;
+  std::optional<Integers> over_x, over_h;  // weights for all directions
   View x;
   bool batch_first, gru, rnn, reset_first;
   int64_t gates, directions, steps, rows, in, hidden, width;
   View y, c_last;
+  RecurrentArgs args;  // of the direction at hand
 
   Layer(Lowering& lowering, const Node& of)
       : l(lowering),
@@ -57,7 +59,9 @@ struct Layer {
         w(*l.constant(node.inputs[1])),
         r(*l.constant(node.inputs[2])),
         bias(l.constant(node.input(3))),
-        x(l.view(node.inputs[0])),
+        over_x(l.integers_of(of, 1, 1)),
+        over_h(over_x ? l.integers_of(of, 2, 1) : std::nullopt),
+        x(l.view(over_x ? over_x->x : node.inputs[0])),
         batch_first(node.get<int64_t>("layout", 0) == 1),
         gru(node.op == "GRU"),
         rnn(node.op == "RNN"),
@@ -101,15 +105,27 @@ struct Layer {
     return {on_x, on_h};
   }
 
+  // The layer over the state, columns `first` to `first + n` of the gates.
+  DenseWeights over_state(const float* rd, int64_t from, int64_t n) const {
+    const float* weights = rd + from * hidden;
+    // What relu makes has no bound, so that no scale is known for it.
+    if (args.activation.op == Unary::kRelu) return l.float_weights(weights, hidden, n, 1, hidden);
+    if (!over_h) return l.weights(weights, 1, hidden, n, 1, hidden);
+    Integers of_state = *over_h;
+    of_state.x_scale = 1 / kStateScale, of_state.x_zero = static_cast<int32_t>(kStateZero);
+    of_state.w_scales.erase(of_state.w_scales.begin(), of_state.w_scales.begin() + from);
+    return l.weights(weights, 1, hidden, n, 1, hidden, &of_state);
+  }
+
   void emit_direction(int64_t d) {
     const float *wd = w.data<float>() + d * width * in, *rd = r.data<float>() + d * width * hidden;
-    const View packed_w = l.packed(wd, in, width, 1, in);
+    const DenseWeights weights_x = l.weights(wd, 1, in, width, 1, in, over_x ? &*over_x : nullptr);
     const auto [on_x, on_h] = biases(d);
     const View bias_x = l.floats(on_x), bias_h = l.floats(on_h);
     const View projections = l.scratch(Type::kFloat32, {steps, rows, width}),
-               work = l.scratch(Type::kFloat32, {rows, width});
-    emit_dense(l, x, packed_w, in, width, &bias_x, projections, {});
-    RecurrentArgs args;
+               work = l.scratch(Type::kFloat32, {rows * (width + hidden) + 4});  // h of fewer bits behind the gates
+    emit_dense(l, x, weights_x, &bias_x, projections, {});
+    args = {};
     args.set = &l.set(), args.gru = gru, args.reverse = backwards(d);
     args.steps = steps, args.rows = rows, args.hidden = hidden, args.y_step = rows * directions * hidden,
     args.y_row = directions * hidden;
@@ -117,20 +133,22 @@ struct Layer {
     own_y.offset += d * hidden, own_c.offset += d * rows * hidden;
     const std::optional<View> h0 = first(5, d, gru || rnn), c0 = gru || rnn ? std::nullopt : first(6, d, false);
     if (reset_first) {
-      const View gate_r = l.packed(rd, hidden, 2 * hidden, 1, hidden),
-                 candidate_r = l.packed(rd + 2 * hidden * hidden, hidden, hidden, 1, hidden);
-      l.emit(run_gru_reset_first, "gru", args, {&own_y, &gate_r, &candidate_r, &projections, &work, &*h0});
+      const DenseWeights gates_r = over_state(rd, 0, 2 * hidden), candidate_r = over_state(rd, 2 * hidden, hidden);
+      args.narrow = gates_r.narrow;
+      l.emit(run_gru_reset_first, "gru", args,
+             {&own_y, &gates_r.packed, &candidate_r.packed, &projections, &work, &*h0});
       return;
     }
-    const View packed_r = l.packed(rd, hidden, width, 1, hidden);
+    if (rnn) args.activation.op = *simple_function(function_names(node, directions)[static_cast<size_t>(d)]);
+    const DenseWeights weights_r = over_state(rd, 0, width);
+    args.narrow = weights_r.narrow;
     if (rnn) {
-      args.activation.op = *simple_function(function_names(node, directions)[static_cast<size_t>(d)]);
-      l.emit(run_rnn, "rnn", args, {&own_y, &packed_r, nullptr, &projections, nullptr, &*h0});
+      l.emit(run_rnn, "rnn", args, {&own_y, &weights_r.packed, nullptr, &projections, &work, &*h0});
       return;
     }
     l.emit(run_recurrent, gru ? "gru" : "lstm", args,
-           {&own_y, &packed_r, gru ? &bias_h : nullptr, &projections, &work, h0 ? &*h0 : nullptr, c0 ? &*c0 : nullptr,
-            gru ? nullptr : &own_c});
+           {&own_y, &weights_r.packed, gru ? &bias_h : nullptr, &projections, &work, h0 ? &*h0 : nullptr,
+            c0 ? &*c0 : nullptr, gru ? nullptr : &own_c});
   }
 
   // Defines a state [D, N, H] as the file lays it out.

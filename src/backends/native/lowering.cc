@@ -17,8 +17,14 @@ constexpr int64_t kAlign = 64;
 
 }  // namespace
 
-Lowering::Lowering(const Graph& graph, const Facts& facts, const kernels::Set& set, Packing* packing)
-    : graph_(graph), facts_(facts), set_(set), packing_(packing), skipped_(graph.nodes.size(), false) {
+Lowering::Lowering(const Graph& graph, const Facts& facts, const kernels::Set& set, Packing* packing,
+                   const LoweringOptions& options)
+    : graph_(graph),
+      facts_(facts),
+      set_(set),
+      packing_(packing),
+      skipped_(graph.nodes.size(), false),
+      options_(options) {
   for (size_t i = 0; i < graph.nodes.size(); ++i)
     for (const std::string& name : graph.nodes[i].inputs)
       if (!name.empty()) ++uses_[name], only_reader_[name] = i;
@@ -34,10 +40,15 @@ int Lowering::add_buffer(uint32_t base, std::byte* memory, int64_t bytes) {
 const Tensor* Lowering::constant(const std::string& name) const {
   if (name.empty()) return nullptr;
   const auto it = facts_.find(name);
-  return it == facts_.end() || !it->second.value ? nullptr : &*it->second.value;
+  return it == facts_.end() || !it->second.value ? dequantised(name) : &*it->second.value;
 }
 
 View Lowering::view(const std::string& name) {
+  if (deferred_.erase(name) != 0) {
+    const Node* reader = node_;
+    lower_node(graph_.nodes[makers_.at(name)]);
+    node_ = reader;
+  }
   const auto it = views_.find(name);
   if (it != views_.end()) return it->second;
   const Tensor& tensor = *constant(name);  // verified graphs define every value before it is read
@@ -245,13 +256,6 @@ bool Lowering::has_room_for(int64_t floats) {
   return !fault_;
 }
 
-View Lowering::packed(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride) {
-  if (!has_room_for(set_.dense_packed_size(k, n))) return kept_floats({});
-  kernels::AlignedVector<float> made(static_cast<size_t>(set_.dense_packed_size(k, n)));
-  set_.dense_pack(w, k, n, k_stride, n_stride, made.data());
-  return kept_floats(std::move(made));
-}
-
 View Lowering::floats(const std::vector<float>& values) {
   if (!has_room_for(static_cast<int64_t>(values.size()))) return kept_floats({});
   return kept_floats({values.begin(), values.end()});
@@ -311,8 +315,9 @@ void Lowering::collect_borders() {
     const Shape &x = type(node.inputs[0]).shape, &w = type(node.inputs[1]).shape;
     const Result<Window> window = sliding_window(node, Shape(x.begin() + 2, x.end()), Shape(w.begin() + 2, w.end()));
     if (!window.ok()) continue;
-    // A unary function that will be fused writes the same image.
-    auto& [begin, end] = borders_[node.inputs[0]];
+    // A unary function that will be fused writes the same image, and a layer of integers reads what they stand for.
+    const std::optional<Integers> integers = integers_of(node, 1, 0);
+    auto& [begin, end] = borders_[integers ? integers->x : node.inputs[0]];
     begin.resize(x.size() - 2), end.resize(x.size() - 2);
     for (size_t i = 0; i < begin.size(); ++i) {
       begin[i] = std::max(begin[i], window.value().pads_begin[i]);
@@ -341,7 +346,17 @@ void Lowering::place_buffers() {
   for (size_t i = 0; i < owners.size(); ++i) buffers_[owners[i]].place = lifetimes[i].place;
 }
 
+bool Lowering::lower_node(const Node& node) {
+  node_ = &node;
+  const Lower lower = find_lower(node);
+  if ((lower != nullptr && lower(*this, node)) || fault_) return true;
+  if (find_kernel(node.domain, node.op) == nullptr) return false;
+  plain(node);
+  return true;
+}
+
 Result<Program> Lowering::lower() {
+  defer_quantisers();
   collect_borders();
   for (size_t i = 0; i < graph_.inputs.size(); ++i) {
     const TensorType& t = type(graph_.inputs[i].name);
@@ -354,14 +369,10 @@ Result<Program> Lowering::lower() {
     node_ = &node;
     bool known = true;
     for (const std::string& name : node.outputs) known = known && (name.empty() || constant(name) != nullptr);
-    if (known) continue;  // a place is made when somebody reads it
-    const Lower lower = find_lower(node);
-    const bool fast = lower != nullptr && lower(*this, node);
+    if (known || deferred_.contains(node.outputs[0])) continue;  // a place is made when somebody reads it
+    const bool done = lower_node(node);
     if (fault_) return *fault_;
-    if (fast) continue;
-    if (find_kernel(node.domain, node.op) == nullptr)
-      return Error{Code::kUnsupported, graph_.source + ": " + node.where(), "native has no kernel for it"};
-    plain(node);
+    if (!done) return Error{Code::kUnsupported, graph_.source + ": " + node.where(), "native has no kernel for it"};
   }
   node_ = nullptr;
   for (size_t i = 0; i < graph_.outputs.size(); ++i) {
@@ -371,6 +382,7 @@ Result<Program> Lowering::lower() {
             row_major(made.shape)};
     copy(made, to);
   }
+  if (fault_) return *fault_;
   place_buffers();
   for (const Pending& pending : pending_) {
     Step step{pending.run, pending.args, {}};

@@ -5,7 +5,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "backends/native/program.h"
@@ -28,9 +30,32 @@ class Packing {
   std::multimap<size_t, std::shared_ptr<const kernels::AlignedVector<float>>> floats_;  // by hash of their bytes
 };
 
+// How a layer's integers stand for its input and weights: x = (q - x_zero) * x_scale with q in uint8, and column n of
+// the weights whole multiples, -128 to 127, of w_scales[n].
+struct Integers {
+  std::string x;  // the value that is quantised
+  float x_scale = 1;
+  int32_t x_zero = 0;
+  std::vector<float> w_scales;
+};
+
+// Weights of a dense layer, packed, and how they want their input.
+struct DenseWeights {
+  View packed;
+  int64_t segments = 1, segment_length = 0, n = 0;
+  std::optional<kernels::Narrow> narrow;  // none: float
+  float x_scale = 1;
+  int32_t x_zero = 0;
+};
+
+struct LoweringOptions {
+  bool bf16 = false;  // dense, convolution and recurrent layers
+};
+
 class Lowering {
  public:
-  Lowering(const Graph& graph, const Facts& facts, const kernels::Set& set, Packing* packing);
+  Lowering(const Graph& graph, const Facts& facts, const kernels::Set& set, Packing* packing,
+           const LoweringOptions& options = {});
 
   Result<Program> lower();
 
@@ -63,8 +88,17 @@ class Lowering {
     keep(kept);
   }
   void keep(std::shared_ptr<void> what) { program_.kept.push_back(std::move(what)); }
-  // The packed form of w(k, n) = w[k * k_stride + n * n_stride].
-  View packed(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride);
+  // Of w(k, n) = w[k * k_stride + n * n_stride], k = segment * segment_length + place in it: as `integers` says, else
+  // as the options say.
+  DenseWeights weights(const float* w, int64_t segments, int64_t segment_length, int64_t n, int64_t k_stride,
+                       int64_t n_stride, const Integers* integers = nullptr);
+  DenseWeights float_weights(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride);
+  // The same elements at the same offsets and strides, in the form that the weights want; `begin` to `begin + count` is
+  // the stretch of x's buffer that will be read.
+  View narrowed(const View& x, int64_t begin, int64_t count, const DenseWeights& weights);
+  // Where both input 0 and input `w` of the node come out of DequantizeLinear, input 0 behind a QuantizeLinear of a
+  // float, with one scale, and the weights from integers around 0 with one scale for all or for each place of `axis`.
+  std::optional<Integers> integers_of(const Node& node, size_t w, int64_t axis) const;
   View floats(const std::vector<float>& values);  // a constant made here
   void plain(const Node& node);
   // Fuses what follows: if the only reader of `name` is a unary function that kernels apply while they store, that node
@@ -90,6 +124,10 @@ class Lowering {
     Shape begin, end;
   };
   bool has_room(const View& image, const Shape& begin, const Shape& end) const;
+  void defer_quantisers();
+  const Tensor* dequantised(const std::string& name) const;  // of constants; null where name is not that
+  const Node* maker(const std::string& name, std::string_view op) const;  // null where it is made otherwise
+  bool lower_node(const Node& node);                                      // false: native has no kernel for it
   void emit_kept(StepFunction run, const char* kernel, const void* args, const std::vector<const View*>& operands,
                  PlainArgs* plain = nullptr);
   View kept_floats(kernels::AlignedVector<float> values);
@@ -115,6 +153,11 @@ class Lowering {
   std::map<std::string, size_t> only_reader_;
   std::vector<bool> skipped_;
   const Node* node_ = nullptr;
+  LoweringOptions options_;
+  std::map<std::string, size_t> makers_;               // of what QuantizeLinear and DequantizeLinear make
+  std::set<std::string> deferred_;                     // made when somebody reads them
+  mutable std::map<std::string, Tensor> dequantised_;  // constants
+  std::map<std::tuple<int, int64_t, int64_t, int, float, int32_t>, View> narrowed_;
 };
 
 // Lowers one node to steps and views. False: it has no fast form here, the reference kernel runs it.

@@ -5,6 +5,7 @@
 #include "backends/native/lowering.h"
 #include "base/memory_budget.h"
 #include "base/tsc.h"
+#include "compress/quantise.h"
 #include "rewrite/rewrite.h"
 
 namespace hayate::native {
@@ -12,13 +13,18 @@ namespace hayate::native {
 Result<std::shared_ptr<const NativeExecutable>> NativeExecutable::compile(
     const Graph& graph, const std::map<std::string, TensorType>& inputs, const NativeOptions& options,
     Packing* packing) {
-  const Result<Graph> rewritten = rewrite(graph, inputs);
+  Result<Graph> rewritten = rewrite(graph, inputs);
   if (!rewritten.ok()) return rewritten.error();
+  if (options.integers != nullptr) {
+    const Result<int> layers = quantise(&rewritten.value(), *options.integers);
+    if (!layers.ok()) return layers.error();
+  }
   const Result<Facts> facts = infer(rewritten.value(), inputs);
   if (!facts.ok()) return facts.error();
   Packing own;
   Result<Program> program =
-      Lowering(rewritten.value(), facts.value(), kernels::set_for(options.isa), packing == nullptr ? &own : packing)
+      Lowering(rewritten.value(), facts.value(), kernels::set_for(options.isa), packing == nullptr ? &own : packing,
+               {options.bf16})
           .lower();
   if (!program.ok()) return program.error();
   int64_t state_bytes = program.value().arena_bytes;  // checked here: making a state cannot fail

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backends/native/program.h"
+#include "compress/ranges.h"
 #include "eval/evaluate.h"
 #include "graph/graph.h"
 #include "kernels/vector/kernels.h"
@@ -21,6 +22,8 @@ struct Port {
 
 struct NativeOptions {
   kernels::Isa isa = kernels::supported_isas().front();
+  bool bf16 = false;                                // dense, convolution and recurrent layers on bfloat16
+  std::shared_ptr<const Ranges> integers = nullptr;  // the same on 8-bit integers, for what these ranges say
 };
 
 class Packing;

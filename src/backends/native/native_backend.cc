@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "backends/calibration.h"
 #include "backends/native/lowering.h"
 #include "backends/native/native.h"
 
@@ -129,7 +130,13 @@ class NativeBackend : public Backend {
                                                   const Plan& plan) const override {
     const Result<kernels::Isa> isa = isa_of(plan.isa);
     if (!isa.ok()) return isa.error();
-    return NativeCompiled::make(graph, batch, {isa.value()});
+    native::NativeOptions options{.isa = isa.value(), .bf16 = plan.precision == "bf16"};
+    if (plan.precision == "int8") {
+      Result<Ranges> ranges = calibrated(graph, batch, plan);
+      if (!ranges.ok()) return ranges.error();
+      options.integers = std::make_shared<const Ranges>(std::move(ranges).value());
+    }
+    return NativeCompiled::make(graph, batch, options);
   }
 };
 

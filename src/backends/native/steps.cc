@@ -37,11 +37,40 @@ bool run_dense(const Step& step, Bases bases) {
   dense.packed = step.at<const float>(bases, 2);
   dense.bias = step.at<const float>(bases, 3);
   dense.start = step.at<const float>(bases, 4);
+  if (!args.segment_offsets.empty()) dense.segment_offsets = args.segment_offsets.data();
   for (int64_t i = 0; i < args.images; ++i) {
     args.set->dense(dense);
     dense.x += args.x_image;
     dense.y += args.y_image;
   }
+  return true;
+}
+
+bool run_narrow_dense(const Step& step, Bases bases) {
+  const auto& args = step.as<NarrowDenseArgs>();
+  const auto& kernel = args.set->of(args.narrow);
+  kernels::NarrowDense dense = args.dense;
+  const auto* x = step.at<const std::byte>(bases, 0);
+  dense.y = step.at<float>(bases, 1);
+  dense.packed = step.at<const float>(bases, 2);
+  dense.bias = step.at<const float>(bases, 3);
+  dense.start = step.at<const float>(bases, 4);
+  if (!args.segment_offsets.empty()) dense.segment_offsets = args.segment_offsets.data();
+  const int64_t size = args.narrow == kernels::Narrow::kInt8 ? 1 : 2;
+  for (int64_t i = 0; i < args.images; ++i) {
+    dense.x = x + i * args.x_image * size;
+    kernel.dense(dense);
+    dense.y += args.y_image;
+  }
+  return true;
+}
+
+bool run_narrow(const Step& step, Bases bases) {
+  const auto& args = step.as<NarrowArgs>();
+  kernels::Narrowing call = args.call;
+  call.y = step.at<std::byte>(bases, 0);
+  call.x = step.at<const float>(bases, 1);
+  args.set->of(args.narrow).narrow(call);
   return true;
 }
 
@@ -178,6 +207,40 @@ bool run_fill(const Step& step, Bases bases) {
   return true;
 }
 
+namespace {
+
+// A layer over the state before, whose rows lie h_row apart; in the form of fewer bits first where the weights want it.
+class OverState {
+ public:
+  OverState(const RecurrentArgs& args, void* room) : args_(args), room_(room) {}
+
+  void operator()(kernels::Dense& dense, const float* h, int64_t h_row) const {
+    if (!args_.narrow) {
+      dense.x = h, dense.x_outer = h_row;
+      args_.set->dense(dense);
+      return;
+    }
+    const kernels::NarrowSet& kernel = args_.set->of(*args_.narrow);
+    const int64_t size = *args_.narrow == kernels::Narrow::kInt8 ? 1 : 2;
+    for (int64_t r = 0; r < dense.m; ++r)
+      kernel.narrow({.n = dense.k,
+                     .x = h + r * h_row,
+                     .y = static_cast<std::byte*>(room_) + r * dense.k * size,
+                     .inverse_scale = kStateScale,
+                     .zero = kStateZero});
+    kernels::NarrowDense narrow;
+    static_cast<kernels::DenseShape&>(narrow) = dense;
+    narrow.x = room_, narrow.x_outer = dense.k, narrow.packed = dense.packed;
+    kernel.dense(narrow);
+  }
+
+ private:
+  const RecurrentArgs& args_;
+  void* room_;
+};
+
+}  // namespace
+
 bool run_recurrent(const Step& step, Bases bases) {
   const auto& a = step.as<RecurrentArgs>();
   const int64_t gates = a.gru ? 3 : 4, width = gates * a.hidden;
@@ -194,15 +257,15 @@ bool run_recurrent(const Step& step, Bases bases) {
     else
       std::memset(cell, 0, static_cast<size_t>(a.rows * a.hidden) * sizeof(float));
   }
+  const OverState over_state(a, sums + a.rows * width);
   const float* before = first_h;
   int64_t before_row = a.hidden;
   for (int64_t t = 0; t < a.steps; ++t) {
     const int64_t at = a.reverse ? a.steps - 1 - t : t;
     const float* projected = projections + at * a.rows * width;
     float* h = y + at * a.y_step;
-    dense.x = before, dense.x_outer = before_row;
     if (a.gru) {
-      a.set->dense(dense);
+      over_state(dense, before, before_row);
       kernels::GruCell args{.m = a.rows,
                             .hidden = a.hidden,
                             .x = projected,
@@ -225,7 +288,7 @@ bool run_recurrent(const Step& step, Bases bases) {
                              .h_row = a.y_row};
       if (before != nullptr) {
         dense.start = projected, dense.start_stride = width;
-        a.set->dense(dense);
+        over_state(dense, before, before_row);
         args.gates = sums;
       }
       a.set->lstm_cell(args);
@@ -262,8 +325,8 @@ bool run_gru_reset_first(const Step& step, Bases bases) {
   of_gates.y = gates, of_gates.y_outer = 2 * n, of_gates.activation.op = kernels::Unary::kSigmoid;
   of_candidate.m = a.rows, of_candidate.n = n, of_candidate.k = of_candidate.segment_length = n;
   of_candidate.packed = step.at<const float>(bases, 2), of_candidate.start_stride = 3 * n;
-  of_candidate.x = reset, of_candidate.x_outer = 2 * n;
   of_candidate.y = candidate, of_candidate.y_outer = n, of_candidate.activation.op = kernels::Unary::kTanh;
+  const OverState over_state(a, gates + a.rows * 3 * n);
   kernels::BinaryArgs each;
   each.rows = a.rows, each.n = n;
   const auto combine = [&](kernels::Binary op, const float* x, int64_t x_row, const float* y, int64_t y_row, float* to,
@@ -273,11 +336,11 @@ bool run_gru_reset_first(const Step& step, Bases bases) {
   };
   walk_steps(a, 3 * n, step.at<const float>(bases, 3), step.at<const float>(bases, 5), step.at<float>(bases, 0),
              [&](const float* projected, const float* before, int64_t before_row, float* h) {
-               of_gates.x = before, of_gates.x_outer = before_row, of_gates.start = projected;
-               a.set->dense(of_gates);
+               of_gates.start = projected;
+               over_state(of_gates, before, before_row);
                combine(kernels::Binary::kMul, reset, 2 * n, before, before_row, reset, 2 * n);
                of_candidate.start = projected + 2 * n;
-               a.set->dense(of_candidate);
+               over_state(of_candidate, reset, 2 * n);
                // h' = candidate + z (h - candidate)
                combine(kernels::Binary::kSub, before, before_row, candidate, n, reset, 2 * n);
                combine(kernels::Binary::kMul, reset, 2 * n, gates, 2 * n, reset, 2 * n);
@@ -291,10 +354,11 @@ bool run_rnn(const Step& step, Bases bases) {
   kernels::Dense dense;
   dense.m = a.rows, dense.n = dense.k = dense.segment_length = a.hidden, dense.start_stride = a.hidden;
   dense.packed = step.at<const float>(bases, 1), dense.y_outer = a.y_row, dense.activation = a.activation;
+  const OverState over_state(a, step.at<float>(bases, 4));
   walk_steps(a, a.hidden, step.at<const float>(bases, 3), step.at<const float>(bases, 5), step.at<float>(bases, 0),
              [&](const float* projected, const float* before, int64_t before_row, float* h) {
-               dense.x = before, dense.x_outer = before_row, dense.start = projected, dense.y = h;
-               a.set->dense(dense);
+               dense.start = projected, dense.y = h;
+               over_state(dense, before, before_row);
              });
   return true;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "backends/native/program.h"
 #include "backends/native/view.h"
@@ -30,6 +31,23 @@ struct DenseArgs {
   int64_t images = 1, x_image = 0, y_image = 0;
 };
 bool run_dense(const Step& step, Bases bases);
+
+// The same of fewer bits. References: x, y, packed, bias, start.
+struct NarrowDenseArgs {
+  const kernels::Set* set = nullptr;
+  kernels::Narrow narrow = kernels::Narrow::kBf16;
+  kernels::NarrowDense dense;
+  std::vector<int64_t> segment_offsets;
+  int64_t images = 1, x_image = 0, y_image = 0;
+};
+bool run_narrow_dense(const Step& step, Bases bases);
+
+struct NarrowArgs {  // y, x
+  const kernels::Set* set = nullptr;
+  kernels::Narrow narrow = kernels::Narrow::kBf16;
+  kernels::Narrowing call;
+};
+bool run_narrow(const Step& step, Bases bases);
 
 struct MatMulArgs {  // a, b, y
   const kernels::Set* set = nullptr;
@@ -103,6 +121,8 @@ struct FillArgs {  // y: n times a value of `size` bytes, over outer (in element
 };
 bool run_fill(const Step& step, Bases bases);
 
+constexpr float kStateScale = 127, kStateZero = 128;  // of a state as integers
+
 // One direction of an LSTM or GRU over all steps. References: y (of the first step in file order), packed recurrent
 // weights, recurrent bias, projections [T, N, G*H], gates [N, G*H], first h [N, H], first c [N, H], c [N, H].
 struct RecurrentArgs {
@@ -111,12 +131,15 @@ struct RecurrentArgs {
   int64_t steps = 0, rows = 0, hidden = 0;
   int64_t y_step = 0, y_row = 0;
   kernels::Activation activation;  // of an RNN
+  // Of recurrent weights of fewer bits: h in their form lies behind the gates (of an RNN: in their place). Integers
+  // stand for h = (q - kStateZero) / kStateScale, for sigmoid and tanh keep it within -1 to 1.
+  std::optional<kernels::Narrow> narrow;
 };
 bool run_recurrent(const Step& step, Bases bases);
 // A GRU whose reset gate comes before the product (linear_before_reset = 0). References: y, packed weights of z and r,
 // packed weights of the candidate, projections [T, N, 3*H], work [N, 3*H], first h [N, H].
 bool run_gru_reset_first(const Step& step, Bases bases);
-// References: y, packed recurrent weights, none, projections [T, N, H], none, first h [N, H].
+// References: y, packed recurrent weights, none, projections [T, N, H], work, first h [N, H].
 bool run_rnn(const Step& step, Bases bases);
 
 struct TreeArgs {  // out, x, touched: sums in the program's type

@@ -60,19 +60,55 @@ enum class Reduce : uint8_t { kSum, kMean, kMax, kMin, kProd, kSumSquare, kL2 };
 // run s starting at x + i * x_outer + j * x_inner + segment_offsets[s]; k = segments * segment_length. So a dense layer
 // has one segment, and a convolution over channels-last images has one per kernel row: no im2col. start(r) is start + r
 // * start_stride where start is given, else bias (n floats) where given, else 0.
-struct Dense {
+struct DenseShape {
   int64_t m = 0, n = 0, k = 0;
-  const float* x = nullptr;
   int64_t inner = 1, x_outer = 0, x_inner = 0;
   int64_t segments = 1, segment_length = 0;
   const int64_t* segment_offsets = nullptr;  // `segments` of them; null: one segment at 0
-  const float* packed = nullptr;             // made by the same set's dense_pack
   const float* bias = nullptr;
   const float* start = nullptr;
   int64_t start_stride = 0;
   float* y = nullptr;  // row (i, j) at y + i * y_outer + j * y_inner
   int64_t y_outer = 0, y_inner = 0;
   Activation activation;
+};
+struct Dense : DenseShape {
+  const float* x = nullptr;
+  const float* packed = nullptr;  // made by the same set's dense_pack
+};
+
+// The same with weights and inputs of fewer bits, sums and answers still of 32: bfloat16 (rounded to the nearest even;
+// products are exact, sums as the processor's bfloat16 unit or a float's multiply-add has them), or 8-bit integers,
+// whose sums are exact: y = act(start + scale[n] * sum of (x - x_zero) * w). Strides and offsets count elements of x.
+enum class Narrow : uint8_t { kBf16, kInt8 };
+
+struct NarrowDense : DenseShape {
+  const void* x = nullptr;       // bfloat16 as uint16_t, or uint8_t; 3 bytes behind the last may be read
+  const void* packed = nullptr;  // made by the same set's pack; 64-byte aligned
+};
+
+// w(k, n) = w[k * k_stride + n * n_stride], k = segment * segment_length + place in it: float for kBf16, int8_t for
+// kInt8, with a scale for each n and the input's zero point.
+struct NarrowWeights {
+  int64_t segments = 1, segment_length = 0, n = 0, k_stride = 0, n_stride = 0;
+  const void* w = nullptr;
+  const float* scale = nullptr;
+  int32_t x_zero = 0;
+};
+
+// y = x rounded to bfloat16; or round(x * inverse_scale) + zero within 0 to 255, NaN as 0.
+struct Narrowing {
+  int64_t n = 0;
+  const float* x = nullptr;
+  void* y = nullptr;
+  float inverse_scale = 1, zero = 0;
+};
+
+struct NarrowSet {
+  int64_t (*packed_bytes)(const NarrowWeights& weights);  // a multiple of 4
+  void (*pack)(const NarrowWeights& weights, void* packed);
+  void (*dense)(const NarrowDense& args);
+  void (*narrow)(const Narrowing& args);
 };
 
 // y[b] = act(alpha * a[b] * b[b]) for `batch` matrices: a [m, k] rows a_row apart, b [k, n] rows b_row apart (columns
@@ -183,6 +219,9 @@ struct Set {
   void (*gru_cell)(const GruCell& args);
   int64_t (*attention_work_size)(int64_t e, int64_t s);  // floats
   void (*attention)(const Attention& args);
+  NarrowSet bf16, int8;
+
+  const NarrowSet& of(Narrow narrow) const { return narrow == Narrow::kBf16 ? bf16 : int8; }
 };
 
 // Requires: isa is among supported_isas().

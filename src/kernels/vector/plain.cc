@@ -295,7 +295,7 @@ void gru_cell(const GruCell& a) {
 Set set() {
   return {Isa::kPlain, dense_packed_size,   dense_pack, dense,  matmul, unary,     binary,
           softmax,     layer_norm,          rms_norm,   reduce, pool,   depthwise, lstm_cell,
-          gru_cell,    attention_work_size, attention};
+          gru_cell,    attention_work_size, attention,  bf16(), int8()};
 }
 
 }  // namespace hayate::kernels::plain

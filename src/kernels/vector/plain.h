@@ -6,5 +6,8 @@
 namespace hayate::kernels::plain {
 
 Set set();
+NarrowSet bf16();  // plain_narrow.cc
+NarrowSet int8();
+void unary(Activation op, const float* x, float* y, int64_t n);
 
 }  // namespace hayate::kernels::plain

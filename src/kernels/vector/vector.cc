@@ -24,6 +24,7 @@ namespace HWY_NAMESPACE {
 
 void attention(const Attention& args);  // attention.cc
 int64_t attention_work_size(int64_t e, int64_t s);
+void add_narrow(Set* made);  // narrow.cc
 
 void unary(Activation op, const float* x, float* y, int64_t n) {
   if (!is_vector(op.op)) return plain::set().unary(op, x, y, n);
@@ -410,6 +411,7 @@ Set set() {
   made.gru_cell = gru_cell;
   made.attention_work_size = attention_work_size;
   made.attention = attention;
+  add_narrow(&made);
   return made;
 }
 

@@ -25,6 +25,19 @@ int64_t work_for(const Node& node, const Editor& editor) {
   return work_of(node, own);
 }
 
+// Weights of a layer on integers: the layer reads its input through DequantizeLinear too, and a backend may run both as
+// they are.
+bool stays_integer(const Node& node, Editor* editor) {
+  if (!node.is("DequantizeLinear")) return false;
+  const Node* reader = editor->only_reader(node.outputs[0]);
+  if (reader == nullptr || reader->inputs.size() < 2 || reader->inputs[0] == node.outputs[0]) return false;
+  const Node* input = editor->maker(reader->inputs[0]);
+  const auto is_layer = [&](std::initializer_list<std::string_view> ops) {
+    return std::any_of(ops.begin(), ops.end(), [&](std::string_view op) { return reader->is(op); });
+  };
+  return input != nullptr && input->is("DequantizeLinear") && is_layer({"Gemm", "MatMul", "Conv", "LSTM", "GRU", "RNN"});
+}
+
 }  // namespace
 
 // What infer() could follow is known already (shape chains end there); weights, which it leaves alone, are computed
@@ -34,7 +47,7 @@ void fold_constants(Editor* editor) {
   int64_t work_left = kWorkMax + kWorkPerElement * std::min(graph.parameter_count(), int64_t{1} << 50);
   for (size_t i = 0; i < editor->node_count(); ++i) {
     Node& node = editor->node(i);
-    if (node.op.find("Random") != std::string::npos) continue;
+    if (node.op.find("Random") != std::string::npos || stays_integer(node, editor)) continue;
     const bool named = std::any_of(node.outputs.begin(), node.outputs.end(),
                                    [&](const std::string& name) { return editor->is_output(name); });
     if (named || node.outputs.empty()) continue;

@@ -1,4 +1,4 @@
-#include "tools/inputs.h"
+#include "backends/inputs.h"
 
 #include <fmt/format.h>
 

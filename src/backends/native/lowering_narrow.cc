@@ -1,0 +1,149 @@
+// Layers of fewer bits: what the graph says of their integers, their weights, and their inputs in the form they want.
+#include <algorithm>
+#include <cmath>
+
+#include "backends/native/lowering.h"
+
+namespace hayate::native {
+
+using kernels::Narrow;
+
+// QuantizeLinear and DequantizeLinear are lowered when somebody reads what they make: layers of integers take what
+// stands before them.
+void Lowering::defer_quantisers() {
+  for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+    const Node& node = graph_.nodes[i];
+    if (!node.is("QuantizeLinear") && !node.is("DequantizeLinear")) continue;
+    makers_[node.outputs[0]] = i;
+    deferred_.insert(node.outputs[0]);
+  }
+}
+
+const Node* Lowering::maker(const std::string& name, std::string_view op) const {
+  const auto it = makers_.find(name);
+  return it == makers_.end() || !graph_.nodes[it->second].is(op) ? nullptr : &graph_.nodes[it->second];
+}
+
+const Tensor* Lowering::dequantised(const std::string& name) const {
+  if (const auto known = dequantised_.find(name); known != dequantised_.end()) return &known->second;
+  const Node* node = maker(name, "DequantizeLinear");
+  if (node == nullptr) return nullptr;
+  std::vector<const Tensor*> inputs;
+  for (const std::string& input : node->inputs) {
+    inputs.push_back(constant(input));
+    if (inputs.back() == nullptr && !input.empty()) return nullptr;
+  }
+  Result<std::vector<Tensor>> made = run_node(*node, graph_.opset_of(*node), inputs);
+  if (!made.ok()) return nullptr;
+  return &dequantised_.emplace(name, std::move(made.value()[0])).first->second;
+}
+
+std::optional<Integers> Lowering::integers_of(const Node& node, size_t w, int64_t axis) const {
+  const Node *x = maker(node.input(0), "DequantizeLinear"), *weights = maker(node.input(w), "DequantizeLinear");
+  if (x == nullptr || weights == nullptr) return std::nullopt;
+  const Node* q = maker(x->inputs[0], "QuantizeLinear");
+  if (q == nullptr || type(q->inputs[0]).type != Type::kFloat32 || type(node.input(0)).type != Type::kFloat32)
+    return std::nullopt;
+  const auto equal = [&](const std::string& a, const std::string& b) {
+    const Tensor *one = constant(a), *other = constant(b);
+    return a == b || (one != nullptr && other != nullptr && one->type() == other->type() &&
+                      one->shape() == other->shape() && one->byte_count() == other->byte_count() &&
+                      std::equal(one->bytes(), one->bytes() + one->byte_count(), other->bytes()));
+  };
+  const Tensor *scale = constant(q->input(1)), *zero = constant(q->input(2));
+  if (scale == nullptr || scale->count() != 1 || scale->type() != Type::kFloat32 || !equal(q->input(1), x->input(1)) ||
+      !equal(q->input(2), x->input(2)) || (!q->input(2).empty() && zero == nullptr))
+    return std::nullopt;
+  Integers made;
+  made.x = q->inputs[0], made.x_scale = *scale->data<float>();
+  const Type coded = type(x->inputs[0]).type;
+  if (coded == Type::kUInt8)
+    made.x_zero = zero == nullptr ? 0 : *zero->data<uint8_t>();
+  else if (coded == Type::kInt8)
+    made.x_zero = 128 + (zero == nullptr ? 0 : *zero->data<int8_t>());
+  else
+    return std::nullopt;
+  const Tensor *values = constant(weights->inputs[0]), *scales = constant(weights->input(1)),
+               *zeros = constant(weights->input(2));
+  if (values == nullptr || values->type() != Type::kInt8 || scales == nullptr || scales->type() != Type::kFloat32 ||
+      (!weights->input(2).empty() && zeros == nullptr) || weights->get<int64_t>("block_size", 0) != 0 ||
+      !(made.x_scale > 0))
+    return std::nullopt;
+  if (zeros != nullptr && !std::all_of(zeros->data<int8_t>(), zeros->data<int8_t>() + zeros->count(),
+                                       [](int8_t v) { return v == 0; }))
+    return std::nullopt;
+  const int64_t rank = values->rank();
+  int64_t along = weights->get<int64_t>("axis", 1);
+  if (along < 0) along += rank;
+  const int64_t places = values->shape()[static_cast<size_t>(axis)];
+  if (scales->count() == 1)
+    made.w_scales.assign(static_cast<size_t>(places), *scales->data<float>());
+  else if (along == axis && scales->count() == places)
+    made.w_scales.assign(scales->data<float>(), scales->data<float>() + places);
+  else
+    return std::nullopt;
+  return made;
+}
+
+DenseWeights Lowering::float_weights(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride) {
+  DenseWeights made{View(), 1, k, n, std::nullopt, 1, 0};
+  const bool room = has_room_for(set_.dense_packed_size(k, n));  // else lower() ends with the error
+  kernels::AlignedVector<float> packed(room ? static_cast<size_t>(set_.dense_packed_size(k, n)) : 0);
+  if (room) set_.dense_pack(w, k, n, k_stride, n_stride, packed.data());
+  made.packed = kept_floats(std::move(packed));
+  return made;
+}
+
+DenseWeights Lowering::weights(const float* w, int64_t segments, int64_t segment_length, int64_t n, int64_t k_stride,
+                               int64_t n_stride, const Integers* integers) {
+  DenseWeights made{View(), segments, segment_length, n, std::nullopt, 1, 0};
+  const int64_t k = segments * segment_length;
+  if (integers != nullptr) made.narrow = Narrow::kInt8;
+  if (integers == nullptr && options_.bf16) made.narrow = Narrow::kBf16;
+  if (!made.narrow) {
+    made.packed = float_weights(w, k, n, k_stride, n_stride).packed;
+    return made;
+  }
+  kernels::NarrowWeights from{segments, segment_length, n, k_stride, n_stride, w};
+  std::vector<int8_t> whole;
+  std::vector<float> scales;
+  if (integers != nullptr) {
+    made.x_scale = integers->x_scale, made.x_zero = integers->x_zero;
+    for (int64_t c = 0; c < n; ++c) {
+      const float scale = integers->w_scales[static_cast<size_t>(c)];
+      scales.push_back(scale * integers->x_scale);
+      for (int64_t p = 0; p < k; ++p) {
+        const float value = scale == 0 ? 0.0f : std::nearbyint(w[p * k_stride + c * n_stride] / scale);
+        whole.push_back(static_cast<int8_t>(std::clamp(value, -128.0f, 127.0f)));
+      }
+    }
+    from.w = whole.data(), from.scale = scales.data(), from.x_zero = integers->x_zero;
+    from.k_stride = 1, from.n_stride = k;
+  }
+  const kernels::NarrowSet& narrow = set_.of(*made.narrow);
+  const int64_t floats = (narrow.packed_bytes(from) + 3) / 4;
+  const bool room = has_room_for(floats);
+  kernels::AlignedVector<float> packed(room ? static_cast<size_t>(floats) : 0);
+  if (room) narrow.pack(from, packed.data());
+  made.packed = kept_floats(std::move(packed));
+  return made;
+}
+
+View Lowering::narrowed(const View& x, int64_t begin, int64_t count, const DenseWeights& weights) {
+  View& made = narrowed_[{x.buffer, begin, count, static_cast<int>(*weights.narrow), weights.x_scale, weights.x_zero}];
+  const bool int8 = *weights.narrow == Narrow::kInt8;
+  if (made.buffer < 0) {
+    made = scratch(int8 ? Type::kUInt8 : Type::kBFloat16, {count + 3});  // kernels may read so far past the end
+    NarrowArgs args;
+    args.set = &set_, args.narrow = *weights.narrow;
+    args.call = {.n = count, .inverse_scale = 1 / weights.x_scale, .zero = static_cast<float>(weights.x_zero)};
+    View from = x;
+    from.offset = begin;
+    emit(run_narrow, int8 ? "to_int8" : "to_bf16", args, {&made, &from});
+  }
+  View view = x;
+  view.buffer = made.buffer, view.type = made.type, view.offset = x.offset - begin;
+  return view;
+}
+
+}  // namespace hayate::native

@@ -1,0 +1,210 @@
+// Dense layers with weights of 16 and 8 bits: once with what every instruction set has, and on AVX-512 once with its
+// products of bfloat16 pairs and of groups of four bytes, where the processor has those.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/vector/narrow.cc"
+#define HWY_DISABLED_TARGETS HWY_SSSE3
+// The order of these matters.
+// clang-format off
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/vector/functions-inl.h"
+// clang-format on
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "kernels/vector/plain.h"
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+// GCC 12 takes the undefined operands of its own intrinsics for mistakes.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace hayate::kernels {
+namespace HWY_NAMESPACE {
+namespace {
+
+using DI = hn::RebindToSigned<D>;
+using VI = hn::Vec<DI>;
+
+uint16_t rounded_to_bf16(float value) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  if (value != value) return static_cast<uint16_t>((bits >> 16) | 0x40);
+  return static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+}
+
+// The low halves of 32-bit lanes, the first `count` of them.
+template <typename T, typename From>
+HWY_INLINE void store_low(From v, T* y, int64_t count) {
+  const hn::Rebind<T, D> small;
+  const auto low = hn::DemoteTo(small, v);
+  if (HWY_LIKELY(count >= kLanes)) return hn::StoreU(low, small, y);
+  HWY_ALIGN T lanes[kLanes];
+  hn::Store(low, small, lanes);
+  std::memcpy(y, lanes, static_cast<size_t>(count) * sizeof(T));
+}
+
+void narrow_bf16(const Narrowing& a) {
+  const hn::RebindToUnsigned<D> du;
+  auto* y = static_cast<uint16_t*>(a.y);
+  for (int64_t i = 0; i < a.n; i += kLanes) {
+    const V x = load_some(a.x + i, a.n - i);
+    const auto bits = hn::BitCast(du, x), odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
+    const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(du, 0x7FFF)), odd));
+    const auto quiet = hn::Or(hn::ShiftRight<16>(bits), hn::Set(du, 0x40));
+    const auto made = hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(x)), quiet, rounded);
+    store_low(hn::BitCast(DI(), made), y + i, a.n - i);
+  }
+}
+
+void narrow_int8(const Narrowing& a) {
+  const V inverse = hn::Set(d, a.inverse_scale), low = hn::Set(d, -512.0f), high = hn::Set(d, 512.0f);
+  const VI zero = hn::Set(DI(), static_cast<int32_t>(a.zero));
+  auto* y = static_cast<uint8_t*>(a.y);
+  for (int64_t i = 0; i < a.n; i += kLanes) {
+    const V x = hn::Mul(load_some(a.x + i, a.n - i), inverse);
+    const V held = hn::IfThenElse(hn::Gt(x, low), hn::Min(x, high), low);  // a comparison with NaN is false
+    store_low(hn::Add(hn::NearestInt(held), zero), y + i, a.n - i);
+  }
+}
+
+namespace common {
+
+#include "kernels/vector/narrow_tiles-inl.h"
+
+// Weights widened to floats as they are read.
+struct Bf16 {
+  using X = uint16_t;
+  using W = uint16_t;
+  using Sum = V;
+  static constexpr int kGroup = 1;
+  static constexpr bool kScaled = false;
+  static HWY_INLINE V zero() { return hn::Zero(d); }
+  static HWY_INLINE V broadcast(const X* x) {
+    const uint32_t bits = static_cast<uint32_t>(*x) << 16;
+    float value = 0;
+    std::memcpy(&value, &bits, sizeof value);
+    return hn::Set(d, value);
+  }
+  static HWY_INLINE V broadcast_some(const X* x, int64_t) { return broadcast(x); }
+  static HWY_INLINE V load(const W* w) {
+    const hn::RebindToUnsigned<D> du;
+    return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(hn::Rebind<uint16_t, D>(), w))));
+  }
+  static HWY_INLINE V multiply(V sum, V x, V w) { return hn::MulAdd(x, w, sum); }
+};
+
+// Bytes widened to 16 bits, whose products of pairs cannot overflow 32 (a multiply of bytes would saturate at 16).
+#if HWY_TARGET <= HWY_SSE4 && HWY_ARCH_X86
+struct Int8 {
+  using X = uint8_t;
+  using W = int8_t;
+  using Sum = VI;
+  static constexpr int kGroup = 2;
+  static constexpr bool kScaled = true;
+  using Pairs = hn::Repartition<int16_t, DI>;
+  static HWY_INLINE VI zero() { return hn::Zero(DI()); }
+  static HWY_INLINE hn::Vec<Pairs> broadcast(const X* x) {
+    return hn::BitCast(Pairs(), hn::Set(DI(), static_cast<int32_t>(x[0] | x[1] << 16)));
+  }
+  static HWY_INLINE hn::Vec<Pairs> broadcast_some(const X* x, int64_t) {
+    return hn::BitCast(Pairs(), hn::Set(DI(), static_cast<int32_t>(x[0])));
+  }
+  static HWY_INLINE hn::Vec<Pairs> load(const W* w) {
+    return hn::PromoteTo(Pairs(), hn::LoadU(hn::Rebind<int8_t, Pairs>(), w));
+  }
+  static HWY_INLINE VI multiply(VI sum, hn::Vec<Pairs> x, hn::Vec<Pairs> w) {
+#if HWY_TARGET == HWY_AVX3
+    return hn::Add(sum, VI{_mm512_madd_epi16(x.raw, w.raw)});
+#elif HWY_TARGET == HWY_AVX2
+    return hn::Add(sum, VI{_mm256_madd_epi16(x.raw, w.raw)});
+#else
+    return hn::Add(sum, VI{_mm_madd_epi16(x.raw, w.raw)});
+#endif
+  }
+};
+#else
+struct Int8 {
+  using X = uint8_t;
+  using W = int8_t;
+  using Sum = VI;
+  static constexpr int kGroup = 1;
+  static constexpr bool kScaled = true;
+  static HWY_INLINE VI zero() { return hn::Zero(DI()); }
+  static HWY_INLINE VI broadcast(const X* x) { return hn::Set(DI(), static_cast<int32_t>(*x)); }
+  static HWY_INLINE VI broadcast_some(const X* x, int64_t) { return broadcast(x); }
+  static HWY_INLINE VI load(const W* w) { return hn::PromoteTo(DI(), hn::LoadU(hn::Rebind<int8_t, D>(), w)); }
+  static HWY_INLINE VI multiply(VI sum, VI x, VI w) { return hn::Add(sum, hn::Mul(x, w)); }
+};
+#endif
+
+}  // namespace common
+
+#if HWY_TARGET == HWY_AVX3
+
+HWY_PUSH_ATTRIBUTES("avx512vnni,avx512bf16")
+namespace dot {
+
+#include "kernels/vector/narrow_tiles-inl.h"
+
+struct Bf16 {
+  using X = uint16_t;
+  using W = uint16_t;
+  using Sum = V;
+  static constexpr int kGroup = 2;
+  static constexpr bool kScaled = false;
+  static HWY_INLINE V zero() { return hn::Zero(d); }
+  static HWY_INLINE VI broadcast(const X* x) {
+    int32_t pair = 0;
+    std::memcpy(&pair, x, sizeof pair);
+    return hn::Set(DI(), pair);
+  }
+  // The element behind the last may be NaN, which no weight of 0 would undo.
+  static HWY_INLINE VI broadcast_some(const X* x, int64_t) { return hn::Set(DI(), static_cast<int32_t>(*x)); }
+  static HWY_INLINE VI load(const W* w) { return hn::LoadU(DI(), reinterpret_cast<const int32_t*>(w)); }
+  static HWY_INLINE V multiply(V sum, VI x, VI w) {
+    return V{_mm512_dpbf16_ps(sum.raw, (__m512bh)x.raw, (__m512bh)w.raw)};
+  }
+};
+
+struct Int8 {
+  using X = uint8_t;
+  using W = int8_t;
+  using Sum = VI;
+  static constexpr int kGroup = 4;
+  static constexpr bool kScaled = true;
+  static HWY_INLINE VI zero() { return hn::Zero(DI()); }
+  static HWY_INLINE VI broadcast(const X* x) {
+    int32_t four = 0;
+    std::memcpy(&four, x, sizeof four);
+    return hn::Set(DI(), four);
+  }
+  static HWY_INLINE VI broadcast_some(const X* x, int64_t) { return broadcast(x); }  // weights behind the end are 0
+  static HWY_INLINE VI load(const W* w) { return hn::LoadU(DI(), reinterpret_cast<const int32_t*>(w)); }
+  static HWY_INLINE VI multiply(VI sum, VI x, VI w) { return VI{_mm512_dpbusd_epi32(sum.raw, x.raw, w.raw)}; }
+};
+
+}  // namespace dot
+HWY_POP_ATTRIBUTES
+
+#endif
+
+}  // namespace
+
+void add_narrow(Set* made) {
+  made->bf16 = common::narrow_set<common::Bf16>(narrow_bf16);
+  made->int8 = common::narrow_set<common::Int8>(narrow_int8);
+#if HWY_TARGET == HWY_AVX3
+  if (__builtin_cpu_supports("avx512bf16")) made->bf16 = dot::narrow_set<dot::Bf16>(narrow_bf16);
+  if (__builtin_cpu_supports("avx512vnni")) made->int8 = dot::narrow_set<dot::Int8>(narrow_int8);
+#endif
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hayate::kernels
+HWY_AFTER_NAMESPACE();

@@ -1,0 +1,155 @@
+// The dense layers of fewer bits of every instruction set this processor runs, forced, against their plain twins.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "kernels/aligned.h"
+#include "kernels/vector/kernels.h"
+
+namespace hayate::kernels {
+namespace {
+
+struct Case {
+  int64_t m, n, segments, length;  // k = segments * length
+  Activation activation;
+  bool start;
+};
+
+struct Data {
+  std::vector<float> x, w, scale, bias, start;
+  std::vector<int8_t> bytes;
+  std::vector<int64_t> offsets;
+
+  explicit Data(const Case& c) {
+    std::mt19937 random(static_cast<unsigned>(c.m * 1000 + c.n * 10 + c.length));
+    std::normal_distribution<float> normal;
+    const auto noise = [&](std::vector<float>* to, int64_t n) {
+      for (int64_t i = 0; i < n; ++i) to->push_back(normal(random));
+    };
+    noise(&x, c.m * row(c)), noise(&w, c.segments * c.length * c.n), noise(&scale, c.n), noise(&bias, c.n);
+    noise(&start, c.m * c.n);
+    for (int64_t i = 0; i < c.segments * c.length * c.n; ++i)
+      bytes.push_back(static_cast<int8_t>(random() % 256 - 128));  // -128 too, and 255 * -128 thrice over 16 bits
+    for (int64_t s = 0; s < c.segments; ++s) offsets.push_back(s * (c.length + 1));
+  }
+  static int64_t row(const Case& c) { return c.segments * (c.length + 1); }
+};
+
+// y of exactly m * n floats; x narrowed by the same set into exactly what the header says may be read.
+std::vector<float> run(const Set& set, Narrow narrow, const Case& c, const Data& data) {
+  NarrowWeights weights{.segments = c.segments, .segment_length = c.length, .n = c.n, .k_stride = c.n, .n_stride = 1};
+  weights.w = narrow == Narrow::kInt8 ? static_cast<const void*>(data.bytes.data()) : data.w.data();
+  weights.scale = data.scale.data(), weights.x_zero = 117;
+  const NarrowSet& kernels = set.of(narrow);
+  AlignedVector<float> packed(static_cast<size_t>(kernels.packed_bytes(weights) / 4));
+  kernels.pack(weights, packed.data());
+  const int64_t count = c.m * Data::row(c);
+  std::vector<uint8_t> x(static_cast<size_t>(count) * (narrow == Narrow::kInt8 ? 1 : 2) + 3);
+  kernels.narrow({.n = count, .x = data.x.data(), .y = x.data(), .inverse_scale = 40, .zero = 117});
+  std::vector<float> y(static_cast<size_t>(c.m * c.n));
+  NarrowDense a;
+  a.m = c.m, a.n = c.n, a.k = c.segments * c.length;
+  a.segments = c.segments, a.segment_length = c.length, a.segment_offsets = data.offsets.data();
+  a.x = x.data(), a.x_outer = Data::row(c), a.packed = packed.data(), a.bias = data.bias.data();
+  if (c.start) a.start = data.start.data(), a.start_stride = c.n;
+  a.y = y.data(), a.y_outer = c.n, a.activation = c.activation;
+  kernels.dense(a);
+  return y;
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> made;
+  for (const int64_t n : {1, 7, 8, 16, 17, 33, 64, 65, 100})
+    for (const auto& [segments, length] : {std::pair<int64_t, int64_t>{1, 0}, {1, 1}, {1, 4}, {1, 63}, {3, 5}, {2, 64}})
+      for (const int64_t m : {0, 1, 3, 6, 13}) {
+        made.push_back({m, n, segments, length, {Unary::kRelu}, m % 2 == 0});
+        if (m == 3) made.push_back({m, n, segments, length, {Unary::kElu, 1.0f}, false});  // no vector form
+      }
+  return made;
+}
+
+TEST(Narrow, DenseEqualsItsPlainTwin) {
+  for (const Narrow narrow : {Narrow::kBf16, Narrow::kInt8})
+    for (const Case& c : cases()) {
+      const Data data(c);
+      const std::vector<float> wanted = run(set_for(Isa::kPlain), narrow, c, data);
+      for (const Isa isa : supported_isas()) {
+        const std::vector<float> got = run(set_for(isa), narrow, c, data);
+        // Integer sums are exact, so that only the last multiply-add rounds; sums of floats round k times.
+        const double k = static_cast<double>(c.segments * c.length);
+        for (size_t i = 0; i < got.size(); ++i) {
+          const double bound = narrow == Narrow::kInt8 ? 2e-7 * std::abs(static_cast<double>(wanted[i])) + 0.02
+                                                       : 1.2e-7 * (k + 2) * (4 + std::sqrt(k));
+          ASSERT_NEAR(got[i], wanted[i], bound) << isa_name(isa) << " narrow " << static_cast<int>(narrow) << " n "
+                                                << c.n << " m " << c.m << " " << c.segments << "x" << c.length;
+        }
+      }
+    }
+}
+
+// Scales of 1 and no bias: floats that hold the integer sums themselves.
+TEST(Narrow, IntegerSumsAreExact) {
+  for (const int64_t n : {5, 16, 40, 64, 130}) {
+    const Case c{5, n, 1, 101, {}, false};
+    Data data(c);
+    std::fill(data.scale.begin(), data.scale.end(), 1.0f), std::fill(data.bias.begin(), data.bias.end(), 0.0f);
+    const std::vector<float> wanted = run(set_for(Isa::kPlain), Narrow::kInt8, c, data);
+    for (const Isa isa : supported_isas()) EXPECT_EQ(run(set_for(isa), Narrow::kInt8, c, data), wanted);
+  }
+}
+
+TEST(Narrow, ARowsBitsDoNotDependOnItsNeighbours) {
+  for (const Isa isa : supported_isas())
+    for (const Narrow narrow : {Narrow::kBf16, Narrow::kInt8})
+      for (const int64_t n : {10, 33, 100}) {
+        Case c{13, n, 1, 70, {Unary::kTanh}, false};
+        Data data(c);
+        const std::vector<float> all = run(set_for(isa), narrow, c, data);
+        for (int64_t r = 0; r < c.m; ++r) {
+          Case one = c;
+          one.m = 1;
+          Data row = data;
+          row.x.assign(data.x.begin() + r * Data::row(c), data.x.begin() + (r + 1) * Data::row(c));
+          const std::vector<float> alone = run(set_for(isa), narrow, one, row);
+          EXPECT_EQ(std::memcmp(alone.data(), all.data() + r * n, static_cast<size_t>(n) * 4), 0)
+              << isa_name(isa) << " row " << r << " n " << n;
+        }
+      }
+}
+
+TEST(Narrow, RoundingEqualsItsPlainTwin) {
+  const float inf = std::numeric_limits<float>::infinity();
+  std::vector<float> x{0,    -0.0f,  1,     1.00390625f, 1.01171875f, -1.5f, 0.0125f, 0.0375f, 3e38f, -3e38f, 1e30f,
+                       -1e30f, inf, -inf,  std::nanf(""), 1e-40f,      -1e-40f, 2.5f, 3.5f,   126.5f, 4096};
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal(0, 3);
+  for (int i = 0; i < 200; ++i) x.push_back(normal(random));
+  for (const Narrow narrow : {Narrow::kBf16, Narrow::kInt8})
+    for (const Isa isa : supported_isas())
+      for (const size_t n : {size_t{0}, size_t{1}, size_t{5}, size_t{16}, x.size()}) {
+        const size_t size = narrow == Narrow::kInt8 ? 1 : 2;
+        std::vector<uint8_t> wanted(n * size), got(n * size);
+        Narrowing args{static_cast<int64_t>(n), x.data(), wanted.data(), 40, 128};
+        set_for(Isa::kPlain).of(narrow).narrow(args);
+        args.y = got.data();
+        set_for(isa).of(narrow).narrow(args);
+        EXPECT_EQ(got, wanted) << isa_name(isa) << " narrow " << static_cast<int>(narrow) << " n " << n;
+      }
+}
+
+// An element behind a row that holds NaN must not reach it.
+TEST(Narrow, WhatLiesBehindASegmentDoesNotMatter) {
+  for (const Isa isa : supported_isas()) {
+    const Case c{1, 20, 1, 5, {}, false};
+    Data data(c);
+    data.x[5] = std::nanf("");
+    for (const float value : run(set_for(isa), Narrow::kBf16, c, data)) EXPECT_FALSE(std::isnan(value)) << isa_name(isa);
+  }
+}
+
+}  // namespace
+}  // namespace hayate::kernels
