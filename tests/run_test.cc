@@ -92,6 +92,58 @@ TEST_F(RunProgram, ManyRowsAreRunInPieces) {
   }
 }
 
+// The sizes of a Split come as an input: native is compiled for those given, and says so.
+TEST_F(RunProgram, InputsThatDecideShapesAreCompiledIn) {
+  const auto port = [](const char* name, int type, int extent) {
+    return field(1, std::string(name)) + field(2, field(1, field(1, type) + field(2, field(1, field(1, extent)))));
+  };
+  const std::string node = field(1, std::string("x")) + field(1, std::string("s")) + field(2, std::string("a")) +
+                           field(2, std::string("b")) + field(4, std::string("Split"));
+  const std::string untyped = field(12, field(1, std::string("a"))) + field(12, field(1, std::string("b")));
+  const std::string graph = field(1, node) + field(11, port("x", 1, 5)) + field(11, port("s", 7, 2)) + untyped;
+  write_file(folder_ / "split.onnx", field(1, 8) + field(7, graph) + field(8, field(2, 17)));
+  feed({{"x", Tensor::of<float>({5}, {1, 2, 3, 4, 5})}, {"s", Tensor::of<int64_t>({2}, {2, 3})}});
+  for (const char* backend : {"native", "reference"}) {
+    const Ran ran = run(std::string("split.onnx --backend ") + backend);
+    ASSERT_EQ(ran.exit_code, 0) << ran.output;
+    EXPECT_EQ(ran.output.find("native is compiled for the values given of s") != std::string::npos,
+              std::string(backend) == "native")
+        << ran.output;
+    const auto made = read_npz(folder_ / "out.npz");
+    EXPECT_EQ(to_doubles(made.value().at("a")), (std::vector<double>{1, 2}));
+    EXPECT_EQ(to_doubles(made.value().at("b")), (std::vector<double>{3, 4, 5}));
+  }
+}
+
+// Shapes of several buckets, from --shape or a plan: run takes the one that its inputs fit, bench times each.
+TEST_F(RunProgram, SeveralShapesAreRunAndTimed) {
+  std::string open = one_node_model("Relu");  // x [n, 2]: its fixed extent is left open instead
+  const std::string fixed = field(1, field(1, 2));
+  for (size_t at; (at = open.find(fixed)) != std::string::npos;) open.replace(at, fixed.size(), field(1, field(2, "")));
+  write_file(folder_ / "open.onnx", open);
+  feed({{"x", Tensor::of<float>({1, 3}, {-1, 2, 3})}});
+  const std::string two = "open.onnx --shape x:*,5 --shape x:*,3", model = (folder_ / "open.onnx").string();
+  ASSERT_EQ(run(two).exit_code, 0) << run(two).output;
+  EXPECT_EQ(read_npz(folder_ / "out.npz").value().at("y").shape(), (Shape{1, 3}));
+  fs::remove(folder_ / "out.npz");
+  expect_error(run("open.onnx --shape x:*,5 --shape x:*,4"), {"[1, 3]", "axis 1 must be 4"});
+  const std::string plan = (folder_ / "plan.json").string();
+  write_file(plan, R"({"version": 1, "backend": "native", "batch_max": 4, "shapes": [["x:*,5"], ["x:*,3"]]})");
+  EXPECT_EQ(run("open.onnx --plan " + plan).exit_code, 0);
+  fs::remove(folder_ / "out.npz");
+  for (const std::string& options : {"--plan " + plan, std::string("--batch 4 --shape x:*,5 --shape x:*,3")}) {
+    const Ran bench = call("bench " + model + " --backend native --seconds 0.01 " + options);
+    EXPECT_EQ(bench.exit_code, 0) << bench.output;
+    for (const char* row : {"open.onnx x:*,5", "open.onnx x:*,3"})
+      EXPECT_NE(bench.output.find(row), std::string::npos) << bench.output;
+    EXPECT_NE(bench.output.find("native           4"), std::string::npos) << "the plan's batch: " << bench.output;
+  }
+  write_file(plan, R"({"version": 1, "bakcend": "native"})");
+  const Ran bad = run("open.onnx --plan " + plan);
+  EXPECT_NE(bad.exit_code, 0);
+  EXPECT_NE(bad.output.find("unknown key 'bakcend'"), std::string::npos) << bad.output;
+}
+
 TEST_F(RunProgram, NanAndInfinityAreData) {
   feed({{"x", Tensor::of<float>({1, 2}, {NAN, INFINITY})}});
   ASSERT_EQ(run().exit_code, 0);

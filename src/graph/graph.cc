@@ -31,7 +31,7 @@ std::string attribute_text(const Attribute& attribute) {
 }  // namespace
 
 std::string ValueInfo::text() const {
-  std::string out = fmt::format("{} {}", name, type_name(type));
+  std::string out = fmt::format("{} {}", name, has_type ? type_name(type) : "any type");
   if (!has_shape) return out + " [any rank]";
   std::vector<std::string> extents;
   for (const Dim& dim : dims)
@@ -100,8 +100,8 @@ Result<bool> verify_within(const Graph& graph, const Made* outer, const std::str
   };
   Made made{outer, {}};
   for (const auto& [name, tensor] : graph.constants) made.names.insert(name);
-  for (const ValueInfo& input : graph.inputs)
-    if (!made.add(input.name)) return bad("", fmt::format("input '{}' is defined twice", input.name));
+  for (const ValueInfo& input : graph.inputs)  // of a subgraph: may hide a value around it
+    if (!made.names.insert(input.name).second) return bad("", fmt::format("input '{}' is defined twice", input.name));
   for (const Node& node : graph.nodes) {
     for (const std::string& name : node.inputs)
       if (!name.empty() && !made.has(name))

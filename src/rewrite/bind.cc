@@ -91,11 +91,19 @@ namespace {
 constexpr size_t kBranchesMax = 10'000;      // replaced in one graph: a file must not grow without end
 constexpr int64_t kUnrolledMax = 1'000'000;  // nodes that branches and unrolled loops may make in one graph
 constexpr int64_t kLoopStepsMax = 10'000;    // of one Loop
+constexpr int64_t kScanWithoutBatch = 9;     // the opset whose Scan has no batch axis
 
 using Names = std::map<std::string, std::string>;
 
-// A subgraph with the names in `names` replaced, in the graphs nested in it too: those read values around them by name.
+// A subgraph with the names in `names` replaced, in the graphs nested in it too: those read values around them by name,
+// but for those that they hide by inputs and constants of their own.
 Graph renamed(const Graph& graph, const Names& names) {
+  const auto within = [&](const Graph& inner) {
+    Names seen = names;
+    for (const ValueInfo& input : inner.inputs) seen.erase(input.name);
+    for (const auto& [name, tensor] : inner.constants) seen.erase(name);
+    return renamed(inner, seen);
+  };
   const auto apply = [&](std::string* name) {
     if (const auto it = names.find(*name); it != names.end()) *name = it->second;
   };
@@ -104,7 +112,7 @@ Graph renamed(const Graph& graph, const Names& names) {
     for (std::string& name : node.inputs) apply(&name);
     for (const auto& [key, value] : Attributes(node.attributes))
       if (const auto* subgraph = std::get_if<std::shared_ptr<const Graph>>(&value))
-        node.attributes[key] = std::make_shared<const Graph>(renamed(**subgraph, names));
+        node.attributes[key] = std::make_shared<const Graph>(within(**subgraph));
   }
   for (ValueInfo& output : out.outputs) apply(&output.name);
   return out;
@@ -177,6 +185,56 @@ Result<bool> take_branch(const Graph& graph, const Node& node, const Facts& fact
   return true;
 }
 
+// value [..] -> [1, ..]
+Node unsqueezed(const Graph& graph, const std::string& value, const std::string& name,
+                std::map<std::string, Tensor>* constants) {
+  if (graph.opset < 13) return make_node(name, "Unsqueeze", {value}, name, {{"axes", Shape{0}}});
+  constants->emplace(name + "/axes", Tensor::of<int64_t>({1}, {0}));
+  return make_node(name, "Unsqueeze", {value, name + "/axes"}, name);
+}
+
+// Scan of opset 8 runs apart for every row of a batch: becomes one newer Scan for each, their outputs joined again.
+Result<bool> split_scan_rows(const Graph& graph, const Node& node, const Facts& facts, size_t number,
+                             std::vector<Node>* nodes, std::map<std::string, Tensor>* constants) {
+  const auto bad = [&](std::string what, Code code = Code::kInvalidArgument) {
+    return Error{code, graph.source + ": " + node.where(), std::move(what)};
+  };
+  if (!node.input(0).empty()) return bad("lengths of sequences are not supported", Code::kUnsupported);
+  const auto scanned = facts.find(node.inputs.back());
+  if (node.inputs.size() < 2 || scanned == facts.end() || scanned->second.type.shape.size() < 2)
+    return bad("has nothing to scan");
+  const int64_t rows = scanned->second.type.shape[0];
+  if (rows < 1 || rows > kUnrolledMax)
+    return bad(fmt::format("{} rows; 1 to {} are unrolled", rows, kUnrolledMax), Code::kUnsupported);
+  std::vector<std::vector<std::string>> made(node.outputs.size());
+  for (int64_t row = 0; row < rows; ++row) {
+    const std::string prefix = fmt::format("{}.{}.row{}/", node.name, number, row);
+    constants->emplace(prefix + "row", Tensor::of<int64_t>({}, {row}));
+    Node one = node;
+    one.name = prefix + "scan", one.opset = kScanWithoutBatch, one.inputs.clear();
+    if (const auto it = node.attributes.find("directions"); it != node.attributes.end())
+      one.attributes["scan_input_directions"] = it->second;
+    for (size_t i = 1; i < node.inputs.size(); ++i) {
+      one.inputs.push_back(fmt::format("{}in{}", prefix, i));
+      nodes->push_back(make_node(one.inputs.back(), "Gather", {node.inputs[i], prefix + "row"}, one.inputs.back(),
+                                 {{"axis", int64_t{0}}}));
+    }
+    for (size_t i = 0; i < one.outputs.size(); ++i)
+      if (!node.outputs[i].empty()) one.outputs[i] = fmt::format("{}out{}", prefix, i);
+    nodes->push_back(one);
+    for (size_t i = 0; i < one.outputs.size(); ++i) {
+      if (node.outputs[i].empty()) continue;
+      made[i].push_back(one.outputs[i] + "/row");
+      nodes->push_back(unsqueezed(graph, one.outputs[i], made[i].back(), constants));
+    }
+  }
+  for (size_t i = 0; i < node.outputs.size(); ++i)
+    if (!node.outputs[i].empty())
+      nodes->push_back(make_node(fmt::format("{}.{}/out{}", node.name, number, i), "Concat", made[i], node.outputs[i],
+                                 {{"axis", int64_t{0}}}));
+  return true;
+}
+
 // One copy of the body per step: states go from copy to copy, scanned inputs are gathered along their axes, and what
 // each copy gives is joined along its axis.
 Result<bool> unroll_scan(const Graph& graph, const Node& node, const Facts& facts, size_t number,
@@ -184,6 +242,7 @@ Result<bool> unroll_scan(const Graph& graph, const Node& node, const Facts& fact
   const auto bad = [&](std::string what, Code code = Code::kInvalidArgument) {
     return Error{code, graph.source + ": " + node.where(), std::move(what)};
   };
+  if (graph.opset_of(node) < kScanWithoutBatch) return split_scan_rows(graph, node, facts, number, nodes, constants);
   const auto body = node.subgraph("body");
   const int64_t scanned = node.get<int64_t>("num_scan_inputs", 0),
                 states = static_cast<int64_t>(node.inputs.size()) - scanned;
@@ -290,14 +349,6 @@ bool always_goes_on(const Graph& body) {
   if (name == body.inputs[1].name) return true;
   const Tensor* value = body.constant(name);
   return value != nullptr && value->type() == Type::kBool && value->count() == 1 && value->data<bool>()[0];
-}
-
-// value [..] -> [1, ..]
-Node unsqueezed(const Graph& graph, const std::string& value, const std::string& name,
-                std::map<std::string, Tensor>* constants) {
-  if (graph.opset < 13) return make_node(name, "Unsqueeze", {value}, name, {{"axes", Shape{0}}});
-  constants->emplace(name + "/axes", Tensor::of<int64_t>({1}, {0}));
-  return make_node(name, "Unsqueeze", {value, name + "/axes"}, name);
 }
 
 // The rest of a Loop that runs no further: its states are the outputs; its joined outputs are rows [0, ..] of the step

@@ -82,6 +82,46 @@ TEST(Bind, ScanIsUnrolledStepByStep) {  // running sums: state' = state + row, r
   EXPECT_EQ(to_doubles(answers.value().at("sums")), (std::vector<double>{2, 4, 7, 11}));
 }
 
+// Opset 8: two rows of three steps, the second input backwards; states and outputs have the batch first.
+TEST(Bind, ScanOfOpset8RunsEachRowApart) {
+  Graph body;
+  body.opset = 8;
+  body.inputs = {scalar("s", Type::kFloat32), scalar("a", Type::kFloat32), scalar("b", Type::kFloat32)};
+  body.nodes = {{"product", "", "Mul", {"a", "b"}, {"p"}, {}}, {"sum", "", "Add", {"s", "p"}, {"t"}, {}}};
+  body.outputs = {scalar("t", Type::kFloat32), scalar("p", Type::kFloat32)};
+  Graph graph;
+  graph.source = "made";
+  graph.opset = 8;
+  graph.inputs = {{"start", Type::kFloat32, true, {{2, ""}}},
+                  {"x", Type::kFloat32, true, {{2, ""}, {3, ""}}},
+                  {"y", Type::kFloat32, true, {{2, ""}, {3, ""}}}};
+  graph.nodes = {
+      {"scan",
+       "",
+       "Scan",
+       {"", "start", "x", "y"},
+       {"last", "products"},
+       {{"body", std::make_shared<const Graph>(body)}, {"num_scan_inputs", int64_t{2}}, {"directions", Shape{0, 1}}}}};
+  graph.outputs = {{"last", Type::kFloat32, true, {{2, ""}}}, {"products", Type::kFloat32, true, {{2, ""}, {3, ""}}}};
+  const std::map<std::string, TensorType> fed = {
+      {"start", {Type::kFloat32, {2}}}, {"x", {Type::kFloat32, {2, 3}}}, {"y", {Type::kFloat32, {2, 3}}}};
+  const Result<Graph> resolved = resolve_branches(graph, fed);
+  ASSERT_TRUE(resolved.ok()) << resolved.error().text();
+  const auto answers = evaluate(resolved.value(), {{"start", Tensor::of<float>({2}, {10, 20})},
+                                                   {"x", Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6})},
+                                                   {"y", Tensor::of<float>({2, 3}, {1, 10, 100, 2, 20, 200})}});
+  ASSERT_TRUE(answers.ok()) << answers.error().text();
+  EXPECT_EQ(to_doubles(answers.value().at("products")), (std::vector<double>{100, 20, 3, 800, 100, 12}));
+  EXPECT_EQ(answers.value().at("products").shape(), (Shape{2, 3}));
+  EXPECT_EQ(to_doubles(answers.value().at("last")), (std::vector<double>{133, 932}));
+
+  graph.nodes[0].inputs[0] = "lengths";
+  graph.constants.emplace("lengths", Tensor::of<int64_t>({2}, {3, 2}));
+  const Result<Graph> with_lengths = resolve_branches(graph, fed);
+  ASSERT_FALSE(with_lengths.ok());
+  EXPECT_NE(with_lengths.error().text().find("lengths of sequences are not supported"), std::string::npos);
+}
+
 // x' = x + i for step i, while x' < bound where there is one; every x' is joined into an output.
 Graph counting(int64_t trips, std::optional<float> bound) {
   Graph body;
@@ -128,6 +168,27 @@ TEST(Bind, LoopCountsInTheShapeThatItsBodyDeclares) {
   const auto answers = evaluate(resolved.value(), {{"start", Tensor::of<float>({}, {1})}});
   ASSERT_TRUE(answers.ok()) << answers.error().text();
   EXPECT_EQ(to_doubles(answers.value().at("all")), (std::vector<double>{1, 2, 4}));
+}
+
+// Its inputs may be called as values around it are; they hide those, in what is nested in the body too.
+TEST(Bind, LoopHidesNamesAroundIt) {
+  Graph graph = counting(2, std::nullopt);
+  graph.inputs[0].name = "x", graph.nodes[0].inputs[2] = "x";
+  Graph inner = *graph.nodes[0].subgraph("body");  // a Loop of two steps in each step
+  inner.nodes[0].name = "inner_cast", inner.nodes[1].name = "inner_sum";
+  Graph body = inner;
+  inner.nodes[0].outputs[0] = inner.nodes[1].inputs[1] = "inner_f";
+  inner.nodes[1].outputs[0] = inner.outputs[1].name = inner.outputs[2].name = "inner_z";
+  body.constants.emplace("two", Tensor::of<int64_t>({}, {2}));
+  body.nodes = {
+      {"inner", "", "Loop", {"two", "", "x"}, {"z", "rows"}, {{"body", std::make_shared<const Graph>(inner)}}}};
+  graph.nodes[0].attributes.insert_or_assign("body", std::make_shared<const Graph>(body));
+  ASSERT_TRUE(verify(graph).ok()) << verify(graph).error().text();
+  const Result<Graph> resolved = resolve_branches(graph, {{"x", {Type::kFloat32, {}}}});
+  ASSERT_TRUE(resolved.ok()) << resolved.error().text();
+  const auto answers = evaluate(resolved.value(), {{"x", Tensor::of<float>({}, {1})}});
+  ASSERT_TRUE(answers.ok()) << answers.error().text();
+  EXPECT_EQ(to_doubles(answers.value().at("all")), (std::vector<double>{2, 3}));  // 1 + (0 + 1), + (0 + 1)
 }
 
 TEST(Bind, LoopStopsWhereItsConditionIsKnownToFail) {

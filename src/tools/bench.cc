@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "backends/inputs.h"
 #include "backends/native/native.h"
 #include "backends/native/native_backend.h"
 #include "base/tsc.h"
@@ -19,7 +21,6 @@
 #include "tensor/npy.h"
 #include "tools/compare.h"
 #include "tools/contestant.h"
-#include "backends/inputs.h"
 #include "tools/progress.h"
 #include "tune/bound.h"
 #include "tune/peaks.h"
@@ -172,8 +173,7 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
   std::vector<Contestant> all;
   std::vector<BenchRow> rows;
   for (const std::string& backend : bench.backends)
-    for (const std::string& precision :
-         backend == "native" ? bench.precisions : std::vector<std::string>{"fp32"}) {
+    for (const std::string& precision : backend == "native" ? bench.precisions : std::vector<std::string>{"fp32"}) {
       ModelOptions own = options;
       own.plan.precision = precision;
       Result<Contestant> made = make_contestant(own, backend, graph, inputs.value(), load_ms);
@@ -190,40 +190,36 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
     take_times(&all[c].ticks, ticks_per_us, &rows[c]);
     rows[c].peak_rss_mb = peak_memory(options, bench.program, all[c]);
     if (rows[c].backend == "onnxruntime") peer_p50 = rows[c].p50_us;
-    if (rows[c].backend == "native" && rows[c].precision == "fp32" && peaks.ok()) take_bound(all[c], peaks.value(), &rows[c]);
+    if (rows[c].backend == "native" && rows[c].precision == "fp32" && peaks.ok())
+      take_bound(all[c], peaks.value(), &rows[c]);
   }
   for (BenchRow& row : rows) row.ratio = row.p50_us == 0 ? 0 : peer_p50 / row.p50_us;
   return rows;
 }
 
-// Where native's time goes: the median of each step over some runs.
+// Where native's time goes: the mean of each step over some runs.
 Result<bool> print_steps(const ModelOptions& options, int64_t batch, double ticks_per_us) {
-  constexpr size_t kRuns = 201;
+  constexpr int kRuns = 200;
   const Result<Graph> graph = load_model(options);
   if (!graph.ok()) return graph.error();
   const Result<Tensors> inputs = made_inputs(graph.value(), batch, 1);
   if (!inputs.ok()) return inputs.error();
-  const InputTypes types = types_of(inputs.value());
-  const auto native = native_options(graph.value(), find_batch(graph.value(), types), options.plan);
-  if (!native.ok()) return native.error();
-  const auto made = native::NativeExecutable::compile(graph.value(), types, native.value());
+  const Result<kernels::Isa> isa = isa_of(options.plan.isa);
+  if (!isa.ok()) return isa.error();
+  const auto made = native::NativeExecutable::compile(graph.value(), types_of(inputs.value()), {isa.value()});
   if (!made.ok()) return made.error();
   native::NativeState state(made.value());
   for (size_t i = 0; i < made.value()->inputs().size(); ++i) {
     const Tensor& tensor = inputs.value().at(made.value()->inputs()[i].name);
     std::memcpy(state.input(i), tensor.bytes(), tensor.byte_count());
   }
+  std::vector<uint64_t> ticks;
   if (!state.run().ok()) return Error{Code::kOutOfRange, options.model, "native met a value it cannot take"};
-  std::vector<std::vector<uint64_t>> runs(kRuns);
-  for (std::vector<uint64_t>& ticks : runs) (void)state.run_timed(&ticks);
-  fmt::print("steps of {} at {} rows, {}, median of {} runs:\n", options.model, batch, options.plan.precision, kRuns);
-  for (size_t i = 0; i < runs[0].size(); ++i) {
-    std::vector<uint64_t> each;
-    for (const std::vector<uint64_t>& ticks : runs) each.push_back(ticks[i]);
-    std::sort(each.begin(), each.end());
-    fmt::print("  {:9.3f} us  {}\n", static_cast<double>(each[kRuns / 2]) / ticks_per_us,
+  for (int i = 0; i < kRuns; ++i) (void)state.run_timed(&ticks);
+  fmt::print("steps of {} at {} rows, mean of {} runs:\n", options.model, batch, kRuns);
+  for (size_t i = 0; i < ticks.size(); ++i)
+    fmt::print("  {:9.3f} us  {}\n", static_cast<double>(ticks[i]) / kRuns / ticks_per_us,
                made.value()->program().names[i]);
-  }
   return true;
 }
 
@@ -245,25 +241,24 @@ int bench(const ModelOptions& given, const BenchOptions& bench) {
   int status = 0;
   print_header(bench);
   for (const std::string& model : bench.models)
-    for (const int64_t batch : bench.batches) {
-      if (interrupted()) break;
-      ModelOptions options = given;
-      options.model = model;
-      Progress progress(model, 100);
-      const Result<std::vector<BenchRow>> rows = bench_one(options, bench, batch, ticks_per_us, peaks, &progress);
-      std::fflush(stdout);
-      if (!rows.ok()) {
-        status = fail(rows.error());
-        continue;
-      }
-      print_rows(rows.value(), bench);
-      all.insert(all.end(), rows.value().begin(), rows.value().end());
-      for (const std::string& precision : bench.steps ? bench.precisions : std::vector<std::string>()) {
-        options.plan.precision = precision;
-        const Result<bool> said = print_steps(options, batch, ticks_per_us);
+    for (ModelOptions& options : by_bucket(given))
+      for (const int64_t batch : bench.batches) {
+        if (interrupted()) break;
+        options.model = model;
+        Progress progress(model, 100);
+        Result<std::vector<BenchRow>> rows = bench_one(options, bench, batch, ticks_per_us, peaks, &progress);
+        std::fflush(stdout);
+        if (!rows.ok()) {
+          status = fail(rows.error());
+          continue;
+        }
+        if (!options.shapes.empty())
+          for (BenchRow& row : rows.value()) row.model += fmt::format(" {}", fmt::join(options.shapes, " "));
+        print_rows(rows.value(), bench);
+        all.insert(all.end(), rows.value().begin(), rows.value().end());
+        const Result<bool> said = bench.steps ? print_steps(options, batch, ticks_per_us) : Result<bool>(true);
         if (!said.ok()) status = fail(said.error());
       }
-    }
   fmt::print(
       "One thread of calls, backends alternating in blocks of 5 ms; inputs slide over a pool of 256 KB (trees: 4,096 "
       "rows).\nThe clock's own {:.0f} ns are in every figure. Ratio: onnxruntime's p50 / this p50. load, comp: ms to "

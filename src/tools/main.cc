@@ -28,7 +28,10 @@ struct Program {
 
 void add_bindings(CLI::App* command, ModelOptions* options) {
   command->add_option("--set", options->sets, "Bind an input to a constant: NAME=VALUE")->allow_extra_args(false);
-  command->add_option("--shape", options->shapes, "Fix an input's shape: NAME:D1,D2,...; * keeps an extent")
+  command
+      ->add_option("--shape", options->shapes,
+                   "Fix an input's shape: NAME:D1,D2,...; * keeps an extent. run, bench: an input named again starts "
+                   "another set of shapes")
       ->allow_extra_args(false);
   command->add_flag("--raw-score", options->raw_score,
                     "LightGBM and XGBoost: the sum, before the objective's transform");
@@ -46,9 +49,22 @@ CLI::Option* add_model(CLI::App* command, ModelOptions* options) {
 }
 
 void add_calibration(CLI::App* command, Plan* plan) {
-  command->add_option("--calibrate", plan->calibration,
-                      "For int8: inputs as run takes them, whose ranges set the scales; made-up rows where left out")
+  command
+      ->add_option("--calibrate", plan->calibration,
+                   "For int8: inputs as run takes them, whose ranges set the scales; made-up rows where left out")
       ->check(CLI::ExistingFile);
+}
+
+// Read where it stands, so that options after it override the file's choices.
+void add_plan_file(CLI::App* command, Plan* plan) {
+  command->add_option_function<std::string>(
+      "--plan",
+      [plan](const std::string& path) {
+        const Result<Plan> read = load_plan(path);
+        if (!read.ok()) throw CLI::ValidationError("--plan", read.error().text());
+        *plan = read.value();
+      },
+      "A plan as JSON: backend, isa, batch_max, threads, shapes ...; options beside it override it");
 }
 
 void add_plan(CLI::App* command, Plan* plan) {
@@ -145,6 +161,7 @@ void add_run(CLI::App* app, Program* p) {
                   ".npz with arrays named as the model's inputs; .npy or .pb for a single input")
       ->required();
   run->add_option("--output", p->run.output, ".npz to write, arrays named as the model's outputs");
+  add_plan_file(run, &p->model.plan);
   run->add_option("--backend", p->model.plan.backend, "Who runs it: " + backend_names())
       ->check(backend_name())
       ->capture_default_str();
@@ -181,18 +198,20 @@ void add_bench(CLI::App* app, Program* p) {
       ->required()
       ->check(CLI::ExistingFile);
   add_bindings(bench, &p->model);
-  bench->add_option("--backend", p->bench.backends, "Any of " + backend_names())
-      ->delimiter(',')
-      ->check(backend_name())
-      ->capture_default_str();
-  bench->add_option("--precision", p->bench.precisions, "Of native, any of fp32, bf16, int8; each is timed")
-      ->delimiter(',')
-      ->check(CLI::IsMember({"fp32", "bf16", "int8"}))
-      ->capture_default_str();
-  bench->add_option("--batch", p->bench.batches, "Rows per call: 1,32")
-      ->delimiter(',')
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
-      ->capture_default_str();
+  add_plan_file(bench, &p->model.plan);
+  CLI::Option* backend = bench->add_option("--backend", p->bench.backends, "Any of " + backend_names())
+                             ->delimiter(',')
+                             ->check(backend_name())
+                             ->capture_default_str();
+  CLI::Option* precision =
+      bench->add_option("--precision", p->bench.precisions, "Of native, any of fp32, bf16, int8; each is timed")
+          ->delimiter(',')
+          ->check(CLI::IsMember({"fp32", "bf16", "int8"}))
+          ->capture_default_str();
+  CLI::Option* batch = bench->add_option("--batch", p->bench.batches, "Rows per call: 1,32")
+                           ->delimiter(',')
+                           ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+                           ->capture_default_str();
   bench->add_option("--seconds", p->bench.seconds, "Per model and batch")
       ->check(CLI::Range(0.01, 3600.0))
       ->capture_default_str();
@@ -201,7 +220,14 @@ void add_bench(CLI::App* app, Program* p) {
   bench->add_option("--json", p->bench.json, "File to write the results to");
   add_plan(bench, &p->model.plan);
   bench->footer("Example: hayate bench models/*.onnx --batch 1,32 --json out.json");
-  bench->callback([p] {
+  bench->callback([p, bench, backend, precision, batch] {
+    if (bench->count("--plan") != 0) {
+      if (backend->empty() && p->model.plan.backend != "onnxruntime")
+        p->bench.backends = {p->model.plan.backend, "onnxruntime"};
+      if (backend->empty() && p->model.plan.backend == "onnxruntime") p->bench.backends = {"onnxruntime"};
+      if (batch->empty()) p->bench.batches = {p->model.plan.batch_max};
+      if (precision->empty()) p->bench.precisions = {p->model.plan.precision};
+    }
     p->bench.program = std::filesystem::read_symlink("/proc/self/exe");
     p->status = hayate::bench(p->model, p->bench);
   });

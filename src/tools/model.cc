@@ -1,12 +1,16 @@
 #include "tools/model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstring>
+#include <set>
 
+#include "backends/inputs.h"
+#include "base/file.h"
 #include "import/import.h"
 #include "rewrite/bind.h"
-#include "backends/inputs.h"
+#include "rewrite/deciding.h"
 #include "tools/progress.h"
 
 namespace hayate {
@@ -43,7 +47,60 @@ bool can_be_cut(const Batch& batch) {
   return first;
 }
 
+Result<Tensors> answer_checked(const Graph& graph, const Tensors& inputs, const Plan& plan) {
+  const Batch whole = find_batch(graph, types_of(inputs));
+  const bool cut = can_be_cut(whole) && whole.rows > kAnswerRows;
+  const auto compiled = compile_graph(graph, cut ? whole.at(kAnswerRows) : whole, plan);
+  if (!compiled.ok()) return compiled.error();
+  const std::unique_ptr<State> state = compiled.value()->state();
+  const auto located = [&](Error error) {
+    if (error.where.empty()) error.where = graph.source;
+    return error;
+  };
+  if (!cut) {
+    Result<Tensors> outputs = run_on(state.get(), inputs);
+    return outputs.ok() ? outputs : located(outputs.error());
+  }
+  Tensors outputs;
+  Progress progress("run", whole.rows);
+  for (int64_t row = 0; row < whole.rows; row += kAnswerRows) {
+    const int64_t count = std::min(kAnswerRows, whole.rows - row);
+    const Result<Tensors> part = run_on(state.get(), rows_of(inputs, whole, row, count));
+    if (!part.ok()) return located(part.error());
+    append(&outputs, part.value(), row, whole.rows);
+    progress.at(row + count);
+  }
+  return outputs;
+}
+
 }  // namespace
+
+std::vector<ModelOptions> by_bucket(const ModelOptions& options) {
+  std::vector<std::vector<std::string>> buckets = options.shapes.empty() ? options.plan.shapes : decltype(buckets)();
+  std::set<std::string> named;
+  for (const std::string& shape : options.shapes) {
+    if (const bool again = !named.insert(shape.substr(0, shape.rfind(':'))).second; again || buckets.empty()) {
+      if (again) named = {shape.substr(0, shape.rfind(':'))};
+      buckets.emplace_back();
+    }
+    buckets.back().push_back(shape);
+  }
+  if (buckets.empty()) buckets.emplace_back();
+  std::vector<ModelOptions> made;
+  for (std::vector<std::string>& bucket : buckets) {
+    made.push_back(options);
+    made.back().shapes = std::move(bucket);
+  }
+  return made;
+}
+
+Result<Plan> load_plan(const std::string& path) {
+  const Result<std::string> text = read_file(path);
+  if (!text.ok()) return text.error();
+  Result<Plan> plan = Plan::from_json(text.value());
+  if (!plan.ok()) return Error{plan.error().code, path, plan.error().text()};
+  return plan;
+}
 
 Result<Graph> load_model(const ModelOptions& options) {
   Result<Graph> graph = import_model(options.model, ImportOptions{options.raw_score});
@@ -62,31 +119,20 @@ Result<Graph> load_model(const ModelOptions& options) {
 Result<Tensors> answer(const Graph& graph, const Tensors& given, const Plan& plan) {
   const Result<Tensors> inputs = checked_inputs(given, graph);
   if (!inputs.ok()) return inputs;
-  const Batch whole = find_batch(graph, types_of(inputs.value()));
-  const bool cut = can_be_cut(whole) && whole.rows > kAnswerRows;
-  const auto compiled = compile_graph(graph, cut ? whole.at(kAnswerRows) : whole, plan);
-  if (!compiled.ok()) return compiled.error();
-  const std::unique_ptr<State> state = compiled.value()->state();
-  const auto located = [&](Error error) {
-    if (error.where.empty()) error.where = graph.source;
-    return error;
-  };
-  if (!cut) {
-    Result<Tensors> outputs = run_on(state.get(), inputs.value());
-    return outputs.ok() ? outputs : located(outputs.error());
-  }
-  Tensors outputs;
-  Progress progress("run", whole.rows);
-  for (int64_t row = 0; row < whole.rows; row += kAnswerRows) {
-    const int64_t count = std::min(kAnswerRows, whole.rows - row);
-    const Result<Tensors> part = run_on(state.get(), rows_of(inputs.value(), whole, row, count));
-    if (!part.ok()) return located(part.error());
-    append(&outputs, part.value(), row, whole.rows);
-    progress.at(row + count);
-  }
-  return outputs;
+  Result<Tensors> outputs = answer_checked(graph, inputs.value(), plan);
+  if (outputs.ok() || outputs.error().code != Code::kUnsupported) return outputs;
+  // What is run once may be compiled for the very values: an input that decides shapes or a branch is a constant then.
+  Graph bound = graph;
+  Tensors rest = inputs.value();
+  const std::vector<std::string> names = bind_deciding(&bound, rest);
+  if (names.empty()) return outputs;
+  for (const std::string& name : names) rest.erase(name);
+  Result<Tensors> again = answer_checked(bound, rest, plan);
+  if (!again.ok()) return outputs;
+  fmt::print(stderr, "hayate: {} is compiled for the values given of {}, which decide shapes or branches\n",
+             plan.backend, fmt::join(names, ", "));
+  return again;
 }
-
 Plan plan_for(Plan plan, std::string_view backend) {
   plan.backend = backend;
   if (backend != "native") plan.precision = "fp32";

@@ -15,19 +15,27 @@ namespace hayate {
 struct ModelOptions {
   std::string model;
   std::vector<std::string> sets;    // NAME=VALUE
-  std::vector<std::string> shapes;  // NAME:D1,D2,...
+  std::vector<std::string> shapes;  // NAME:D1,D2,...; an input named again starts another bucket of shapes
   bool raw_score = false;
   Plan plan;  // backend, isa, threads, ONNX Runtime's options
 };
 
 using Tensors = std::map<std::string, Tensor>;
 
+// The options once for each bucket of shapes: those of `shapes`, else the plan's, else one without any.
+std::vector<ModelOptions> by_bucket(const ModelOptions& options);
+
 // The model with --set and --shape applied.
 Result<Graph> load_model(const ModelOptions& options);
 
-// plan.backend's answer: inputs checked, compiled for their shapes, run in batches of at most kAnswerRows rows.
+// plan.backend's answer: inputs checked, compiled for their shapes, run in batches of at most kAnswerRows rows. Where
+// the backend must know an input before the run (sizes of a Split, the condition of an If), it is compiled for the
+// value given, which a line on stderr says.
 constexpr int64_t kAnswerRows = 4096;
 Result<Tensors> answer(const Graph& graph, const Tensors& given, const Plan& plan);
+
+// The plan in a file.
+Result<Plan> load_plan(const std::string& path);
 
 // The same plan for another backend.
 Plan plan_for(Plan plan, std::string_view backend);

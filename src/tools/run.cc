@@ -19,23 +19,37 @@ double peak_memory_mb() {
   return at == std::string::npos ? 0 : std::strtod(status.value().c_str() + at + 6, nullptr) / 1024;
 }
 
+// The model for the first bucket of shapes that the inputs fit (of which the last one's refusal is told), and the
+// inputs.
+Result<std::pair<Graph, Tensors>> fitting(const ModelOptions& options, const std::string& inputs) {
+  Error refusal;
+  for (const ModelOptions& bucket : by_bucket(options)) {
+    Result<Graph> graph = load_model(bucket);
+    if (!graph.ok()) return graph.error();
+    Result<Tensors> given = read_inputs(inputs, graph.value());
+    if (!given.ok()) return given.error();
+    const Result<Tensors> checked = checked_inputs(given.value(), graph.value());
+    if (checked.ok()) return std::pair(std::move(graph).value(), std::move(given).value());
+    refusal = checked.error();
+  }
+  return refusal;
+}
+
 }  // namespace
 
 int run(const ModelOptions& options, const RunOptions& run) {
-  const Result<Graph> graph = load_model(options);
-  if (!graph.ok()) return fail(graph.error());
-  const Result<Tensors> given = read_inputs(run.inputs, graph.value());
-  if (!given.ok()) return fail(given.error());
+  const auto found = fitting(options, run.inputs);
+  if (!found.ok()) return fail(found.error());
+  const auto& [graph, given] = found.value();
   if (!run.quantised.empty()) {
     if (options.plan.precision != "int8")
       return fail({Code::kInvalidArgument, "--save-quantized", "goes with --precision int8"});
-    const Result<Graph> made =
-        quantised_model(graph.value(), find_batch(graph.value(), types_of(given.value())), options.plan);
+    const Result<Graph> made = quantised_model(graph, find_batch(graph, types_of(given)), options.plan);
     if (!made.ok()) return fail(made.error());
     const Result<bool> written = export_onnx(made.value(), run.quantised);
     if (!written.ok()) return fail(written.error());
   }
-  const Result<Tensors> answers = answer(graph.value(), given.value(), options.plan);
+  const Result<Tensors> answers = answer(graph, given, options.plan);
   if (!answers.ok()) return fail(answers.error());
   for (const auto& [name, tensor] : answers.value())
     fmt::print("{} {} {}\n", name, type_name(tensor.type()), shape_text(tensor.shape()));
