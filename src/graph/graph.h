@@ -22,12 +22,14 @@ struct Dim {
   bool fixed() const { return value >= 0; }
 };
 
-// What a graph promises of an input or output. Without `has_shape` even the rank is open.
+// What a graph promises of an input or output. Without `has_shape` even the rank is open. An output may leave out its
+// type, which then follows from the node that makes it.
 struct ValueInfo {
   std::string name;
   Type type = Type::kFloat32;
   bool has_shape = false;
   std::vector<Dim> dims;
+  bool has_type = true;
 
   std::string text() const;  // "input float32 [N, 40]"
 };

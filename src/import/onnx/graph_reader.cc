@@ -6,8 +6,10 @@
 #include <cstring>
 
 #include "base/memory_budget.h"
+#include "graph/op_table.h"
 #include "graph/order.h"
 #include "import/onnx/attribute_types.h"
+#include "import/onnx/ml_versions.h"
 
 namespace hayate {
 namespace {
@@ -22,8 +24,9 @@ std::string domain_of(const std::string& domain) { return domain == "ai.onnx" ? 
 
 // `follows`: the type may be left out, it follows from the node that makes or feeds the value.
 Result<ValueInfo> value_info_from(const schema::ValueInfo& proto, const std::string& source, bool follows) {
-  if (follows && !proto.type().has_tensor_type() && !proto.type().has_sequence_type() && !proto.type().has_map_type())
-    return ValueInfo{proto.name(), Type::kFloat32, false, {}};
+  const bool typed = proto.type().has_tensor_type() ? proto.type().tensor_type().elem_type() != 0
+                                                    : proto.type().has_sequence_type() || proto.type().has_map_type();
+  if (follows && !typed) return ValueInfo{proto.name(), Type::kFloat32, false, {}, false};
   const std::string where = fmt::format("{}: value '{}'", source, proto.name());
   if (!proto.type().has_tensor_type())
     return bad(where, "is no tensor; only tensors are supported", Code::kUnsupported);
@@ -88,6 +91,13 @@ std::string GraphReader::Call::name(const std::string& inner) const {
   if (inner.empty()) return inner;
   const auto it = formals.find(inner);
   return it != formals.end() ? it->second : prefix + inner;
+}
+
+GraphReader::GraphReader(const schema::Model& model, const TensorSource& tensors, const std::string& source,
+                         int64_t opset)
+    : model_(model), tensors_(tensors), source_(source), opset_(opset) {
+  for (const auto& import : model.opset_import())
+    if (import.domain() == "ai.onnx.ml") ml_opset_ = std::max<int64_t>(ml_opset_, import.version());
 }
 
 Result<Graph> GraphReader::read() {
@@ -177,6 +187,7 @@ Result<Node> GraphReader::node_from(const schema::Node& proto, const std::string
     if (!node.attributes.emplace(attribute.name(), std::move(value).value()).second)
       return bad(here, fmt::format("attribute '{}' is given twice", attribute.name()));
   }
+  if (node.domain == "ai.onnx.ml") read_as_newest(ml_opset_, &node);
   return node;
 }
 
@@ -195,8 +206,10 @@ Result<bool> GraphReader::add_node(const schema::Node& proto, const std::string&
   }
   if (const auto it = functions_.find({node.domain, node.op, proto.overload()}); it != functions_.end())
     return add_call(*it->second, node, where, depth, call, graph);
-  for (const auto& [key, value] : node.attributes)
-    if (const std::string fault = attribute_fault(node.domain, key, value); !fault.empty())
+  const bool known = find_op(node.domain, node.op) != nullptr || node.is("Constant") || node.is("If") ||
+                     node.is("Loop") || node.is("Scan");
+  for (const auto& [key, value] : node.attributes)  // of operators that are not ours nobody here reads them
+    if (const std::string fault = known ? attribute_fault(node.domain, key, value) : ""; !fault.empty())
       return bad(fmt::format("{}: attribute '{}'", here, key), fault);
   if (!node.is("Constant")) {
     graph->nodes.push_back(std::move(node));

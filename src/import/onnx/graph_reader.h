@@ -27,8 +27,7 @@ Result<bool> check_opset(int64_t version, const std::string& where);
 class GraphReader {
  public:
   // All must outlive the reader. `opset` is that of ai.onnx in the model.
-  GraphReader(const onnx_schema::Model& model, const TensorSource& tensors, const std::string& source, int64_t opset)
-      : model_(model), tensors_(tensors), source_(source), opset_(opset) {}
+  GraphReader(const onnx_schema::Model& model, const TensorSource& tensors, const std::string& source, int64_t opset);
 
   Result<Graph> read();
 
@@ -67,6 +66,7 @@ class GraphReader {
   const TensorSource& tensors_;
   const std::string& source_;
   const int64_t opset_;
+  int64_t ml_opset_ = 0;  // of ai.onnx.ml; 0: not imported
   std::map<FunctionKey, const onnx_schema::Function*> functions_;
   std::unordered_map<const onnx_schema::Tensor*, Tensor> shared_;  // a function's tensors are read once for all calls
   int64_t calls_ = 0, inlined_ = 0, inlined_bytes_ = 0;

@@ -6,11 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
 #include "base/memory_budget.h"
 #include "eval/evaluate.h"
+#include "import/onnx/onnx_writer.h"
 #include "onnx.pb.h"
 
 namespace hayate {
@@ -90,6 +92,67 @@ schema::Function* add_function(schema::Model* model, const std::string& name, st
   return function;
 }
 
+// The key that is NaN stands for itself from ai.onnx.ml 4 on, and for nothing before.
+TEST(OnnxImport, LabelEncoderKnowsNanFromVersion4On) {
+  for (const auto& [version, wanted] : std::initializer_list<std::pair<int64_t, double>>{{2, -5}, {3, -5}, {4, 7}}) {
+    schema::Model model = empty_model();
+    schema::OperatorSetId* ml = model.add_opset_import();
+    ml->set_domain("ai.onnx.ml"), ml->set_version(version);
+    schema::Node* node = add_node(model.mutable_graph(), "LabelEncoder", {"x"}, {"y"}, "ai.onnx.ml");
+    schema::Attribute* keys = add_attribute(node, "keys_floats", 6);
+    for (const float key : {std::nanf(""), 1.0f}) keys->add_floats(key);
+    schema::Attribute* values = add_attribute(node, "values_floats", 6);
+    for (const float value : {7.0f, 8.0f}) values->add_floats(value);
+    add_attribute(node, "default_float", 1)->set_f(-5);
+    const Result<Graph> graph = import_onnx(model.SerializeAsString(), "m.onnx");
+    ASSERT_TRUE(graph.ok()) << graph.error().text();
+    const auto made = evaluate(graph.value(), {{"x", Tensor::of<float>({2}, {std::nanf(""), 1})}});
+    ASSERT_TRUE(made.ok()) << made.error().text();
+    EXPECT_EQ(to_doubles(made.value().at("y")), (std::vector<double>{wanted, 8})) << version;
+  }
+}
+
+// What an operator that is not known here calls its attributes is its own matter: another backend may know it.
+TEST(OnnxImport, AttributesOfUnknownOperatorsAreTaken) {
+  schema::Model model = empty_model();
+  schema::Attribute* bias = add_attribute(add_node(model.mutable_graph(), "ImageScaler", {"x"}, {"y"}), "bias", 6);
+  bias->add_floats(1);
+  const Result<Graph> graph = import_onnx(model.SerializeAsString(), "m.onnx");
+  ASSERT_TRUE(graph.ok()) << graph.error().text();
+  const auto made = evaluate(graph.value(), {{"x", Tensor::of<float>({2}, {1, 2})}});
+  ASSERT_FALSE(made.ok());
+  EXPECT_NE(
+      made.error().text().find("operator ImageScaler is not supported (opset 17); --backend onnxruntime may run it"),
+      std::string::npos)
+      << made.error().text();
+}
+
+// An output may leave out its type, or say that it is undefined: it follows.
+TEST(OnnxImport, OutputsWithoutTypeFollow) {
+  for (const bool undefined : {false, true}) {
+    schema::Model model = empty_model();
+    schema::ValueInfo* output = model.mutable_graph()->mutable_output(0);
+    output->clear_type();
+    if (undefined) output->mutable_type()->mutable_tensor_type();
+    add_node(model.mutable_graph(), "ArgMax", {"x"}, {"y"});
+    const Result<Graph> graph = import_onnx(model.SerializeAsString(), "m.onnx");
+    ASSERT_TRUE(graph.ok()) << graph.error().text();
+    EXPECT_NE(graph.value().text().find("output y any type"), std::string::npos) << graph.value().text();
+    const auto made = evaluate(graph.value(), {{"x", Tensor::of<float>({2}, {1, 2})}});
+    ASSERT_TRUE(made.ok()) << made.error().text();
+    EXPECT_EQ(made.value().at("y").type(), Type::kInt64);
+    const Result<std::string> written = export_onnx(graph.value());
+    ASSERT_TRUE(written.ok());
+    schema::Model again;
+    ASSERT_TRUE(again.ParseFromString(written.value()));
+    EXPECT_FALSE(again.graph().output(0).has_type()) << "no wrong type is written";
+  }
+  schema::Model model = empty_model();
+  model.mutable_graph()->mutable_input(0)->clear_type();
+  add_node(model.mutable_graph(), "Relu", {"x"}, {"y"});
+  expect_refused(model, {"value 'x'"});
+}
+
 TEST(OnnxImport, FunctionsAreInlinedWithinFunctions) {
   schema::Model model = empty_model();
   schema::Function* twice = add_function(&model, "Twice", {"a"}, {"b"});
@@ -127,7 +190,7 @@ TEST(OnnxImport, AttributeTypesFollowTheDomain) {
   schema::Node* node = add_node(model.mutable_graph(), "FusedGemm", {"x", "x"}, {"y"}, "com.microsoft");
   add_attribute(node, "activation_alpha", 1)->set_f(0.5f);
   EXPECT_TRUE(import_onnx(model.SerializeAsString(), "m.onnx").ok());
-  node->set_domain("");
+  node->set_domain(""), node->set_op_type("LSTM");
   expect_refused(model, {"activation_alpha", "a list of numbers is needed"});
 }
 

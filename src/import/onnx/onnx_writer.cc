@@ -37,6 +37,7 @@ void write_tensor(const std::string& name, const Tensor& tensor, schema::Tensor*
 
 void write_port(const ValueInfo& port, schema::ValueInfo* to) {
   to->set_name(port.name);
+  if (!port.has_type) return;
   auto* type = to->mutable_type()->mutable_tensor_type();
   type->set_elem_type(code_of(port.type));
   if (!port.has_shape) return;
