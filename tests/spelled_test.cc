@@ -1,5 +1,5 @@
 // Operators of com.microsoft that are written with others: native beside the reference, the reference beside the same
-// said in nodes of the standard, refusals. ONNX Runtime beside both: tests/equality/contrib.py.
+// said in nodes of the standard, refusals. ONNX Runtime beside both: tests/equality/quantized.py.
 #include "eval/spelled.h"
 
 #include <gtest/gtest.h>
@@ -274,6 +274,29 @@ Tensor rounded(const Tensor& of) {  // to int8
 }
 
 // With weights that are whole steps, the LSTM of the same numbers up to what its inputs lose in 8 bits.
+// Weights [D, in, 4H] in steps of 0.01 as LSTM takes them: [D, 4H, in].
+Tensor as_floats(const Tensor& q) {
+  Tensor made(Type::kFloat32, {q.shape()[0], q.shape()[2], q.shape()[1]});
+  for (int64_t d = 0; d < made.shape()[0]; ++d)
+    for (int64_t i = 0; i < made.shape()[1]; ++i)
+      for (int64_t k = 0; k < made.shape()[2]; ++k)
+        made.data<float>()[(d * made.shape()[1] + i) * made.shape()[2] + k] =
+            0.01f * q.data<int8_t>()[(d * q.shape()[1] + k) * q.shape()[2] + i];
+  return made;
+}
+
+// The reference's answers to the two, which differ by what quantising costs.
+void expect_near(const OneNode& got, const OneNode& wanted, double bound) {
+  const auto a = got.reference(), b = wanted.reference();
+  ASSERT_TRUE(a.ok()) << a.error().text();
+  ASSERT_TRUE(b.ok()) << b.error().text();
+  for (const auto& [name, tensor] : b.value()) {
+    ASSERT_EQ(a.value().at(name).shape(), tensor.shape());
+    const std::vector<double> x = to_doubles(a.value().at(name)), y = to_doubles(tensor);
+    for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], bound) << name << " " << i;
+  }
+}
+
 TEST(Spelled, DynamicQuantizeLstmIsAnLstm) {
   constexpr int64_t kHidden = 4;
   const Tensor x = random_floats({5, 2, 3}, 1), bias = random_floats({2, 8 * kHidden}, 2);
@@ -283,28 +306,64 @@ TEST(Spelled, DynamicQuantizeLstmIsAnLstm) {
   const Attributes both{{"hidden_size", kHidden}, {"direction", std::string("bidirectional")}};
   const OneNode one =
       contrib("DynamicQuantizeLSTM", {x, w, r, bias, kNone, kNone, kNone, kNone, scale, zero, scale, zero}, both, 3);
-  const auto floats = [&](const Tensor& q) {  // [D, in, 4H] -> [D, 4H, in]
-    Tensor made(Type::kFloat32, {q.shape()[0], q.shape()[2], q.shape()[1]});
-    for (int64_t d = 0; d < made.shape()[0]; ++d)
-      for (int64_t i = 0; i < made.shape()[1]; ++i)
-        for (int64_t k = 0; k < made.shape()[2]; ++k)
-          made.data<float>()[(d * made.shape()[1] + i) * made.shape()[2] + k] =
-              0.01f * q.data<int8_t>()[(d * q.shape()[1] + k) * q.shape()[2] + i];
-    return made;
-  };
-  const auto wanted = OneNode("LSTM", {x, floats(w), floats(r), bias}, both, 3).reference(), got = one.reference();
-  ASSERT_TRUE(wanted.ok() && got.ok()) << got.error().text();
-  for (const auto& [name, tensor] : wanted.value()) {
-    const std::vector<double> a = to_doubles(got.value().at(name)), b = to_doubles(tensor);
-    ASSERT_EQ(got.value().at(name).shape(), tensor.shape());
-    for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 0.02) << name << " " << i;
-  }
+  expect_near(one, OneNode("LSTM", {x, as_floats(w), as_floats(r), bias}, both, 3), 0.02);
   expect_native_equals_reference(one, -1);
-  OneNode bounded = one;
-  bounded.node.attributes["clip"] = 3.0f;
-  expect_refused(bounded, "clip");
-  bounded.node.attributes = {{"hidden_size", kHidden}};
-  expect_refused(bounded, "do not fit its direction");
+  OneNode wrong = one;
+  wrong.node.attributes = {{"hidden_size", kHidden}};
+  expect_refused(wrong, "do not fit its direction");
+  wrong = one;
+  wrong.inputs[0] = Tensor(Type::kFloat32, {3000, 2, 3});  // of 2 directions
+  expect_refused(wrong, "2048 in all");
+}
+
+// Lengths, peepholes, clip and input_forget, forwards and backwards, beside the float LSTM with the same weights.
+TEST(Spelled, DynamicQuantizeLstmHasEveryPartOfAnLstm) {
+  constexpr int64_t kHidden = 4;
+  const Tensor x = random_floats({5, 3, 3}, 1), bias = random_floats({2, 8 * kHidden}, 2),
+               h = random_floats({2, 3, kHidden}, 5), c = random_floats({2, 3, kHidden}, 6),
+               peepholes = random_floats({2, 3 * kHidden}, 7), lengths = ints32({3}, {5, 2, 4});
+  const Tensor w = rounded(random_floats({2, 3, 4 * kHidden}, 3, 40)),
+               r = rounded(random_floats({2, kHidden, 4 * kHidden}, 4, 40));
+  const Tensor scale = Tensor::of<float>({2}, {0.01f, 0.01f}), zero = Tensor::of<int8_t>({2}, {0, 0});
+  const Attributes both{{"hidden_size", kHidden}, {"direction", std::string("bidirectional")}};
+  Attributes clip = both, forget = both;
+  clip["clip"] = 0.5f, forget["input_forget"] = int64_t{1};
+  for (const Attributes& attributes : {both, clip, forget})
+    for (const bool peeps : {false, true})
+      for (const bool cut : {false, true}) {
+        const Tensor p = peeps ? peepholes : kNone, l = cut ? lengths : kNone;
+        const OneNode one =
+            contrib("DynamicQuantizeLSTM", {x, w, r, bias, l, h, c, p, scale, zero, scale, zero}, attributes, 3);
+        OneNode floats("LSTM", {x, as_floats(w), as_floats(r), bias, l, h, c, p}, attributes, 3);
+        if (!cut) floats.left_out.insert(4);
+        if (!peeps) floats.left_out.insert(7);
+        expect_near(one, floats, 0.03);
+        expect_native_equals_reference(one, -1);
+      }
+}
+
+TEST(Spelled, RotaryEmbeddingFromPositions) {
+  const Tensor x = random_floats({2, 3, 8}, 1), cosines = random_floats({9, 2}, 2), sines = random_floats({9, 2}, 3);
+  const Tensor each = Tensor::of<int64_t>({2, 3}, {0, 1, 2, 5, 3, 8}), first = Tensor::of<int64_t>({1}, {4});
+  expect_means(contrib("RotaryEmbedding", {x, each, cosines, sines}),
+               "o0 = RotaryEmbedding(i0, i2, i3, i1) num_heads=2");
+  expect_means(contrib("RotaryEmbedding", {x, first, cosines, sines}, {{"interleaved", int64_t{1}}}),
+               "o0 = RotaryEmbedding(i0, i2, i3, p) num_heads=2 interleaved=1",
+               {{"p", Tensor::of<int64_t>({2, 3}, {4, 5, 6, 4, 5, 6})}});
+  expect_refused(contrib("RotaryEmbedding", {x, first, cosines, sines}, {{"scale", 0.5f}}), "a scale");
+}
+
+TEST(Spelled, QuantisedChoicesByHand) {
+  const Tensor scale = rule_cases::number(0.5f), zero = Tensor::of<uint8_t>({}, {10});
+  // Steps of 0.5 from 10 to steps of 1 from 20: (12 - 10) / 2 + 20; ties go to the even step.
+  const OneNode one = contrib(
+      "QLinearWhere", {Tensor::of<bool>({4}, {true, false, true, false}), Tensor::of<uint8_t>({4}, {12, 0, 11, 0}),
+                       scale, zero, Tensor::of<uint8_t>({}, {20}), rule_cases::number(0.25f),
+                       Tensor::of<uint8_t>({}, {0}), rule_cases::number(1), Tensor::of<uint8_t>({}, {20})});
+  const auto made = one.reference();
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  EXPECT_EQ(to_doubles(made.value().at("o0")), (std::vector<double>{21, 25, 20, 25}));
+  expect_native_equals_reference(one, -1);
 }
 
 TEST(Spelled, ScalesOf16BitsQuantise) {

@@ -1,9 +1,10 @@
-// Attention and MultiHeadAttention of com.microsoft as the standard's Attention: projections, packed layouts and what
-// is masked become nodes around it.
+// Attention, MultiHeadAttention and RotaryEmbedding of com.microsoft as the standard's Attention and RotaryEmbedding:
+// projections, packed layouts, positions and what is masked become nodes around them.
 #include <fmt/format.h>
 
 #include <limits>
 
+#include "graph/rule_checks.h"
 #include "graph/spelling.h"
 
 namespace hayate {
@@ -190,11 +191,39 @@ Result<Graph> multi_head(const ShapeContext& c) {
   return s.give(present ? std::vector<std::string>{y, y + ".1", y + ".2"} : std::vector<std::string>{y, "", ""});
 }
 
+// X, positions (of each place, or of the first one), cosines, sines. The standard's operator has all but the scale.
+Result<Graph> rotary(const ShapeContext& c) {
+  Speller s(c);
+  const int64_t rank = c.rank(0);
+  if ((rank != 3 && rank != 4) || c.rank(2) != 2 || c.shape(2)[1] < 1)
+    return c.error(fmt::format(
+        "takes [batch, places, width] or [batch, heads, places, size], and tables of two axes; it is given {} and {}",
+        shape_text(c.shape(0)), shape_text(c.shape(2))));
+  if (auto error = type_error(c, 1, {Type::kInt64})) return *error;
+  if (c.node.get<float>("scale", 1) != 1 || c.node.get<int64_t>("is_packed_batching", 0) != 0)
+    return c.error("a scale and packed batches are not supported", Code::kUnsupported);
+  const int64_t batch = c.shape(0)[0], places = c.shape(0)[static_cast<size_t>(rank) - 2];
+  std::string positions = s.in(1);
+  if (c.shape(1) == Shape{1}) {
+    const auto number = [&](int64_t value) { return s.number(static_cast<double>(value), Type::kInt64); };
+    const std::string steps = s.add("Range", {number(0), number(places), number(1)});
+    positions = s.add("Expand", {s.add("Add", {s.in(1), steps}), s.ints({batch, places})});
+  }
+  std::map<std::string, Attribute> attributes = {{"interleaved", c.node.get<int64_t>("interleaved", 0)}};
+  const int64_t turned = c.node.get<int64_t>("rotary_embedding_dim", 0);
+  int64_t heads = c.node.get<int64_t>("num_heads", 0);
+  if (turned > 0) attributes["rotary_embedding_dim"] = turned;
+  if (heads <= 0) heads = c.shape(0).back() / (2 * c.shape(2)[1]);  // the whole of a head is turned
+  if (rank == 3) attributes["num_heads"] = heads;
+  return s.give({s.add("RotaryEmbedding", {s.in(0), s.in(2), s.in(3), positions}, std::move(attributes))});
+}
+
 }  // namespace
 
 void add_attention_spellings(std::vector<SpellingEntry>* table) {
   table->push_back({"com.microsoft", "Attention", 2, 7, attention});
   table->push_back({"com.microsoft", "MultiHeadAttention", 1, 10, multi_head});
+  table->push_back({"com.microsoft", "RotaryEmbedding", 4, 4, rotary});
 }
 
 }  // namespace hayate

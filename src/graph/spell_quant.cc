@@ -2,10 +2,12 @@
 // is ONNX Runtime's, so that ties fall to the same side.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "graph/rule_checks.h"
 #include "graph/spelling.h"
+#include "graph/window.h"
 
 namespace hayate {
 namespace {
@@ -120,12 +122,110 @@ Result<Graph> qlinear_unary(const ShapeContext& c) {
   return between(c, c.node.op.substr(7), without(c.node, {"channels_last", "opset"}));
 }
 
+constexpr int64_t kWindowMax = 64;         // elements of a pool's window that are added one by one
+constexpr int64_t kPlacesMax = 1'000'000;  // windows of one channel
+
+int64_t product(const Shape& extents, int64_t most) {
+  int64_t made = 1;
+  for (const int64_t extent : extents) made = extent > most / std::max<int64_t>(made, 1) ? most + 1 : made * extent;
+  return made;
+}
+
+// How many elements each window sees, padding apart.
+Tensor window_counts(const Window& w) {
+  Shape shape{1, 1};
+  shape.insert(shape.end(), w.output.begin(), w.output.end());
+  Tensor counts(Type::kFloat32, shape);
+  for (int64_t place = 0; place < counts.count(); ++place) {
+    int64_t rest = place, count = 1;
+    for (size_t i = w.output.size(); i-- > 0; rest /= w.output[i]) {
+      const int64_t start = rest % w.output[i] * w.stride[i] - w.pads_begin[i];
+      count *= std::min(start + w.kernel[i], w.input[i]) - std::max<int64_t>(start, 0);
+    }
+    counts.data<float>()[place] = static_cast<float>(count);
+  }
+  return counts;
+}
+
+// The sums of all windows: for each place in a window a strided view of the padded image, added in their order.
+std::string window_sums(Speller* s, const std::string& x, const Window& w) {
+  const size_t rank = w.kernel.size();
+  std::vector<int64_t> pads(2 * (rank + 2), 0), axes, place(rank, 0);
+  for (size_t i = 0; i < rank; ++i) {
+    const int64_t reach = (w.output[i] - 1) * w.stride[i] + w.kernel[i];
+    pads[2 + i] = w.pads_begin[i];
+    pads[rank + 4 + i] = std::max<int64_t>(0, reach - w.input[i] - w.pads_begin[i]);
+    axes.push_back(static_cast<int64_t>(2 + i));
+  }
+  const std::string padded = s->add("Pad", {x, s->ints(pads)});
+  std::string sum;
+  for (int64_t left = product(w.kernel, kWindowMax); left-- > 0;) {
+    std::vector<int64_t> ends;
+    for (size_t i = 0; i < rank; ++i) ends.push_back(place[i] + (w.output[i] - 1) * w.stride[i] + 1);
+    const std::string view = s->add("Slice", {padded, s->ints(place), s->ints(ends), s->ints(axes), s->ints(w.stride)});
+    sum = sum.empty() ? view : s->add("Add", {sum, view});
+    for (size_t i = rank; i-- > 0 && ++place[i] == w.kernel[i];) place[i] = 0;
+  }
+  return sum;
+}
+
+// ONNX Runtime adds the elements of a window in float32, one by one, and the zero point before it rounds.
+Result<Graph> qlinear_average_pool(const ShapeContext& c) {
+  if (auto error = operands_error(c, {0}, {1, 2, 3, 4})) return *error;
+  if (c.rank(0) < 3 || c.node.get<int64_t>("channels_last", 0) != 0) return qlinear_unary(c);
+  const Result<Window> window =
+      sliding_window(c.node, Shape(c.shape(0).begin() + 2, c.shape(0).end()), c.node.get<Shape>("kernel_shape", {}));
+  if (!window.ok()) return window.error();
+  const Window& w = window.value();
+  if (product(w.kernel, kWindowMax) > kWindowMax || product(w.output, kPlacesMax) > kPlacesMax ||
+      w.dilation != Shape(w.dilation.size(), 1))
+    return qlinear_unary(c);
+  Speller s(c);
+  const auto f = [&](size_t i) { return scalar(&s, i, Type::kFloat32); };
+  const std::string centred = s.add("Sub", {s.cast(s.in(0), Type::kInt32), scalar(&s, 2, Type::kInt32)});
+  const std::string x = s.add("Mul", {s.cast(centred, Type::kFloat32), f(1)});
+  const std::string count = c.node.get<int64_t>("count_include_pad", 0) != 0
+                                ? s.number(static_cast<double>(product(w.kernel, kWindowMax)), Type::kFloat32)
+                                : s.constant(window_counts(w));
+  const std::string mean = s.add("Div", {window_sums(&s, x, w), count});
+  return s.give({to_steps(&s, s.add("Add", {s.add("Div", {mean, f(3)}), f(4)}), c.type(0))});
+}
+
+// ONNX Runtime's sum is of integers, and one factor both averages and scales it.
+Result<Graph> qlinear_global_average_pool(const ShapeContext& c) {
+  if (auto error = operands_error(c, {0}, {1, 2, 3, 4})) return *error;
+  if (c.rank(0) < 3 || c.node.get<int64_t>("channels_last", 0) != 0) return qlinear_unary(c);
+  Speller s(c);
+  const auto f = [&](size_t i) { return scalar(&s, i, Type::kFloat32); };
+  std::vector<int64_t> axes;
+  double size = 1;
+  for (int64_t i = 2; i < c.rank(0); ++i) axes.push_back(i), size *= static_cast<double>(c.shape(0)[i]);
+  const std::string centred = s.add("Sub", {s.cast(s.in(0), Type::kInt32), scalar(&s, 2, Type::kInt32)});
+  const std::string sum = s.cast(s.add("ReduceSum", {centred, s.ints(axes)}), Type::kFloat32);
+  const std::string factor = s.add("Div", {f(1), s.add("Mul", {f(3), s.number(size, Type::kFloat32)})});
+  const std::string steps = s.add("Round", {s.add("Mul", {sum, factor})});
+  return s.give({to_steps(&s, s.add("Add", {steps, f(4)}), c.type(0))});
+}
+
 // The softmax of opset 13, or over all axes from `axis` on before.
 Result<Graph> qlinear_softmax(const ShapeContext& c) {
   const int64_t axis = c.node.get<int64_t>("axis", -1);
   if (c.node.get<int64_t>("opset", 13) < 13 && normal_axis(axis, c.rank(0)) != c.rank(0) - 1)
     return c.error("a softmax over several axes (opset below 13) is not supported", Code::kUnsupported);
   return between(c, "Softmax", {{"axis", axis}});
+}
+
+// Condition, X, its scale and zero point, Y, its ..., the output's: each operand is brought to the output's steps.
+Result<Graph> qlinear_where(const ShapeContext& c) {
+  Speller s(c);
+  if (auto error = operands_error(c, {1, 4}, {2, 3, 5, 6, 7, 8})) return *error;
+  const std::string scale = scalar(&s, 7, Type::kFloat32), zero = s.add("Squeeze", {s.in(8)});
+  const auto brought = [&](size_t i) {
+    const std::string x =
+        s.add("DequantizeLinear", {s.in(i), scalar(&s, i + 1, Type::kFloat32), s.add("Squeeze", {s.in(i + 2)})});
+    return s.add("QuantizeLinear", {x, scale, zero});
+  };
+  return s.give({s.add("Where", {s.in(0), brought(1), brought(4)})});
 }
 
 // The output's scale and zero point, then values with theirs.
@@ -171,29 +271,34 @@ Result<Graph> qgemm(const ShapeContext& c) {
 
 // ---- DynamicQuantizeLSTM: X, W, R, B, lengths, h, c, peepholes, then scale and zero point of W and of R.
 
-constexpr int64_t kStepsMax = 1024;  // each is spelled out
+constexpr int64_t kStepsMax = 2048;  // of all directions: each is spelled out in 20 nodes
 
 std::optional<Error> lstm_error(const ShapeContext& c) {
   for (const size_t i : {8, 9, 10, 11})
     if (!c.has(i)) return c.error(fmt::format("needs input {}", i));
   const int64_t hidden = c.node.get<int64_t>("hidden_size", 0);
-  if (c.rank(0) != 3 || c.rank(1) != 3 || hidden < 1 || c.shape(0)[0] < 1 || c.shape(0)[0] > kStepsMax)
-    return c.error(fmt::format("takes [1 to {} steps, batch, features] and hidden_size above 0, it is given {} and {}",
-                               kStepsMax, shape_text(c.shape(0)), hidden));
+  if (c.rank(0) != 3 || c.rank(1) != 3 || hidden < 1 || c.shape(0)[0] < 1)
+    return c.error(fmt::format("takes [steps, batch, features] and hidden_size above 0, it is given {} and {}",
+                               shape_text(c.shape(0)), hidden));
   const int64_t directions = c.shape(1)[0], batch = c.shape(0)[1];
+  if (c.shape(0)[0] > kStepsMax / directions)
+    return c.error(
+        fmt::format("{} steps in {} directions; {} in all are spelled out", c.shape(0)[0], directions, kStepsMax),
+        Code::kUnsupported);
   if (directions != (c.node.get<std::string>("direction", "forward") == "bidirectional" ? 2 : 1))
     return c.error(fmt::format("weights {} do not fit its direction", shape_text(c.shape(1))));
   if (auto error = shape_error(c, 1, {directions, c.shape(0)[2], 4 * hidden})) return error;
   if (auto error = shape_error(c, 2, {directions, hidden, 4 * hidden})) return error;
   if (auto error = shape_error(c, 3, {directions, 8 * hidden})) return error;
+  if (auto error = type_error(c, 4, {Type::kInt32})) return error;
+  if (auto error = shape_error(c, 4, {batch})) return error;
+  if (auto error = shape_error(c, 7, {directions, 3 * hidden})) return error;
   for (const size_t i : {5, 6})
     if (auto error = shape_error(c, i, {directions, batch, hidden})) return error;
   for (const size_t i : {8, 9, 10, 11})
     if (c.shape(i) != Shape{directions} && c.shape(i) != Shape{directions, 4 * hidden})
       return c.error(
           fmt::format("input {} {} is neither one per direction nor one per column", i, shape_text(c.shape(i))));
-  if (c.has(4) || c.has(7) || c.node.attributes.contains("clip") || c.node.get<int64_t>("input_forget", 0) != 0)
-    return c.error("lengths, peepholes, clip and input_forget are not supported", Code::kUnsupported);
   const auto activations = c.node.get<std::vector<std::string>>("activations", {});
   for (size_t i = 0; i < activations.size(); ++i)
     if (activations[i] != (i % 3 == 0 ? "Sigmoid" : "Tanh"))
@@ -201,49 +306,121 @@ std::optional<Error> lstm_error(const ShapeContext& c) {
   return std::nullopt;
 }
 
-struct Cells {
-  std::vector<std::string> rows;  // h of every step, in the order of time
-  std::string h, c;
-};
-
-// One direction. x is X quantised (with its scale .1 and zero point .2).
-Cells run_direction(Speller* s, const std::string& x, int64_t direction, bool backwards) {
-  const ShapeContext& c = s->c;
-  const int64_t steps = c.shape(0)[0], hidden = c.node.get<int64_t>("hidden_size", 0);
-  const auto of = [&](size_t i) {
-    return s->add("Gather", {s->in(i), s->number(static_cast<double>(direction), Type::kInt64)});
-  };
-  const auto part = [&](const std::string& gates, int64_t gate) {
-    return s->slice(gates, 1, gate * hidden, (gate + 1) * hidden);
-  };
-  const std::string w = of(1), w_zero = of(9), r = of(2), r_scale = of(10), r_zero = of(11);
-  const std::string from_x = scaled_product(s, {x, w, x + ".2", w_zero}, s->add("Mul", {x + ".1", of(8)}), "");
-  std::string bias;
-  if (c.has(3)) {
-    const std::string both = of(3);
-    bias = s->add("Add", {s->slice(both, 0, 0, 4 * hidden), s->slice(both, 0, 4 * hidden, 8 * hidden)});
-  }
-  Cells cells;
-  cells.rows.resize(static_cast<size_t>(steps));
-  if (c.has(5)) cells.h = of(5);
-  if (c.has(6)) cells.c = of(6);
-  for (int64_t step = 0; step < steps; ++step) {
-    const int64_t t = backwards ? steps - 1 - step : step;
-    std::string gates = s->add("Gather", {from_x, s->number(static_cast<double>(t), Type::kInt64)});
-    if (!cells.h.empty()) {
-      const std::string h = s->add("DynamicQuantizeLinear", {cells.h}, {}, 3);
-      gates =
-          s->add("Add", {gates, scaled_product(s, {h, r, h + ".2", r_zero}, s->add("Mul", {h + ".1", r_scale}), "")});
+// One direction. Steps go in the order in which the layer takes them: where it runs backwards, x is turned before it
+// (each row within its length) and the rows it gives are turned back after it.
+class Direction {
+ public:
+  Direction(Speller* speller, const std::string& x, int64_t direction, bool backwards)
+      : s_(speller),
+        c_(speller->c),
+        direction_(direction),
+        backwards_(backwards),
+        hidden_(c_.node.get<int64_t>("hidden_size", 0)) {
+    r_ = of(2), r_scale_ = of(10), r_zero_ = of(11);
+    std::string from_x = scaled_product(s_, {x, of(1), x + ".2", of(9)}, s_->add("Mul", {x + ".1", of(8)}), "");
+    from_x_ = turned(from_x);
+    if (c_.has(3)) {
+      const std::string both = of(3);
+      bias_ = s_->add("Add", {s_->slice(both, 0, 0, 4 * hidden_), s_->slice(both, 0, 4 * hidden_, 8 * hidden_)});
     }
-    gates = s->plus(gates, bias);
-    const auto gate = [&](int64_t which) { return s->add(which == 3 ? "Tanh" : "Sigmoid", {part(gates, which)}); };
-    const std::string fresh = s->add("Mul", {gate(0), gate(3)});
-    cells.c = cells.c.empty() ? fresh : s->add("Add", {s->add("Mul", {gate(2), cells.c}), fresh});
-    cells.h = s->add("Mul", {gate(1), s->add("Tanh", {cells.c})});
-    cells.rows[static_cast<size_t>(t)] = s->add("Unsqueeze", {cells.h, s->ints({0, 1})});
+    if (c_.has(7)) split_by_gate(of(7));
+    zero_ = s_->number(0, Type::kFloat32);
+    if (const double clip = static_cast<double>(c_.node.get<float>("clip", 0)); clip > 0)
+      low_ = s_->number(-clip, Type::kFloat32), high_ = s_->number(clip, Type::kFloat32);
+    if (c_.has(4)) lengths_ = s_->add("Unsqueeze", {s_->in(4), s_->ints({1})});
+    if (c_.has(5)) h_ = of(5);
+    if (c_.has(6)) cell_ = of(6);
+    last_h_ = h_, last_cell_ = cell_;
+    for (int64_t t = 0; t < c_.shape(0)[0]; ++t) step(t);
   }
-  return cells;
-}
+
+  // Of all steps, in the order of time: [steps, 1, batch, hidden].
+  std::string rows() {
+    const int64_t steps = c_.shape(0)[0], batch = c_.shape(0)[1];
+    const std::string all = s_->reshape(s_->add("Concat", rows_, {{"axis", int64_t{0}}}), {steps, batch, hidden_});
+    return s_->reshape(turned(all), {steps, 1, batch, hidden_});
+  }
+  const std::string& h() const { return last_h_; }
+  const std::string& cell() const { return last_cell_; }
+
+ private:
+  std::string of(size_t i) {
+    return s_->add("Gather", {s_->in(i), s_->number(static_cast<double>(direction_), Type::kInt64)});
+  }
+
+  void split_by_gate(const std::string& peepholes) {
+    const auto part = [&](const std::string& all, int64_t gate) {
+      return all.empty() ? all : s_->slice(all, 0, gate * hidden_, (gate + 1) * hidden_);
+    };
+    for (int64_t gate = 0; gate < 3; ++gate) peepholes_.push_back(part(peepholes, gate));
+    for (int64_t gate = 0; gate < 4; ++gate) biases_.push_back(part(bias_, gate));
+  }
+
+  // [steps, ...] backwards, where the layer runs so.
+  std::string turned(const std::string& value) {
+    if (!backwards_) return value;
+    if (c_.has(4))
+      return s_->add("ReverseSequence", {value, s_->cast(s_->in(4), Type::kInt64)},
+                     {{"time_axis", int64_t{0}}, {"batch_axis", int64_t{1}}});
+    std::vector<int64_t> order;
+    for (int64_t t = c_.shape(0)[0]; t-- > 0;) order.push_back(t);
+    return s_->add("Gather", {value, s_->ints(order)});
+  }
+
+  std::string clipped(const std::string& value) { return low_.empty() ? value : s_->add("Clip", {value, low_, high_}); }
+
+  // The gate's sum (of order i, o, f, c); what looks at the cell is that times peephole i, o or f, before the bias.
+  std::string sum(const std::string& gates, int64_t gate, const std::string& cell) {
+    std::string value = s_->slice(gates, 1, gate * hidden_, (gate + 1) * hidden_);
+    if (peepholes_.empty()) return value;
+    if (gate != 3 && !cell.empty())
+      value = s_->add("Add", {value, s_->add("Mul", {peepholes_[static_cast<size_t>(gate)], cell})});
+    return clipped(s_->plus(value, biases_[static_cast<size_t>(gate)]));
+  }
+
+  void step(int64_t t) {
+    std::string gates = s_->add("Gather", {from_x_, s_->number(static_cast<double>(t), Type::kInt64)});
+    if (!h_.empty()) {
+      const std::string h = s_->add("DynamicQuantizeLinear", {h_}, {}, 3);
+      gates = s_->add(
+          "Add", {gates, scaled_product(s_, {h, r_, h + ".2", r_zero_}, s_->add("Mul", {h + ".1", r_scale_}), "")});
+    }
+    if (peepholes_.empty()) gates = clipped(s_->plus(gates, bias_));
+    const std::string in = s_->add("Sigmoid", {sum(gates, 0, cell_)});
+    const std::string forget = c_.node.get<int64_t>("input_forget", 0) != 0
+                                   ? s_->add("Sub", {s_->number(1, Type::kFloat32), in})
+                                   : s_->add("Sigmoid", {sum(gates, 2, cell_)});
+    const std::string fresh = s_->add("Mul", {in, s_->add("Tanh", {sum(gates, 3, "")})});
+    cell_ = cell_.empty() ? fresh : s_->add("Add", {s_->add("Mul", {forget, cell_}), fresh});
+    h_ = s_->add("Mul", {s_->add("Sigmoid", {sum(gates, 1, cell_)}), s_->add("Tanh", {cell_})});
+    end_step(t);
+  }
+
+  // Rows past their length give zero, which is also what the next steps see of them; their last states stay.
+  void end_step(int64_t t) {
+    if (lengths_.empty()) {
+      last_h_ = h_, last_cell_ = cell_;
+    } else {
+      const std::string alive = s_->add("Greater", {lengths_, s_->number(static_cast<double>(t), Type::kInt32)});
+      const auto kept = [&](const std::string& now, const std::string& before) {
+        return s_->add("Where", {alive, now, before.empty() ? zero_ : before});
+      };
+      last_h_ = kept(h_, last_h_), last_cell_ = kept(cell_, last_cell_);
+      h_ = kept(h_, zero_);
+    }
+    rows_.push_back(h_);
+  }
+
+  Speller* s_;
+  const ShapeContext& c_;
+  int64_t direction_;
+  bool backwards_;
+  int64_t hidden_;
+  std::string r_, r_scale_, r_zero_, from_x_, bias_, lengths_, low_, high_, zero_;  // empty: none
+  std::vector<std::string> peepholes_, biases_;                                     // of each gate, where there are any
+  std::string h_, cell_, last_h_, last_cell_;
+  std::vector<std::string> rows_;
+};
 
 Result<Graph> dynamic_quantize_lstm(const ShapeContext& c) {
   if (auto error = lstm_error(c)) return *error;
@@ -252,10 +429,10 @@ Result<Graph> dynamic_quantize_lstm(const ShapeContext& c) {
   const std::string direction = c.node.get<std::string>("direction", "forward");
   std::vector<std::string> rows, h, cell;
   for (int64_t d = 0; d < c.shape(1)[0]; ++d) {
-    Cells cells = run_direction(&s, x, d, d == 1 || direction == "reverse");
-    rows.push_back(s.add("Concat", std::move(cells.rows), {{"axis", int64_t{0}}}));
-    h.push_back(s.add("Unsqueeze", {cells.h, s.ints({0})}));
-    cell.push_back(s.add("Unsqueeze", {cells.c, s.ints({0})}));
+    Direction made(&s, x, d, d == 1 || direction == "reverse");
+    rows.push_back(made.rows());
+    h.push_back(s.add("Unsqueeze", {made.h(), s.ints({0})}));
+    cell.push_back(s.add("Unsqueeze", {made.cell(), s.ints({0})}));
   }
   const auto joined = [&](std::vector<std::string> parts, int64_t axis) {
     return parts.size() == 1 ? parts[0] : s.add("Concat", std::move(parts), {{"axis", axis}});
@@ -279,9 +456,10 @@ void add_quant_spellings(std::vector<SpellingEntry>* table) {
                                {kMicrosoft, "QLinearMul", 7, 8, qlinear_mul},
                                {kMicrosoft, "QLinearSigmoid", 4, 5, qlinear_unary},
                                {kMicrosoft, "QLinearLeakyRelu", 4, 5, qlinear_unary},
-                               {kMicrosoft, "QLinearAveragePool", 4, 5, qlinear_unary},
-                               {kMicrosoft, "QLinearGlobalAveragePool", 4, 5, qlinear_unary},
+                               {kMicrosoft, "QLinearAveragePool", 4, 5, qlinear_average_pool},
+                               {kMicrosoft, "QLinearGlobalAveragePool", 4, 5, qlinear_global_average_pool},
                                {kMicrosoft, "QLinearSoftmax", 4, 5, qlinear_softmax},
+                               {kMicrosoft, "QLinearWhere", 9, 9, qlinear_where},
                                {kMicrosoft, "QLinearConcat", 5, kMany, qlinear_concat}});
 }
 
