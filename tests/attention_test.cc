@@ -66,6 +66,16 @@ TEST(Attention, StandardFormWithSharedKeys) {
   }
 }
 
+// What is hidden weighs zero, and NaN times that is NaN, as in ONNX Runtime.
+TEST(Attention, NanInAHiddenValueIsSeen) {
+  OneNode one = standard(false, {{"is_causal", int64_t{1}}});
+  one.inputs[2].data<float>()[8 * 20] = NAN;  // of the last key of the first head, hidden from the first query
+  const Tensor made = one.reference().value().at("o0");
+  EXPECT_TRUE(std::isnan(made.data<float>()[0]));
+  EXPECT_FALSE(std::isnan(made.data<float>()[1]));
+  expect_native_equals_reference(one, 0);
+}
+
 TEST(Attention, ARowThatSeesNothing) {
   // Minus infinity everywhere has no softmax in the spelled-out form; the standard's says 0.
   Tensor mask = random_floats({21, 9}, 6);

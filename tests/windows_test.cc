@@ -1,6 +1,9 @@
 // Convolutions, pools, normalisations and resampling: native beside the reference, values worked out by hand, refusals.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "one_node.h"
 #include "rewrite/rules/rule_cases.h"
 
@@ -148,6 +151,18 @@ TEST(Normalizations, ByHand) {
   groups.inputs[1] = Tensor::of<float>({2}, {2, 0}), groups.inputs[2] = Tensor::of<float>({2}, {1, 5});
   near(answer(groups), {1 - 4.5 / deviation, 1 - 2.5 / deviation, 5, 5});
   near(answer(OneNode("MeanVarianceNormalization", {x}, {{"axes", Shape{2}}})), {-1, 1, -1, 1});
+}
+
+// Infinity divides what stands beside it to zero, and is NaN itself.
+TEST(Normalizations, OfInfinity) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const OneNode one("RMSNormalization",
+                    {Tensor::of<float>({2, 3}, {inf, 1, 2, 3, 4, 5}), Tensor::of<float>({3}, {1, 2, 1})});
+  const std::vector<double> made = answer(one);
+  EXPECT_TRUE(std::isnan(made[0]));
+  EXPECT_EQ(made[1], 0);
+  EXPECT_EQ(made[2], 0);
+  expect_native_equals_reference(with_constants(one, {1}), 0);
 }
 
 TEST(Normalizations, NativeEqualsTheReference) {

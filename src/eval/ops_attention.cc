@@ -150,9 +150,8 @@ Result<bool> attention(const KernelContext& c) {
                       to = (q.flat ? (n * q.places + i) * q.heads + head : (n * q.heads + head) * q.places + i) * width;
         for (int64_t f = 0; f < width; ++f) {
           double sum = 0;
-          for (int64_t k = 0; k < total; ++k)
-            if (row[static_cast<size_t>(k)] != 0)
-              sum += row[static_cast<size_t>(k)] * values.row(n, head / group, k)[f];
+          for (int64_t k = 0; k < valid; ++k)  // what is hidden weighs nothing, but NaN times that is NaN
+            sum += row[static_cast<size_t>(k)] * values.row(n, head / group, k)[f];
           put(c.output(0), to + f, sum);
         }
       }

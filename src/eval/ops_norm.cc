@@ -22,6 +22,14 @@ Moments moments(const T* x, int64_t n) {
   return {mean, squares / static_cast<double>(n)};
 }
 
+// Around zero instead of the mean.
+template <typename T>
+Moments moments_around_zero(const T* x, int64_t n) {
+  double squares = 0;
+  for (int64_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  return {0, squares / static_cast<double>(n)};
+}
+
 double epsilon_of(const KernelContext& c) { return static_cast<double>(c.node.get<float>("epsilon", 1e-5f)); }
 
 // Element i of a tensor of floats, as a double; `otherwise` where there is none.
@@ -48,8 +56,7 @@ Result<bool> affine_norm(const KernelContext& c) {
   return on_floats(x.type(), [&]<typename T>() {
     for (int64_t row = 0; row < x.count() / n; ++row) {
       const T* from = x.data<T>() + row * n;
-      Moments m = moments(from, n);
-      if (!kCentred) m = {0, m.variance + m.mean * m.mean};
+      const Moments m = kCentred ? moments(from, n) : moments_around_zero(from, n);
       const double inverse = 1.0 / std::sqrt(m.variance + epsilon_of(c));
       put(c.output(1), row, m.mean);
       put(c.output(2), row, inverse);

@@ -5,7 +5,6 @@
 //   kGroup        elements of x that one product takes; the weights of a column lie so together
 //   kScaled       integers with a scale for each column; else floats
 //   Sum           vector of sums, one for each column
-//   narrowed(y, args)                lanes whose low parts are what the next layer's X would be
 //   zero(), broadcast(x), broadcast_some(x, count), load(w), multiply(sum, x, w)
 
 // Each segment of x takes whole groups; weights behind its end are 0.
@@ -77,11 +76,11 @@ HWY_INLINE void tile(const NarrowDense& a, const typename Op::W* panel, int64_t 
   constexpr int64_t kStep = kV * kLanes * Op::kGroup;
   const int64_t count = a.n - column;
   const typename Op::X* x[kR];
-  int64_t places[kR];
+  float* ys[kR];
   typename Op::Sum sums[kR][kV][kC];
   for (int r = 0; r < kR; ++r) {
     x[r] = static_cast<const typename Op::X*>(a.x) + *outer * a.x_outer + *inner * a.x_inner;
-    places[r] = *outer * a.y_outer + *inner * a.y_inner + column;
+    ys[r] = a.y + *outer * a.y_outer + *inner * a.y_inner + column;
     if (++*inner == a.inner) *inner = 0, ++*outer;
     for (int v = 0; v < kV; ++v)
       for (int c = 0; c < kC; ++c) sums[r][v][c] = Op::zero();
@@ -95,41 +94,28 @@ HWY_INLINE void tile(const NarrowDense& a, const typename Op::W* panel, int64_t 
     for (; i < a.segment_length; i += Op::kGroup, panel += kStep)
       multiply_group<Op, kR, kV, kC>(sums, 0, x, offset + i, a.segment_length - i, panel);
   }
-  V made[kR][kV];
-  load_starts(made, a.start == nullptr ? nullptr : a.start + row * a.start_stride + column, a.start_stride,
-              a.bias == nullptr ? nullptr : a.bias + column, count);
-  for (int r = 0; r < kR; ++r)
+  const bool vector = is_vector(a.activation.op);
+  for (int r = 0; r < kR; ++r) {
+    const float* start = a.start != nullptr ? a.start + (row + r) * a.start_stride : a.bias;
     for (int v = 0; v < kV; ++v) {
       typename Op::Sum sum = sums[r][v][0];
       if constexpr (kC == 2) sum = hn::Add(sum, sums[r][v][1]);
       if constexpr (kC == 4) sum = hn::Add(hn::Add(sum, sums[r][v][1]), hn::Add(sums[r][v][2], sums[r][v][3]));
-      V& y = made[r][v];
+      const int64_t at = column + v * kLanes;
+      const V first = start == nullptr ? hn::Zero(d) : load_some(start + at, a.n - at);
+      V y;
       if constexpr (Op::kScaled) {
         const auto* scales = static_cast<const float*>(a.packed);
         const auto* zeros = reinterpret_cast<const int32_t*>(scales + padded(a.n));
-        const int64_t at = column + v * kLanes;
         const hn::RebindToSigned<D> di;
-        y = hn::MulAdd(hn::LoadU(d, scales + at), hn::ConvertTo(d, hn::Add(sum, hn::LoadU(di, zeros + at))), y);
+        y = hn::MulAdd(hn::LoadU(d, scales + at), hn::ConvertTo(d, hn::Add(sum, hn::LoadU(di, zeros + at))), first);
       } else {
-        y = hn::Add(y, sum);
+        y = hn::Add(first, sum);
       }
+      store_some(vector ? apply(a.activation, y) : y, ys[r] + v * kLanes, count - v * kLanes);
     }
-  if (a.narrow_y == nullptr) {
-    float* ys[kR];
-    for (int r = 0; r < kR; ++r) ys[r] = a.y + places[r];
-    if (!store_tile(made, ys, count, a.activation))
-      for (float* y : ys) plain::unary(a.activation, y, y, std::min<int64_t>(count, kV * kLanes));
-    return;
+    if (!vector) plain::unary(a.activation, ys[r], ys[r], std::min<int64_t>(count, kV * kLanes));
   }
-  float room[kR][kV * kLanes];
-  float* ys[kR];
-  for (int r = 0; r < kR; ++r) ys[r] = room[r];
-  if (!store_tile(made, ys, kV * kLanes, a.activation))
-    for (float* y : ys) plain::unary(a.activation, y, y, kV * kLanes);
-  for (int r = 0; r < kR; ++r)
-    for (int v = 0; v < kV && v * kLanes < count; ++v)
-      store_low(Op::narrowed(hn::LoadU(d, room[r] + v * kLanes), a),
-                static_cast<typename Op::X*>(a.narrow_y) + places[r] + v * kLanes, count - v * kLanes);
 }
 
 template <class Op, int kR, int kV, int kC>
@@ -151,15 +137,11 @@ void panel_of(const NarrowDense& a, const typename Op::W* panel, int64_t column)
 
 template <class Op>
 void dense(const NarrowDense& a) {
-  constexpr int64_t kWidth = kVectors * kLanes;
-  const auto* packed =
+  const auto* panel =
       reinterpret_cast<const typename Op::W*>(static_cast<const std::byte*>(a.packed) + header_bytes<Op>(a.n));
   const NarrowWeights shape{.segments = a.segments, .segment_length = a.segment_length};
   const int64_t rows = groups_of<Op>(shape) * Op::kGroup;
-  const int64_t panels = (a.n + kWidth - 1) / kWidth;
-  for (int64_t i = 0; i < panels; ++i) {
-    const int64_t column = (a.backwards ? panels - 1 - i : i) * kWidth;
-    const auto* panel = packed + rows * column;  // all panels but the last are whole
+  for (int64_t column = 0; column < a.n; column += kVectors * kLanes) {
     const int64_t vectors = std::min<int64_t>(kVectors, (a.n - column + kLanes - 1) / kLanes);
     if (vectors == 1)
       panel_of<Op, 1, 4>(a, panel, column);
@@ -169,6 +151,7 @@ void dense(const NarrowDense& a) {
       panel_of<Op, 3, 1>(a, panel, column);
     else
       panel_of<Op, 4, 1>(a, panel, column);
+    panel += rows * vectors * kLanes;
   }
 }
 

@@ -197,8 +197,8 @@ void attend(const Attention& a, int64_t query) {
   for (int64_t key = 0; key < a.s; ++key) sum += std::exp(score(key) - highest);
   for (int64_t i = 0; i < a.f; ++i) {
     double made = 0;
-    for (int64_t key = 0; key < a.s && !zero; ++key)
-      made += std::exp(score(key) - highest) / sum * static_cast<double>(a.v[key * a.v_row + i]);
+    for (int64_t key = 0; key < a.s; ++key)  // where nothing is seen too: NaN times zero is NaN
+      made += (zero ? 0.0 : std::exp(score(key) - highest) / sum) * static_cast<double>(a.v[key * a.v_row + i]);
     y[i] = static_cast<float>(made);
   }
 }
