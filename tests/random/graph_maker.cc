@@ -79,6 +79,9 @@ const std::vector<Recipe>& recipes() {
     add_window_recipes(&all);
     add_recurrent_recipes(&all);
     add_pattern_recipes(&all);
+    add_quant_recipes(&all);
+    add_fused_recipes(&all);
+    add_ml_recipes(&all);
     return all;
   }();
   return kAll;
@@ -95,7 +98,7 @@ const std::vector<std::string>& GraphMaker::recipe_names() {
 
 GraphMaker::GraphMaker(uint64_t seed) : dice_(seed) {
   graph_.source = fmt::format("random graph {}", seed);
-  graph_.opset = dice_.pick({int64_t{17}, int64_t{18}, int64_t{21}, int64_t{22}});
+  graph_.opset = dice_.pick({int64_t{17}, int64_t{18}, int64_t{21}, int64_t{22}, int64_t{23}, int64_t{24}});
   symbolic_ = dice_.one_in(2);
   special_ = dice_.one_in(8);
   worlds_.push_back({kRows, {}, {}});
@@ -223,7 +226,10 @@ void GraphMaker::disturb(Tensor* tensor, double units) {
   visit_type(tensor->type(), [&]<typename T>() {
     for (int64_t i = 0; i < tensor->count(); ++i) {
       T& x = tensor->data<T>()[i];
-      if (std::isfinite(x)) x = static_cast<T>(x * (1 + dice_.around(step)) + dice_.around(units > 1 ? 1e-9 : 1e-36));
+      if (!std::isfinite(x)) continue;
+      const T moved = static_cast<T>(x * (1 + dice_.around(step)) + dice_.around(units > 1 ? 1e-9 : 1e-36));
+      // At least to the next number: a function that has reached its limit may stop one short of it elsewhere.
+      x = moved != x || x == 0 || units < 1 ? moved : std::nextafter(x, dice_.one_in(2) ? T{0} : 2 * x);
     }
   });
 }
@@ -271,7 +277,9 @@ bool GraphMaker::run(const Node& node, Kind kind, World* world, std::vector<Tens
 
 std::optional<std::vector<Value>> GraphMaker::add(const std::string& op, const std::vector<std::string>& inputs,
                                                   Kind kind, Attributes attributes, size_t outputs) {
-  Node node{fmt::format("{}_{}", op, graph_.nodes.size()), "", op, inputs, {}, std::move(attributes)};
+  const size_t dot = op.rfind('.');
+  const std::string domain = dot == std::string::npos ? "" : op.substr(0, dot), name = op.substr(dot + 1);
+  Node node{fmt::format("{}_{}", name, graph_.nodes.size()), domain, name, inputs, {}, std::move(attributes)};
   for (size_t i = 0; i < outputs; ++i)
     node.outputs.push_back(i == 0 ? fmt::format("v{}", graph_.nodes.size())
                                   : fmt::format("v{}_{}", graph_.nodes.size(), i));

@@ -70,7 +70,7 @@ class GraphMaker {
   }
   // Something to broadcast against the value: another of its type, or a constant (one element, a suffix, ones inside).
   std::string partner(const Value& value);
-  // Adds a node; nothing where it is refused.
+  // Adds a node ("Op", or "domain.Op"); nothing where it is refused.
   std::optional<std::vector<Value>> add(const std::string& op, const std::vector<std::string>& inputs, Kind kind,
                                         Attributes attributes = {}, size_t outputs = 1);
   // The first output's name, or empty where it is refused; an empty input makes it refused, so that calls nest.

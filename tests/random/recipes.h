@@ -21,6 +21,9 @@ void add_dense_recipes(std::vector<Recipe>* all);
 void add_window_recipes(std::vector<Recipe>* all);
 void add_recurrent_recipes(std::vector<Recipe>* all);
 void add_pattern_recipes(std::vector<Recipe>* all);
+void add_quant_recipes(std::vector<Recipe>* all);
+void add_fused_recipes(std::vector<Recipe>* all);
+void add_ml_recipes(std::vector<Recipe>* all);
 
 const std::vector<Recipe>& recipes();
 

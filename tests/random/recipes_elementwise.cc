@@ -151,6 +151,26 @@ void cast(GraphMaker& m) {
   if (!from.empty()) m.add("Cast", {from}, to == 1 ? Kind::kArithmetic : Kind::kJump, {{"to", to}});
 }
 
+void cast_like(GraphMaker& m) {
+  const auto x = m.find([](const Value&) { return true; }),
+             like = m.find([](const Value&v) { return v.type != Type::kUInt8 && v.type != Type::kInt8; });
+  if (!x || !like || (m.special() && has_float(*x) && !has_float(*like))) return;
+  m.add("CastLike", {x->name, like->name}, like->is_float32() ? Kind::kArithmetic : Kind::kJump);
+}
+
+void shift(GraphMaker& m) {
+  const auto x = m.find([](const Value& v) { return v.type == Type::kUInt8; });
+  if (!x) return;
+  const std::string by = m.scalar(Type::kUInt8, static_cast<double>(m.dice().between(0, 7)));
+  m.add("BitShift", {x->name, by}, Kind::kExact, {{"direction", std::string(m.dice().one_in(2) ? "LEFT" : "RIGHT")}});
+}
+
+void swish(GraphMaker& m) {
+  const auto x = m.find_float();
+  if (!x || m.opset() < 24) return;
+  m.add("Swish", {x->name}, Kind::kArithmetic, {{"alpha", m.dice().pick({1.0f, 1.702f})}});
+}
+
 void one_hot(GraphMaker& m) {
   const auto x = m.find([](const Value& v) { return v.type == Type::kInt64 || v.type == Type::kInt32; });
   if (!x) return;
@@ -175,6 +195,9 @@ void add_elementwise_recipes(std::vector<Recipe>* all) {
                            {"bits", 1, bits},
                            {"where", 2, where},
                            {"cast", 2, cast},
+                           {"cast_like", 1, cast_like},
+                           {"shift", 1, shift},
+                           {"swish", 1, swish},
                            {"one_hot", 1, one_hot}});
 }
 

@@ -270,6 +270,24 @@ void shapes(GraphMaker& m) {
   }
 }
 
+// Positions along an axis, as exporters write them.
+void positions(GraphMaker& m) {
+  const auto x = m.find_float(1);
+  if (!x) return;
+  const int64_t axis = inner_axis(m, *x);
+  const std::string shape = m.chain("Shape", {x->name}, Kind::kExact);
+  const std::string count = m.chain("Gather", {shape, m.scalar(Type::kInt64, static_cast<double>(axis))}, Kind::kExact);
+  const std::string range =
+      m.chain("Range", {m.scalar(Type::kInt64, 0), count, m.scalar(Type::kInt64, 1)}, Kind::kExact);
+  const std::string floats = m.chain("Cast", {range}, Kind::kExact, {{"to", int64_t{1}}});
+  if (axis == x->rank() - 1) m.chain("Add", {x->name, floats}, Kind::kArithmetic);
+}
+
+void eye(GraphMaker& m) {
+  const auto x = m.find([](const Value& v) { return v.rank() == 2; });
+  if (x) m.add("EyeLike", {x->name}, Kind::kExact, {{"k", m.dice().between(-1, 1)}, {"dtype", int64_t{1}}});
+}
+
 void compress(GraphMaker& m) {
   const auto x = any(m);
   if (!x) return;
@@ -295,6 +313,8 @@ void from_end(GraphMaker& m) {
 
 void add_layout_recipes(std::vector<Recipe>* all) {
   all->insert(all->end(), {{"transpose", 3, transpose},
+                           {"positions", 1, positions},
+                           {"eye", 1, eye},
                            {"reshape", 3, reshape},
                            {"flatten", 1, flatten},
                            {"squeeze", 2, squeeze},

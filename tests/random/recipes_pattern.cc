@@ -158,6 +158,31 @@ void attention(GraphMaker& m) {
   m.chain("MatMul", {soft, v}, kArithmetic);
 }
 
+// The standard's own operator, on [batch, steps, heads * size].
+void whole_attention(GraphMaker& m) {
+  const auto x = m.find([](const Value& v) {
+    return v.is_float32() && v.rank() == 3 && v.batch <= 0 && v.shape[2] > 0 && v.shape[2] % 2 == 0;
+  });
+  if (!x || m.opset() < 23) return;
+  const int64_t size = x->shape[2];
+  const auto project = [&] {
+    return m.chain("MatMul", {x->name, m.weights(Type::kFloat32, {size, size}, 0.5)}, kArithmetic);
+  };
+  const std::string q = project(), k = project(), v = project();
+  m.chain("Attention", {q, k, v}, kArithmetic,
+          {{"q_num_heads", int64_t{2}}, {"kv_num_heads", int64_t{2}}, {"is_causal", m.dice().below(2)}});
+}
+
+void rotary(GraphMaker& m) {
+  const auto x = m.find([](const Value& v) {
+    return v.is_float32() && v.rank() == 4 && v.batch < 0 && v.shape[3] > 0 && v.shape[3] % 2 == 0;
+  });
+  if (!x || m.opset() < 23) return;
+  const Shape cache = {x->shape[0], x->shape[2], x->shape[3] / 2};
+  m.add("RotaryEmbedding", {x->name, m.weights(Type::kFloat32, cache), m.weights(Type::kFloat32, cache)}, kArithmetic,
+        {{"interleaved", m.dice().below(2)}});
+}
+
 // There and back again.
 void turn_twice(GraphMaker& m) {
   const auto x = m.find([](const Value& v) { return v.rank() == 3; });
@@ -219,6 +244,8 @@ void add_pattern_recipes(std::vector<Recipe>* all) {
                            {"conv_norm", 2, conv_norm},
                            {"gate", 1, gate},
                            {"attention", 1, attention},
+                           {"whole_attention", 1, whole_attention},
+                           {"rotary", 1, rotary},
                            {"turn_twice", 1, turn_twice},
                            {"nothing_done", 2, nothing_done},
                            {"affine_twice", 1, affine_twice}});

@@ -83,6 +83,15 @@ void pool(GraphMaker& m) {
   m.add("AveragePool", {x->name}, Kind::kArithmetic, w.attributes);
 }
 
+void lp_pool(GraphMaker& m) {
+  const auto x = image(m);
+  if (!x || m.opset() < 18) return;
+  Window w = window(m, *x, false);
+  w.attributes["kernel_shape"] = w.kernel;
+  w.attributes["p"] = m.dice().between(1, 3);
+  m.add("LpPool", {x->name}, Kind::kArithmetic, w.attributes);
+}
+
 void global_pool(GraphMaker& m) {
   const auto x = image(m);
   if (!x) return;
@@ -112,6 +121,7 @@ void add_window_recipes(std::vector<Recipe>* all) {
   all->insert(all->end(), {{"conv", 6, conv},
                            {"conv_transpose", 1, conv_transpose},
                            {"pool", 3, pool},
+                           {"lp_pool", 1, lp_pool},
                            {"global_pool", 1, global_pool},
                            {"resize", 1, resize}});
 }
