@@ -25,6 +25,9 @@ TEST_P(Exported, TorchModelsGiveTheirRecordedAnswers) { expect_recorded_answers(
 // scikit-learn, LightGBM, XGBoost and CatBoost.
 TEST_P(Exported, PipelinesAndTreesGiveTheirRecordedAnswers) { expect_recorded_answers("sklearn", 27, GetParam()); }
 
+// Keras 3 and Keras 2.
+TEST_P(Exported, TensorflowModelsGiveTheirRecordedAnswers) { expect_recorded_answers("tf", 36, GetParam()); }
+
 INSTANTIATE_TEST_SUITE_P(Onnx, Exported, testing::ValuesIn(backends()),
                          [](const auto& info) { return info.param.name; });
 
