@@ -197,29 +197,34 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
   return rows;
 }
 
-// Where native's time goes: the mean of each step over some runs.
+// Where native's time goes: the median of each step over some runs.
 Result<bool> print_steps(const ModelOptions& options, int64_t batch, double ticks_per_us) {
-  constexpr int kRuns = 200;
+  constexpr size_t kRuns = 201;
   const Result<Graph> graph = load_model(options);
   if (!graph.ok()) return graph.error();
   const Result<Tensors> inputs = made_inputs(graph.value(), batch, 1);
   if (!inputs.ok()) return inputs.error();
-  const Result<kernels::Isa> isa = isa_of(options.plan.isa);
-  if (!isa.ok()) return isa.error();
-  const auto made = native::NativeExecutable::compile(graph.value(), types_of(inputs.value()), {isa.value()});
+  const InputTypes types = types_of(inputs.value());
+  const auto native = native_options(graph.value(), find_batch(graph.value(), types), options.plan);
+  if (!native.ok()) return native.error();
+  const auto made = native::NativeExecutable::compile(graph.value(), types, native.value());
   if (!made.ok()) return made.error();
   native::NativeState state(made.value());
   for (size_t i = 0; i < made.value()->inputs().size(); ++i) {
     const Tensor& tensor = inputs.value().at(made.value()->inputs()[i].name);
     std::memcpy(state.input(i), tensor.bytes(), tensor.byte_count());
   }
-  std::vector<uint64_t> ticks;
   if (!state.run().ok()) return Error{Code::kOutOfRange, options.model, "native met a value it cannot take"};
-  for (int i = 0; i < kRuns; ++i) (void)state.run_timed(&ticks);
-  fmt::print("steps of {} at {} rows, mean of {} runs:\n", options.model, batch, kRuns);
-  for (size_t i = 0; i < ticks.size(); ++i)
-    fmt::print("  {:9.3f} us  {}\n", static_cast<double>(ticks[i]) / kRuns / ticks_per_us,
+  std::vector<std::vector<uint64_t>> runs(kRuns);
+  for (std::vector<uint64_t>& ticks : runs) (void)state.run_timed(&ticks);
+  fmt::print("steps of {} at {} rows, {}, median of {} runs:\n", options.model, batch, options.plan.precision, kRuns);
+  for (size_t i = 0; i < runs[0].size(); ++i) {
+    std::vector<uint64_t> each;
+    for (const std::vector<uint64_t>& ticks : runs) each.push_back(ticks[i]);
+    std::sort(each.begin(), each.end());
+    fmt::print("  {:9.3f} us  {}\n", static_cast<double>(each[kRuns / 2]) / ticks_per_us,
                made.value()->program().names[i]);
+  }
   return true;
 }
 
@@ -256,8 +261,11 @@ int bench(const ModelOptions& given, const BenchOptions& bench) {
           for (BenchRow& row : rows.value()) row.model += fmt::format(" {}", fmt::join(options.shapes, " "));
         print_rows(rows.value(), bench);
         all.insert(all.end(), rows.value().begin(), rows.value().end());
-        const Result<bool> said = bench.steps ? print_steps(options, batch, ticks_per_us) : Result<bool>(true);
-        if (!said.ok()) status = fail(said.error());
+        for (const std::string& precision : bench.steps ? bench.precisions : std::vector<std::string>()) {
+          options.plan.precision = precision;
+          const Result<bool> said = print_steps(options, batch, ticks_per_us);
+          if (!said.ok()) status = fail(said.error());
+        }
       }
   fmt::print(
       "One thread of calls, backends alternating in blocks of 5 ms; inputs slide over a pool of 256 KB (trees: 4,096 "

@@ -68,7 +68,7 @@ RunStatus NativeState::run_timed(std::vector<uint64_t>* ticks) {
   for (size_t i = 0; i < steps.size(); ++i) {
     const uint64_t start = ticks_now();
     if (!steps[i].run(steps[i], bases_.data())) return {static_cast<int32_t>(i)};
-    (*ticks)[i] += ticks_now() - start;
+    (*ticks)[i] = ticks_now() - start;
   }
   return {};
 }

@@ -68,7 +68,7 @@ class NativeState {
   void bind_output(size_t i, std::byte* memory) { bases_[2 + executable_->inputs().size() + i] = memory; }
   // No allocation, lock or system call, but in plain steps.
   RunStatus run() noexcept;
-  // The same, adding to ticks[i] (base/tsc.h) what step i took; for finding out where time goes.
+  // The same; ticks[i] (base/tsc.h) is what step i took, for finding out where time goes.
   RunStatus run_timed(std::vector<uint64_t>* ticks);
   Error error(RunStatus status) const;
 

@@ -128,19 +128,25 @@ class NativeBackend : public Backend {
   std::string_view name() const override { return "native"; }
   Result<std::shared_ptr<const Compiled>> compile(const Graph& graph, const Batch& batch,
                                                   const Plan& plan) const override {
-    const Result<kernels::Isa> isa = isa_of(plan.isa);
-    if (!isa.ok()) return isa.error();
-    native::NativeOptions options{.isa = isa.value(), .bf16 = plan.precision == "bf16"};
-    if (plan.precision == "int8") {
-      Result<Ranges> ranges = calibrated(graph, batch, plan);
-      if (!ranges.ok()) return ranges.error();
-      options.integers = std::make_shared<const Ranges>(std::move(ranges).value());
-    }
-    return NativeCompiled::make(graph, batch, options);
+    const Result<native::NativeOptions> options = native_options(graph, batch, plan);
+    if (!options.ok()) return options.error();
+    return NativeCompiled::make(graph, batch, options.value());
   }
 };
 
 }  // namespace
+
+Result<native::NativeOptions> native_options(const Graph& graph, const Batch& batch, const Plan& plan) {
+  const Result<kernels::Isa> isa = isa_of(plan.isa);
+  if (!isa.ok()) return isa.error();
+  native::NativeOptions options{.isa = isa.value(), .bf16 = plan.precision == "bf16"};
+  if (plan.precision == "int8") {
+    Result<Ranges> ranges = calibrated(graph, batch, plan);
+    if (!ranges.ok()) return ranges.error();
+    options.integers = std::make_shared<const Ranges>(std::move(ranges).value());
+  }
+  return options;
+}
 
 Result<kernels::Isa> isa_of(const std::string& name) {
   const std::vector<kernels::Isa> supported = kernels::supported_isas();

@@ -2,11 +2,15 @@
 #pragma once
 
 #include "backends/backend.h"
+#include "backends/native/native.h"
 #include "kernels/vector/kernels.h"
 
 namespace hayate {
 
 const Backend& native_backend();
+
+// What a plan says to native; int8 calibrates here, which takes an evaluation by the reference.
+Result<native::NativeOptions> native_options(const Graph& graph, const Batch& batch, const Plan& plan);
 
 // The instruction set of a plan; an error that names what this processor runs.
 Result<kernels::Isa> isa_of(const std::string& name);

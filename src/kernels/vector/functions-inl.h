@@ -218,6 +218,60 @@ HWY_INLINE V apply(Activation a, V x) {
   }
 }
 
+// Rows y[r] of `count` columns, at most kV vectors: f of each sum. Whole tiles take no masks.
+template <int kR, int kV, class F>
+HWY_INLINE void store_each(const V (&sums)[kR][kV], float* const (&y)[kR], int64_t count, F f) {
+  if (HWY_LIKELY(count >= kV * kLanes)) {
+    for (int r = 0; r < kR; ++r)
+      for (int v = 0; v < kV; ++v) hn::StoreU(f(sums[r][v]), d, y[r] + v * kLanes);
+    return;
+  }
+  for (int r = 0; r < kR; ++r)
+    for (int v = 0; v < kV; ++v) store_some(f(sums[r][v]), y[r] + v * kLanes, count - v * kLanes);
+}
+
+// The same through the activation. It is chosen once: a choice for each vector costs as much as the sums of a short
+// row. False where it has no vector form: then the sums are stored as they are.
+template <int kR, int kV>
+HWY_INLINE bool store_tile(const V (&sums)[kR][kV], float* const (&y)[kR], int64_t count, Activation a) {
+  switch (a.op) {
+    case Unary::kNone:
+      store_each(sums, y, count, [](V v) HWY_ATTR { return v; });
+      return true;
+    case Unary::kRelu:
+      store_each(sums, y, count, [](V v) HWY_ATTR { return apply({Unary::kRelu}, v); });
+      return true;
+    case Unary::kLeakyRelu:
+      store_each(sums, y, count, [alpha = a.alpha](V v) HWY_ATTR { return apply({Unary::kLeakyRelu, alpha}, v); });
+      return true;
+    default:
+      break;
+  }
+  if (is_vector(a.op)) {
+    for (int r = 0; r < kR; ++r)
+      for (int v = 0; v < kV; ++v) store_some(apply(a, sums[r][v]), y[r] + v * kLanes, count - v * kLanes);
+    return true;
+  }
+  store_each(sums, y, count, [](V v) HWY_ATTR { return v; });
+  return false;
+}
+
+// Where the sums of a tile's rows start: each from its own, own_stride apart, else all from bias, else from 0.
+template <int kR, int kV>
+HWY_INLINE void load_starts(V (&sums)[kR][kV], const float* own, int64_t own_stride, const float* bias,
+                            int64_t count) {
+  if (own != nullptr) {
+    for (int r = 0; r < kR; ++r)
+      for (int v = 0; v < kV; ++v) sums[r][v] = load_some(own + r * own_stride + v * kLanes, count - v * kLanes);
+    return;
+  }
+  V same[kV];
+  for (int v = 0; v < kV; ++v)
+    same[v] = bias == nullptr ? hn::Zero(d) : load_some(bias + v * kLanes, count - v * kLanes);
+  for (int r = 0; r < kR; ++r)
+    for (int v = 0; v < kV; ++v) sums[r][v] = same[v];
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace hayate::kernels
 HWY_AFTER_NAMESPACE();

@@ -94,28 +94,27 @@ HWY_INLINE void tile(const NarrowDense& a, const typename Op::W* panel, int64_t 
     for (; i < a.segment_length; i += Op::kGroup, panel += kStep)
       multiply_group<Op, kR, kV, kC>(sums, 0, x, offset + i, a.segment_length - i, panel);
   }
-  const bool vector = is_vector(a.activation.op);
-  for (int r = 0; r < kR; ++r) {
-    const float* start = a.start != nullptr ? a.start + (row + r) * a.start_stride : a.bias;
+  V made[kR][kV];
+  load_starts(made, a.start == nullptr ? nullptr : a.start + row * a.start_stride + column, a.start_stride,
+              a.bias == nullptr ? nullptr : a.bias + column, count);
+  for (int r = 0; r < kR; ++r)
     for (int v = 0; v < kV; ++v) {
       typename Op::Sum sum = sums[r][v][0];
       if constexpr (kC == 2) sum = hn::Add(sum, sums[r][v][1]);
       if constexpr (kC == 4) sum = hn::Add(hn::Add(sum, sums[r][v][1]), hn::Add(sums[r][v][2], sums[r][v][3]));
-      const int64_t at = column + v * kLanes;
-      const V first = start == nullptr ? hn::Zero(d) : load_some(start + at, a.n - at);
-      V y;
+      V& y = made[r][v];
       if constexpr (Op::kScaled) {
         const auto* scales = static_cast<const float*>(a.packed);
         const auto* zeros = reinterpret_cast<const int32_t*>(scales + padded(a.n));
+        const int64_t at = column + v * kLanes;
         const hn::RebindToSigned<D> di;
-        y = hn::MulAdd(hn::LoadU(d, scales + at), hn::ConvertTo(d, hn::Add(sum, hn::LoadU(di, zeros + at))), first);
+        y = hn::MulAdd(hn::LoadU(d, scales + at), hn::ConvertTo(d, hn::Add(sum, hn::LoadU(di, zeros + at))), y);
       } else {
-        y = hn::Add(first, sum);
+        y = hn::Add(y, sum);
       }
-      store_some(vector ? apply(a.activation, y) : y, ys[r] + v * kLanes, count - v * kLanes);
     }
-    if (!vector) plain::unary(a.activation, ys[r], ys[r], std::min<int64_t>(count, kV * kLanes));
-  }
+  if (!store_tile(made, ys, count, a.activation))
+    for (float* y : ys) plain::unary(a.activation, y, y, std::min<int64_t>(count, kV * kLanes));
 }
 
 template <class Op, int kR, int kV, int kC>

@@ -54,24 +54,23 @@ HWY_INLINE void dense_tile(const Dense& a, const float* panel, int64_t row, Plac
   const int64_t count = a.n - column;
   const float* x[kR];
   float* ys[kR];
-  V sums[kR][kV][kC];
+  V chains[kC][kR][kV];
   for (int r = 0; r < kR; ++r) {
     x[r] = a.x + place->outer * a.x_outer + place->inner * a.x_inner;
     ys[r] = a.y + place->outer * a.y_outer + place->inner * a.y_inner + column;
     if (++place->inner == a.inner) place->inner = 0, ++place->outer;
-    const float* start = a.start != nullptr ? a.start + (row + r) * a.start_stride : a.bias;
-    for (int v = 0; v < kV; ++v) {
-      sums[r][v][0] = start == nullptr ? hn::Zero(d) : load_some(start + column + v * kLanes, count - v * kLanes);
-      for (int c = 1; c < kC; ++c) sums[r][v][c] = hn::Zero(d);
-    }
+    for (int v = 0; v < kV; ++v)
+      for (int c = 1; c < kC; ++c) chains[c][r][v] = hn::Zero(d);
   }
+  load_starts(chains[0], a.start == nullptr ? nullptr : a.start + row * a.start_stride + column, a.start_stride,
+              a.bias == nullptr ? nullptr : a.bias + column, count);
   const auto step = [&](int c, int64_t at) HWY_ATTR {
     V w[kV];
     for (int v = 0; v < kV; ++v) w[v] = hn::LoadU(d, panel + v * kLanes);
     panel += kV * kLanes;
     for (int r = 0; r < kR; ++r) {
       const V value = hn::Set(d, x[r][at]);
-      for (int v = 0; v < kV; ++v) sums[r][v][c] = hn::MulAdd(value, w[v], sums[r][v][c]);
+      for (int v = 0; v < kV; ++v) chains[c][r][v] = hn::MulAdd(value, w[v], chains[c][r][v]);
     }
   };
   for (int64_t s = 0; s < a.segments; ++s) {
@@ -81,16 +80,14 @@ HWY_INLINE void dense_tile(const Dense& a, const float* panel, int64_t row, Plac
       for (int c = 0; c < kC; ++c) step(c, offset + i + c);
     for (; i < a.segment_length; ++i) step(0, offset + i);
   }
-  for (int r = 0; r < kR; ++r) {
-    float* y = ys[r];
+  for (int r = 0; r < kR; ++r)
     for (int v = 0; v < kV; ++v) {
-      V sum = sums[r][v][0];
-      if constexpr (kC == 2) sum = hn::Add(sum, sums[r][v][1]);
-      if constexpr (kC == 4) sum = hn::Add(hn::Add(sum, sums[r][v][1]), hn::Add(sums[r][v][2], sums[r][v][3]));
-      store_some(is_vector(a.activation.op) ? apply(a.activation, sum) : sum, y + v * kLanes, count - v * kLanes);
+      V& sum = chains[0][r][v];
+      if constexpr (kC == 2) sum = hn::Add(sum, chains[1][r][v]);
+      if constexpr (kC == 4) sum = hn::Add(hn::Add(sum, chains[1][r][v]), hn::Add(chains[2][r][v], chains[3][r][v]));
     }
-    if (!is_vector(a.activation.op)) plain::set().unary(a.activation, y, y, std::min<int64_t>(count, kV * kLanes));
-  }
+  if (!store_tile(chains[0], ys, count, a.activation))
+    for (float* y : ys) plain::unary(a.activation, y, y, std::min<int64_t>(count, kV * kLanes));
 }
 
 // A tile of `rows` of at most kR rows.
@@ -348,15 +345,13 @@ HWY_INLINE void matmul_tile(const MatMul& m, const float* a, const float* b, flo
     }
   }
   const V alpha = hn::Set(d, m.alpha);
-  const bool vector = is_vector(m.activation.op);
+  float* ys[kR];
   for (int r = 0; r < kR; ++r) {
-    for (int v = 0; v < kV; ++v) {
-      const V sum = hn::Mul(alpha, sums[r][v]);
-      store_some(vector ? apply(m.activation, sum) : sum, y + r * m.y_row + v * kLanes, columns - v * kLanes);
-    }
-    if (!vector)
-      plain::set().unary(m.activation, y + r * m.y_row, y + r * m.y_row, std::min<int64_t>(columns, kV * kLanes));
+    ys[r] = y + r * m.y_row;
+    for (int v = 0; v < kV; ++v) sums[r][v] = hn::Mul(alpha, sums[r][v]);
   }
+  if (!store_tile(sums, ys, columns, m.activation))
+    for (float* row : ys) plain::unary(m.activation, row, row, std::min<int64_t>(columns, kV * kLanes));
 }
 
 template <int kR, int kV>
