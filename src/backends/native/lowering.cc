@@ -271,17 +271,10 @@ kernels::Activation Lowering::take_activation(std::string* name) {
   return a;
 }
 
-void Lowering::emit_kept(StepFunction run, const char* kernel, const void* args,
+void Lowering::emit_kept(StepFunction run, const char* kernel, void* args,
                          const std::vector<const View*>& operands, PlainArgs* plain) {
   Pending pending{run, args, std::string(kernel) + ": " + (node_ == nullptr ? "output" : node_->where()), {}, plain};
-  const int64_t at = static_cast<int64_t>(pending_.size());
-  for (const View* operand : operands) {
-    pending.operands.push_back(operand == nullptr ? View() : *operand);
-    if (operand == nullptr || operand->buffer < 0) continue;
-    Buffer& buffer = buffers_[operand->buffer];
-    if (buffer.first < 0) buffer.first = at;
-    buffer.last = at;
-  }
+  for (const View* operand : operands) pending.operands.push_back(operand == nullptr ? View() : *operand);
   pending_.push_back(std::move(pending));
 }
 
@@ -334,6 +327,17 @@ Ref Lowering::ref_of(const View& view) const {
   return {buffer.base, (buffer.base == 0 ? buffer.place : 0) + offset};
 }
 
+// Of each buffer the steps that touch it first and last.
+void Lowering::take_lifetimes() {
+  for (size_t at = 0; at < pending_.size(); ++at)
+    for (const View& operand : pending_[at].operands) {
+      if (operand.buffer < 0) continue;
+      Buffer& buffer = buffers_[operand.buffer];
+      if (buffer.first < 0) buffer.first = static_cast<int64_t>(at);
+      buffer.last = static_cast<int64_t>(at);
+    }
+}
+
 void Lowering::place_buffers() {
   std::vector<Lifetime> lifetimes;
   std::vector<size_t> owners;
@@ -383,6 +387,8 @@ Result<Program> Lowering::lower() {
     copy(made, to);
   }
   if (fault_) return *fault_;
+  fuse_narrowing();
+  take_lifetimes();
   place_buffers();
   for (const Pending& pending : pending_) {
     Step step{pending.run, pending.args, {}};

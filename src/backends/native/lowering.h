@@ -114,7 +114,7 @@ class Lowering {
   };
   struct Pending {
     StepFunction run;
-    const void* args;
+    void* args;
     std::string name;
     std::vector<View> operands;
     PlainArgs* plain = nullptr;
@@ -128,11 +128,13 @@ class Lowering {
   const Tensor* dequantised(const std::string& name) const;  // of constants; null where name is not that
   const Node* maker(const std::string& name, std::string_view op) const;  // null where it is made otherwise
   bool lower_node(const Node& node);                                      // false: native has no kernel for it
-  void emit_kept(StepFunction run, const char* kernel, const void* args, const std::vector<const View*>& operands,
+  void emit_kept(StepFunction run, const char* kernel, void* args, const std::vector<const View*>& operands,
                  PlainArgs* plain = nullptr);
   View kept_floats(kernels::AlignedVector<float> values);
   int add_buffer(uint32_t base, std::byte* memory, int64_t bytes);
   void collect_borders();
+  void fuse_narrowing();
+  void take_lifetimes();
   void place_buffers();
   bool has_room_for(int64_t floats);
   Ref ref_of(const View& view) const;

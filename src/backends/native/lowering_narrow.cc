@@ -146,4 +146,54 @@ View Lowering::narrowed(const View& x, int64_t begin, int64_t count, const Dense
   return view;
 }
 
+// A layer of fewer bits whose answers are only ever narrowed for the next one narrows them as it stores: the floats
+// between are never written. Their zero border becomes one of what stands for zero.
+void Lowering::fuse_narrowing() {
+  struct Touch {
+    size_t step, operand;
+  };
+  std::map<int, std::vector<Touch>> touches;
+  for (size_t s = 0; s < pending_.size(); ++s)
+    for (size_t o = 0; o < pending_[s].operands.size(); ++o)
+      if (pending_[s].operands[o].buffer >= 0) touches[pending_[s].operands[o].buffer].push_back({s, o});
+  std::vector<bool> gone(pending_.size(), false);
+  for (size_t n = 0; n < pending_.size(); ++n) {
+    if (pending_[n].run != run_narrow) continue;
+    const auto& narrowing = *static_cast<const NarrowArgs*>(pending_[n].args);
+    const View to = pending_[n].operands[0], from = pending_[n].operands[1];
+    if (buffers_[from.buffer].base != 0) continue;
+    NarrowDenseArgs* maker = nullptr;
+    bool alone = true;
+    for (const Touch& touch : touches[from.buffer]) {
+      const Pending& step = pending_[touch.step];
+      if (touch.step == n || (step.run == run_fill && static_cast<const FillArgs*>(step.args)->zero)) continue;
+      auto* dense = step.run == run_narrow_dense ? static_cast<NarrowDenseArgs*>(step.args) : nullptr;
+      alone = alone && maker == nullptr && dense != nullptr && touch.operand == 1 && dense->narrow == narrowing.narrow;
+      maker = dense;
+    }
+    if (!alone || maker == nullptr) continue;
+    maker->narrow_y = true;
+    maker->dense.y_inverse_scale = narrowing.call.inverse_scale, maker->dense.y_zero = narrowing.call.zero;
+    // The narrow buffer takes the place of the wide one, element for element.
+    buffers_[to.buffer].bytes = (buffers_[from.buffer].bytes / 4 + 3) * static_cast<int64_t>(type_size(to.type));
+    for (const Touch& touch : touches[to.buffer]) pending_[touch.step].operands[touch.operand].offset += from.offset;
+    for (const Touch& touch : touches[from.buffer]) {
+      Pending& step = pending_[touch.step];
+      View& view = step.operands[touch.operand];
+      view.buffer = to.buffer, view.type = to.type;
+      touches[to.buffer].push_back(touch);
+      if (step.run != run_fill) continue;
+      auto* fill = static_cast<FillArgs*>(step.args);
+      fill->size = static_cast<int64_t>(type_size(to.type));
+      fill->value[0] = static_cast<std::byte>(narrowing.call.zero);
+      fill->zero = narrowing.call.zero == 0;
+    }
+    gone[n] = true;
+  }
+  std::vector<Pending> left;
+  for (size_t s = 0; s < pending_.size(); ++s)
+    if (!gone[s]) left.push_back(std::move(pending_[s]));
+  pending_ = std::move(left);
+}
+
 }  // namespace hayate::native

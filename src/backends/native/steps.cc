@@ -51,7 +51,7 @@ bool run_narrow_dense(const Step& step, Bases bases) {
   const auto& kernel = args.set->of(args.narrow);
   kernels::NarrowDense dense = args.dense;
   const auto* x = step.at<const std::byte>(bases, 0);
-  dense.y = step.at<float>(bases, 1);
+  auto* y = step.at<std::byte>(bases, 1);
   dense.packed = step.at<const float>(bases, 2);
   dense.bias = step.at<const float>(bases, 3);
   dense.start = step.at<const float>(bases, 4);
@@ -59,8 +59,11 @@ bool run_narrow_dense(const Step& step, Bases bases) {
   const int64_t size = args.narrow == kernels::Narrow::kInt8 ? 1 : 2;
   for (int64_t i = 0; i < args.images; ++i) {
     dense.x = x + i * args.x_image * size;
+    if (args.narrow_y)
+      dense.narrow_y = y + i * args.y_image * size;
+    else
+      dense.y = reinterpret_cast<float*>(y) + i * args.y_image;
     kernel.dense(dense);
-    dense.y += args.y_image;
   }
   return true;
 }
@@ -264,6 +267,7 @@ bool run_recurrent(const Step& step, Bases bases) {
     const int64_t at = a.reverse ? a.steps - 1 - t : t;
     const float* projected = projections + at * a.rows * width;
     float* h = y + at * a.y_step;
+    dense.backwards = t % 2 != 0;
     if (a.gru) {
       over_state(dense, before, before_row);
       kernels::GruCell args{.m = a.rows,
@@ -300,7 +304,8 @@ bool run_recurrent(const Step& step, Bases bases) {
 
 namespace {
 
-// Calls f(projections of the step, h of the step before, how far its rows lie apart, where h goes) step by step.
+// Calls f(projections of the step, h of the step before, how far its rows lie apart, where h goes, whether it is every
+// other step) step by step.
 template <typename F>
 void walk_steps(const RecurrentArgs& a, int64_t width, const float* projections, const float* first, float* y, F&& f) {
   const float* before = first;
@@ -308,7 +313,7 @@ void walk_steps(const RecurrentArgs& a, int64_t width, const float* projections,
   for (int64_t t = 0; t < a.steps; ++t) {
     const int64_t at = a.reverse ? a.steps - 1 - t : t;
     float* h = y + at * a.y_step;
-    f(projections + at * a.rows * width, before, before_row, h);
+    f(projections + at * a.rows * width, before, before_row, h, t % 2 != 0);
     before = h, before_row = a.y_row;
   }
 }
@@ -335,7 +340,8 @@ bool run_gru_reset_first(const Step& step, Bases bases) {
     a.set->binary(op, each);
   };
   walk_steps(a, 3 * n, step.at<const float>(bases, 3), step.at<const float>(bases, 5), step.at<float>(bases, 0),
-             [&](const float* projected, const float* before, int64_t before_row, float* h) {
+             [&](const float* projected, const float* before, int64_t before_row, float* h, bool odd) {
+               of_gates.backwards = of_candidate.backwards = odd;
                of_gates.start = projected;
                over_state(of_gates, before, before_row);
                combine(kernels::Binary::kMul, reset, 2 * n, before, before_row, reset, 2 * n);
@@ -356,8 +362,8 @@ bool run_rnn(const Step& step, Bases bases) {
   dense.packed = step.at<const float>(bases, 1), dense.y_outer = a.y_row, dense.activation = a.activation;
   const OverState over_state(a, step.at<float>(bases, 4));
   walk_steps(a, a.hidden, step.at<const float>(bases, 3), step.at<const float>(bases, 5), step.at<float>(bases, 0),
-             [&](const float* projected, const float* before, int64_t before_row, float* h) {
-               dense.start = projected, dense.y = h;
+             [&](const float* projected, const float* before, int64_t before_row, float* h, bool odd) {
+               dense.backwards = odd, dense.start = projected, dense.y = h;
                over_state(dense, before, before_row);
              });
   return true;

@@ -71,6 +71,9 @@ struct DenseShape {
   float* y = nullptr;  // row (i, j) at y + i * y_outer + j * y_inner
   int64_t y_outer = 0, y_inner = 0;
   Activation activation;
+  // Panels of columns from the last to the first: who runs the same weights again and again, turning round each time,
+  // finds in the first-level cache what it read last.
+  bool backwards = false;
 };
 struct Dense : DenseShape {
   const float* x = nullptr;
@@ -85,6 +88,9 @@ enum class Narrow : uint8_t { kBf16, kInt8 };
 struct NarrowDense : DenseShape {
   const void* x = nullptr;       // bfloat16 as uint16_t, or uint8_t; 3 bytes behind the last may be read
   const void* packed = nullptr;  // made by the same set's pack; 64-byte aligned
+  // Where set, y is not written: each answer goes, narrowed as x is, to the same place counted in elements from here.
+  void* narrow_y = nullptr;
+  float y_inverse_scale = 1, y_zero = 0;  // as Narrowing has them
 };
 
 // w(k, n) = w[k * k_stride + n * n_stride], k = segment * segment_length + place in it: float for kBf16, int8_t for

@@ -38,39 +38,60 @@ uint16_t rounded_to_bf16(float value) {
   return static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
 }
 
-// The low halves of 32-bit lanes, the first `count` of them.
-template <typename T, typename From>
-HWY_INLINE void store_low(From v, T* y, int64_t count) {
+// Lanes of 32 bits within what T holds, but for bytes also below 0, which become 0.
+template <typename T>
+HWY_INLINE hn::Vec<hn::Rebind<T, D>> low_part(VI v) {
+#if HWY_TARGET == HWY_AVX3
+  using Low = hn::Vec<hn::Rebind<T, D>>;
+  if constexpr (sizeof(T) == 1)
+    return Low{_mm512_cvtusepi32_epi8(_mm512_max_epi32(v.raw, _mm512_setzero_si512()))};
+  else
+    return Low{_mm512_cvtepi32_epi16(v.raw)};
+#else
+  return hn::DemoteTo(hn::Rebind<T, D>(), v);
+#endif
+}
+
+// The first `count` of them.
+template <typename T>
+HWY_INLINE void store_low(VI v, T* y, int64_t count) {
   const hn::Rebind<T, D> small;
-  const auto low = hn::DemoteTo(small, v);
+  const auto low = low_part<T>(v);
   if (HWY_LIKELY(count >= kLanes)) return hn::StoreU(low, small, y);
   HWY_ALIGN T lanes[kLanes];
   hn::Store(low, small, lanes);
   std::memcpy(y, lanes, static_cast<size_t>(count) * sizeof(T));
 }
 
-void narrow_bf16(const Narrowing& a) {
+// Lanes that hold bfloat16; NaN stays NaN.
+HWY_INLINE VI rounded(V x) {
   const hn::RebindToUnsigned<D> du;
-  auto* y = static_cast<uint16_t*>(a.y);
-  for (int64_t i = 0; i < a.n; i += kLanes) {
-    const V x = load_some(a.x + i, a.n - i);
-    const auto bits = hn::BitCast(du, x), odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
-    const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(du, 0x7FFF)), odd));
-    const auto quiet = hn::Or(hn::ShiftRight<16>(bits), hn::Set(du, 0x40));
-    const auto made = hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(x)), quiet, rounded);
-    store_low(hn::BitCast(DI(), made), y + i, a.n - i);
-  }
+  const auto bits = hn::BitCast(du, x), odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
+  const auto near = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(du, 0x7FFF)), odd));
+  const auto quiet = hn::Or(hn::ShiftRight<16>(bits), hn::Set(du, 0x40));
+  return hn::BitCast(DI(), hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(x)), quiet, near));
+}
+
+// Lanes that hold round(x * inverse) + zero, within 0 to 255 once they are stored as bytes.
+HWY_INLINE VI rounded(V x, float inverse, float zero) {
+  const V low = hn::Set(d, -512.0f), scaled = hn::Mul(x, hn::Set(d, inverse));
+  const V held = hn::IfThenElse(hn::Gt(scaled, low), hn::Min(scaled, hn::Set(d, 512.0f)), low);  // NaN is not above
+#if HWY_TARGET == HWY_AVX3
+  const VI whole{_mm512_cvtps_epi32(held.raw)};
+#else
+  const VI whole = hn::NearestInt(held);
+#endif
+  return hn::Add(whole, hn::Set(DI(), static_cast<int32_t>(zero)));
+}
+
+void narrow_bf16(const Narrowing& a) {
+  for (int64_t i = 0; i < a.n; i += kLanes)
+    store_low(rounded(load_some(a.x + i, a.n - i)), static_cast<uint16_t*>(a.y) + i, a.n - i);
 }
 
 void narrow_int8(const Narrowing& a) {
-  const V inverse = hn::Set(d, a.inverse_scale), low = hn::Set(d, -512.0f), high = hn::Set(d, 512.0f);
-  const VI zero = hn::Set(DI(), static_cast<int32_t>(a.zero));
-  auto* y = static_cast<uint8_t*>(a.y);
-  for (int64_t i = 0; i < a.n; i += kLanes) {
-    const V x = hn::Mul(load_some(a.x + i, a.n - i), inverse);
-    const V held = hn::IfThenElse(hn::Gt(x, low), hn::Min(x, high), low);  // a comparison with NaN is false
-    store_low(hn::Add(hn::NearestInt(held), zero), y + i, a.n - i);
-  }
+  for (int64_t i = 0; i < a.n; i += kLanes)
+    store_low(rounded(load_some(a.x + i, a.n - i), a.inverse_scale, a.zero), static_cast<uint8_t*>(a.y) + i, a.n - i);
 }
 
 namespace common {
@@ -84,6 +105,7 @@ struct Bf16 {
   using Sum = V;
   static constexpr int kGroup = 1;
   static constexpr bool kScaled = false;
+  static HWY_INLINE VI narrowed(V y, const NarrowDense&) { return rounded(y); }
   static HWY_INLINE V zero() { return hn::Zero(d); }
   static HWY_INLINE V broadcast(const X* x) {
     const uint32_t bits = static_cast<uint32_t>(*x) << 16;
@@ -108,6 +130,7 @@ struct Int8 {
   static constexpr int kGroup = 2;
   static constexpr bool kScaled = true;
   using Pairs = hn::Repartition<int16_t, DI>;
+  static HWY_INLINE VI narrowed(V y, const NarrowDense& a) { return rounded(y, a.y_inverse_scale, a.y_zero); }
   static HWY_INLINE VI zero() { return hn::Zero(DI()); }
   static HWY_INLINE hn::Vec<Pairs> broadcast(const X* x) {
     return hn::BitCast(Pairs(), hn::Set(DI(), static_cast<int32_t>(x[0] | x[1] << 16)));
@@ -135,6 +158,7 @@ struct Int8 {
   using Sum = VI;
   static constexpr int kGroup = 1;
   static constexpr bool kScaled = true;
+  static HWY_INLINE VI narrowed(V y, const NarrowDense& a) { return rounded(y, a.y_inverse_scale, a.y_zero); }
   static HWY_INLINE VI zero() { return hn::Zero(DI()); }
   static HWY_INLINE VI broadcast(const X* x) { return hn::Set(DI(), static_cast<int32_t>(*x)); }
   static HWY_INLINE VI broadcast_some(const X* x, int64_t) { return broadcast(x); }
@@ -158,6 +182,7 @@ struct Bf16 {
   using Sum = V;
   static constexpr int kGroup = 2;
   static constexpr bool kScaled = false;
+  static HWY_INLINE VI narrowed(V y, const NarrowDense&) { return rounded(y); }
   static HWY_INLINE V zero() { return hn::Zero(d); }
   static HWY_INLINE VI broadcast(const X* x) {
     int32_t pair = 0;
@@ -178,6 +203,7 @@ struct Int8 {
   using Sum = VI;
   static constexpr int kGroup = 4;
   static constexpr bool kScaled = true;
+  static HWY_INLINE VI narrowed(V y, const NarrowDense& a) { return rounded(y, a.y_inverse_scale, a.y_zero); }
   static HWY_INLINE VI zero() { return hn::Zero(DI()); }
   static HWY_INLINE VI broadcast(const X* x) {
     int32_t four = 0;

@@ -39,8 +39,9 @@ struct Data {
   static int64_t row(const Case& c) { return c.segments * (c.length + 1); }
 };
 
-// y of exactly m * n floats; x narrowed by the same set into exactly what the header says may be read.
-std::vector<float> run(const Set& set, Narrow narrow, const Case& c, const Data& data) {
+// y of exactly m * n floats, or with `narrow_y` in fewer bits, as many bytes; x narrowed by the same set into exactly what the header says may be read.
+std::vector<float> run(const Set& set, Narrow narrow, const Case& c, const Data& data,
+                       std::vector<uint8_t>* narrow_y = nullptr) {
   NarrowWeights weights{.segments = c.segments, .segment_length = c.length, .n = c.n, .k_stride = c.n, .n_stride = 1};
   weights.w = narrow == Narrow::kInt8 ? static_cast<const void*>(data.bytes.data()) : data.w.data();
   weights.scale = data.scale.data(), weights.x_zero = 117;
@@ -57,6 +58,11 @@ std::vector<float> run(const Set& set, Narrow narrow, const Case& c, const Data&
   a.x = x.data(), a.x_outer = Data::row(c), a.packed = packed.data(), a.bias = data.bias.data();
   if (c.start) a.start = data.start.data(), a.start_stride = c.n;
   a.y = y.data(), a.y_outer = c.n, a.activation = c.activation;
+  a.backwards = c.m % 3 == 0;
+  if (narrow_y != nullptr) {
+    narrow_y->assign(y.size() * (narrow == Narrow::kInt8 ? 1 : 2), 0);
+    a.y = nullptr, a.narrow_y = narrow_y->data(), a.y_inverse_scale = 3, a.y_zero = 99;
+  }
   kernels.dense(a);
   return y;
 }
@@ -89,6 +95,19 @@ TEST(Narrow, DenseEqualsItsPlainTwin) {
         }
       }
     }
+}
+
+TEST(Narrow, AnswersNarrowedWhileTheyAreStoredAreThoseNarrowedAfterwards) {
+  for (const Narrow narrow : {Narrow::kBf16, Narrow::kInt8})
+    for (const Case& c : cases())
+      for (const Isa isa : supported_isas()) {
+        const Data data(c);
+        const std::vector<float> y = run(set_for(isa), narrow, c, data);
+        std::vector<uint8_t> got, wanted(y.size() * (narrow == Narrow::kInt8 ? 1 : 2));
+        run(set_for(isa), narrow, c, data, &got);
+        set_for(isa).of(narrow).narrow({static_cast<int64_t>(y.size()), y.data(), wanted.data(), 3, 99});
+        ASSERT_EQ(got, wanted) << isa_name(isa) << " n " << c.n << " m " << c.m << " " << c.segments << "x" << c.length;
+      }
 }
 
 // Scales of 1 and no bias: floats that hold the integer sums themselves.

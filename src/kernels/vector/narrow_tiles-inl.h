@@ -5,6 +5,7 @@
 //   kGroup        elements of x that one product takes; the weights of a column lie so together
 //   kScaled       integers with a scale for each column; else floats
 //   Sum           vector of sums, one for each column
+//   narrowed(y, args)                lanes whose low parts are what the next layer's X would be
 //   zero(), broadcast(x), broadcast_some(x, count), load(w), multiply(sum, x, w)
 
 // Each segment of x takes whole groups; weights behind its end are 0.
@@ -76,11 +77,11 @@ HWY_INLINE void tile(const NarrowDense& a, const typename Op::W* panel, int64_t 
   constexpr int64_t kStep = kV * kLanes * Op::kGroup;
   const int64_t count = a.n - column;
   const typename Op::X* x[kR];
-  float* ys[kR];
+  int64_t places[kR];
   typename Op::Sum sums[kR][kV][kC];
   for (int r = 0; r < kR; ++r) {
     x[r] = static_cast<const typename Op::X*>(a.x) + *outer * a.x_outer + *inner * a.x_inner;
-    ys[r] = a.y + *outer * a.y_outer + *inner * a.y_inner + column;
+    places[r] = *outer * a.y_outer + *inner * a.y_inner + column;
     if (++*inner == a.inner) *inner = 0, ++*outer;
     for (int v = 0; v < kV; ++v)
       for (int c = 0; c < kC; ++c) sums[r][v][c] = Op::zero();
@@ -113,8 +114,22 @@ HWY_INLINE void tile(const NarrowDense& a, const typename Op::W* panel, int64_t 
         y = hn::Add(y, sum);
       }
     }
-  if (!store_tile(made, ys, count, a.activation))
-    for (float* y : ys) plain::unary(a.activation, y, y, std::min<int64_t>(count, kV * kLanes));
+  if (a.narrow_y == nullptr) {
+    float* ys[kR];
+    for (int r = 0; r < kR; ++r) ys[r] = a.y + places[r];
+    if (!store_tile(made, ys, count, a.activation))
+      for (float* y : ys) plain::unary(a.activation, y, y, std::min<int64_t>(count, kV * kLanes));
+    return;
+  }
+  float room[kR][kV * kLanes];
+  float* ys[kR];
+  for (int r = 0; r < kR; ++r) ys[r] = room[r];
+  if (!store_tile(made, ys, kV * kLanes, a.activation))
+    for (float* y : ys) plain::unary(a.activation, y, y, kV * kLanes);
+  for (int r = 0; r < kR; ++r)
+    for (int v = 0; v < kV && v * kLanes < count; ++v)
+      store_low(Op::narrowed(hn::LoadU(d, room[r] + v * kLanes), a),
+                static_cast<typename Op::X*>(a.narrow_y) + places[r] + v * kLanes, count - v * kLanes);
 }
 
 template <class Op, int kR, int kV, int kC>
@@ -136,11 +151,15 @@ void panel_of(const NarrowDense& a, const typename Op::W* panel, int64_t column)
 
 template <class Op>
 void dense(const NarrowDense& a) {
-  const auto* panel =
+  constexpr int64_t kWidth = kVectors * kLanes;
+  const auto* packed =
       reinterpret_cast<const typename Op::W*>(static_cast<const std::byte*>(a.packed) + header_bytes<Op>(a.n));
   const NarrowWeights shape{.segments = a.segments, .segment_length = a.segment_length};
   const int64_t rows = groups_of<Op>(shape) * Op::kGroup;
-  for (int64_t column = 0; column < a.n; column += kVectors * kLanes) {
+  const int64_t panels = (a.n + kWidth - 1) / kWidth;
+  for (int64_t i = 0; i < panels; ++i) {
+    const int64_t column = (a.backwards ? panels - 1 - i : i) * kWidth;
+    const auto* panel = packed + rows * column;  // all panels but the last are whole
     const int64_t vectors = std::min<int64_t>(kVectors, (a.n - column + kLanes - 1) / kLanes);
     if (vectors == 1)
       panel_of<Op, 1, 4>(a, panel, column);
@@ -150,7 +169,6 @@ void dense(const NarrowDense& a) {
       panel_of<Op, 3, 1>(a, panel, column);
     else
       panel_of<Op, 4, 1>(a, panel, column);
-    panel += rows * vectors * kLanes;
   }
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "kernels/vector/plain.h"
 
@@ -22,13 +23,29 @@ float from_bf16(uint16_t value) {
   return made;
 }
 
+void bf16_narrow(const Narrowing& a) {
+  std::transform(a.x, a.x + a.n, static_cast<uint16_t*>(a.y), to_bf16);
+}
+
+void int8_narrow(const Narrowing& a) {
+  for (int64_t i = 0; i < a.n; ++i) {
+    const float value = std::nearbyint(a.x[i] * a.inverse_scale) + a.zero;
+    static_cast<uint8_t*>(a.y)[i] = value > 0 ? static_cast<uint8_t>(std::min(value, 255.0f)) : uint8_t{0};
+  }
+}
+
 // Calls f(x, y, start) for every row: x its first element, y where it goes, start what it starts from for column 0.
 template <typename X, typename F>
-void each_row(const NarrowDense& a, F&& f) {
+void each_row(const NarrowDense& a, void (*narrow)(const Narrowing&), F&& f) {
+  std::vector<float> room(static_cast<size_t>(a.n));
   for (int64_t r = 0; r < a.m; ++r) {
-    const int64_t i = r / a.inner, j = r % a.inner;
-    f(static_cast<const X*>(a.x) + i * a.x_outer + j * a.x_inner, a.y + i * a.y_outer + j * a.y_inner,
+    const int64_t i = r / a.inner, j = r % a.inner, place = i * a.y_outer + j * a.y_inner;
+    float* y = a.narrow_y == nullptr ? a.y + place : room.data();
+    f(static_cast<const X*>(a.x) + i * a.x_outer + j * a.x_inner, y,
       a.start != nullptr ? a.start + r * a.start_stride : a.bias);
+    unary(a.activation, y, y, a.n);
+    if (a.narrow_y != nullptr)
+      narrow({a.n, y, static_cast<X*>(a.narrow_y) + place, a.y_inverse_scale, a.y_zero});
   }
 }
 
@@ -48,19 +65,14 @@ void bf16_pack(const NarrowWeights& weights, void* packed) {
 
 void bf16_dense(const NarrowDense& a) {
   const auto* w = static_cast<const uint16_t*>(a.packed);
-  each_row<uint16_t>(a, [&](const uint16_t* x, float* y, const float* start) {
+  each_row<uint16_t>(a, bf16_narrow, [&](const uint16_t* x, float* y, const float* start) {
     for (int64_t c = 0; c < a.n; ++c) {
       double sum = start == nullptr ? 0 : static_cast<double>(start[c]);
       for (int64_t p = 0; p < a.k; ++p)
         sum += static_cast<double>(from_bf16(x[offset_of(a, p)])) * static_cast<double>(from_bf16(w[p * a.n + c]));
       y[c] = static_cast<float>(sum);
     }
-    unary(a.activation, y, y, a.n);
   });
-}
-
-void bf16_narrow(const Narrowing& a) {
-  std::transform(a.x, a.x + a.n, static_cast<uint16_t*>(a.y), to_bf16);
 }
 
 // Packed: scales [n], the sums of x_zero * w [n] as int32, then w as [k, n].
@@ -85,21 +97,13 @@ void int8_dense(const NarrowDense& a) {
   const auto* scales = static_cast<const float*>(a.packed);
   const auto* zeros = reinterpret_cast<const int32_t*>(scales + a.n);
   const auto* w = reinterpret_cast<const int8_t*>(zeros + a.n);
-  each_row<uint8_t>(a, [&](const uint8_t* x, float* y, const float* start) {
+  each_row<uint8_t>(a, int8_narrow, [&](const uint8_t* x, float* y, const float* start) {
     for (int64_t c = 0; c < a.n; ++c) {
       int32_t sum = -zeros[c];
       for (int64_t p = 0; p < a.k; ++p) sum += x[offset_of(a, p)] * w[p * a.n + c];
       y[c] = (start == nullptr ? 0.0f : start[c]) + scales[c] * static_cast<float>(sum);
     }
-    unary(a.activation, y, y, a.n);
   });
-}
-
-void int8_narrow(const Narrowing& a) {
-  for (int64_t i = 0; i < a.n; ++i) {
-    const float value = std::nearbyint(a.x[i] * a.inverse_scale) + a.zero;
-    static_cast<uint8_t*>(a.y)[i] = value > 0 ? static_cast<uint8_t>(std::min(value, 255.0f)) : uint8_t{0};
-  }
 }
 
 }  // namespace

@@ -109,8 +109,11 @@ void dense_panel(const Dense& a, const float* panel, int64_t column) {
 }
 
 void dense(const Dense& a) {
-  const float* panel = a.packed;
-  for (int64_t column = 0; column < a.n; column += kVectors * kLanes) {
+  constexpr int64_t kWidth = kVectors * kLanes;
+  const int64_t panels = (a.n + kWidth - 1) / kWidth;
+  for (int64_t i = 0; i < panels; ++i) {
+    const int64_t column = (a.backwards ? panels - 1 - i : i) * kWidth;
+    const float* panel = a.packed + a.k * column;  // all panels but the last are whole
     const int64_t vectors = std::min<int64_t>(kVectors, (a.n - column + kLanes - 1) / kLanes);
     if (vectors == 1)
       dense_panel<1, 4>(a, panel, column);
@@ -120,7 +123,6 @@ void dense(const Dense& a) {
       dense_panel<3, 1>(a, panel, column);
     else
       dense_panel<4, 1>(a, panel, column);
-    panel += a.k * vectors * kLanes;
   }
 }
 
