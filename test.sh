@@ -36,6 +36,18 @@ if [ "$status" != 0 ] || [ "$good" = 0 ]; then
 fi
 echo "$good tests on threads passed"
 
+# The vector kernels for another architecture, emulated.
+echo "== tests: aarch64"
+log=$PWD/build/aarch64_tests.log
+status=0
+tests/arm/run.sh >"$log" 2>&1 || status=$?
+good=$(grep -cE '^\[       OK \]' "$log" || true)
+case $status in
+  0) passed=$((passed + good)) && echo "$good tests of kernels on NEON passed" ;;
+  2) skipped=$((skipped + 1)) && tail -n 1 "$log" ;;
+  *) failed=$((failed + 1)) && tail -n 60 "$log" ;;
+esac
+
 # Comparisons with the peers: exit status 0 equal, 1 different, 2 nothing to compare with.
 for script in models suites trees ml written quantized streams recorded; do
   echo "== tests: equality/$script"

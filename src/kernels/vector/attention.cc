@@ -2,7 +2,7 @@
 // multiply-adds whatever the tile. Scores of a block of queries stay in cache from the product to the average.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/vector/attention.cc"
-#define HWY_DISABLED_TARGETS HWY_SSSE3
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 // The order of these matters.
 // clang-format off
 #include <hwy/foreach_target.h>
