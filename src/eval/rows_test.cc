@@ -203,6 +203,13 @@ TEST(Rows, WhatIsTheSameForEachRowIsFollowed) {
             "");
 }
 
+TEST(Rows, EqualNumbersThatFollowFromTheBatchCountIt) {
+  const std::vector<Node> nodes{node("Shape", {"x"}, "s"), node("ConstantOfShape", {"s"}, "zeros"),
+                                node("LogSoftmax", {"zeros"}, "l", {{"axis", int64_t{0}}}),  // -log of the rows
+                                node("Add", {"x", "l"}, "y")};
+  EXPECT_NE(verdict(nodes).find("counts rows"), std::string::npos) << verdict(nodes);
+}
+
 TEST(Rows, CountingTheBatchIsSeen) {
   const std::string why = verdict({node("Shape", {"x"}, "s", {{"end", int64_t{1}}}), node("Squeeze", {"s"}, "n"),
                                    node("Range", {"zero", "n", "one"}, "r"), node("Unsqueeze", {"r", "axis"}, "u"),

@@ -51,8 +51,6 @@ MAY_REFUSE = {
     r"is no tensor": "sequences, maps, optionals",
     r"u?int4 is not supported|int2 is not supported|float8|float4": "elements below 8 bits, float8",
     r"training mode": "training",
-    r"depends on what the model is fed": "branches taken by what the model is fed",
-    r"is not known before the run": "shapes that follow from what the model is fed (native)",
     r"operator (RandomUniform|RandomNormalLike|Multinomial) ": "random numbers",
     r"\((RandomUniform|RandomNormalLike|Multinomial)\): reference has no kernel": "random numbers",
     r"com.microsoft.(BeamSearch|GreedySearch)": "generation loops",
