@@ -17,6 +17,10 @@ struct Plan {
   // integers, with the scales of what they read from `calibration`, a file of inputs (.npz, .npy), or from made-up
   // normal rows where it is empty. What has no such form stays float32.
   std::string precision = "fp32", calibration;
+  // Streams (stream.h): rows of the window, and which axis of the model's input is time ("input:1"); empty: the one that
+  // has `window` places.
+  int64_t window = 0;
+  std::string time_axis;
   int64_t batch_max = 1;           // rows that one run may take
   int threads = 1;                 // onnxruntime: threads of its own for one run
 

@@ -508,4 +508,9 @@ std::string rows_depend(const Graph& graph, const std::map<std::string, TensorTy
   return Tracker(whole.value(), first.value(), second.value()).run();
 }
 
+bool is_elementwise(const Node& node) {
+  return node.domain.empty() && node.op != "Expand" && node.op != "QuantizeLinear" && node.op != "DequantizeLinear" &&
+         kElementwise.contains(node.op);
+}
+
 }  // namespace hayate

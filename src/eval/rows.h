@@ -16,4 +16,7 @@ namespace hayate {
 std::string rows_depend(const Graph& graph, const std::map<std::string, TensorType>& at_3,
                         const std::map<std::string, TensorType>& at_5);
 
+// Every element of the outputs follows from the elements at its place (or repeated to it) in the inputs.
+bool is_elementwise(const Node& node);
+
 }  // namespace hayate

@@ -53,6 +53,8 @@ bool take(Plan* plan, int64_t* version, std::string_view key, const simdjson::do
   if (key == "isa") return word(&plan->isa);
   if (key == "precision") return word(&plan->precision);
   if (key == "calibration") return word(&plan->calibration);
+  if (key == "window") return number(&plan->window);
+  if (key == "time_axis") return word(&plan->time_axis);
   if (key == "batch_max") return number(&plan->batch_max);
   if (key == "threads") return number(&plan->threads);
   if (key == "ort_library") return word(&plan->ort_library);
@@ -87,10 +89,10 @@ bool Plan::depends_on_machine() const {
 
 std::string Plan::to_json() const {
   return fmt::format(
-      "{{\"version\": {}, \"machine\": {}, \"backend\": {}, \"isa\": {}, \"precision\": {}, \"calibration\": {}, \"batch_max\": {}, \"threads\": {}, "
+      "{{\"version\": {}, \"machine\": {}, \"backend\": {}, \"isa\": {}, \"precision\": {}, \"calibration\": {}, \"window\": {}, \"time_axis\": {}, \"batch_max\": {}, \"threads\": {}, "
       "\"ort_library\": {}, "
       "\"ort_optimisation\": {}, \"ort_provider\": {}, \"shapes\": {}, \"shapes_max\": {}}}",
-      kPlanVersion, json_string(machine), json_string(backend), json_string(isa), json_string(precision), json_string(calibration), batch_max, threads,
+      kPlanVersion, json_string(machine), json_string(backend), json_string(isa), json_string(precision), json_string(calibration), window, json_string(time_axis), batch_max, threads,
       json_string(ort_library), json_string(ort_optimisation), json_string(ort_provider), buckets_text(shapes),
       shapes_max);
 }
@@ -105,7 +107,7 @@ Result<Plan> Plan::from_json(const std::string& text) {
     simdjson::error_code error = simdjson::SUCCESS;
     if (!take(&plan, &version, key, value, &error))
       return bad(fmt::format(
-          "has an unknown key '{}'; keys are version, machine, backend, isa, precision, calibration, batch_max, threads, ort_library, "
+          "has an unknown key '{}'; keys are version, machine, backend, isa, precision, calibration, window, time_axis, batch_max, threads, ort_library, "
           "ort_optimisation, ort_provider, shapes, shapes_max",
           key));
     if (error != simdjson::SUCCESS) return bad(fmt::format("'{}' has a value of the wrong type", key));

@@ -7,14 +7,10 @@
 #include "import/import.h"
 #include "import/onnx/onnx_writer.h"
 #include "rewrite/bind.h"
+#include "runtime/model_data.h"
 #include "runtime/shape_pool.h"
 
 namespace hayate {
-
-struct Model::Data {
-  Graph graph;
-  std::shared_ptr<MemoryBudget> budget;  // null: the process's
-};
 
 namespace {
 

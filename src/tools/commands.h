@@ -40,6 +40,15 @@ struct VerifyOptions {
 // layout (model.onnx, test_data_set_*/input_N.pb, output_N.pb), with what is recorded there.
 int verify(const ModelOptions& options, const VerifyOptions& verify);
 
+constexpr int64_t kPeerRows = 1000;  // that `stream --check` holds against ONNX Runtime
+struct StreamOptions {
+  std::string inputs, output;  // files: rows [N, ...]; answers
+  bool check = false;          // every answer against the full window's, some against ONNX Runtime's
+  bool explain = false;        // what is kept, stepped and made again
+};
+// Rows through a sliding window of plan.window rows.
+int stream(const ModelOptions& options, const StreamOptions& stream);
+
 struct MachineOptions {
   bool json = false, measure = false;
 };

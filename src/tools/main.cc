@@ -21,6 +21,7 @@ struct Program {
   VerifyOptions verify;
   BenchOptions bench;
   DumpOptions dump;
+  StreamOptions stream;
   MachineOptions machine;
   bool json = false;
   int status = 0;
@@ -190,6 +191,26 @@ void add_verify(CLI::App* app, Program* p) {
   verify->callback([p] { p->status = hayate::verify(p->model, p->verify); });
 }
 
+void add_stream(CLI::App* app, Program* p) {
+  CLI::App* stream = app->add_subcommand(
+      "stream", "Replay rows through a sliding window: the full window's answer at the cost of one row");
+  add_model(stream, &p->model);
+  stream->add_option("--window", p->model.plan.window, "Rows of the window")
+      ->required()
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
+  stream->add_option("--time-axis", p->model.plan.time_axis,
+                     "NAME:AXIS of the input, where several axes have as many places as the window");
+  stream->add_option("--inputs", p->stream.inputs, ".npz or .npy with one array of rows, [N, ...]");
+  stream->add_option("--output", p->stream.output, ".npz to write: one answer for each row");
+  stream->add_flag("--check", p->stream.check,
+                   "Hold every answer against the full window's, and 1,000 against ONNX Runtime's; exit 1 past tolerance");
+  stream->add_flag("--explain", p->stream.explain, "What every value of the model is, and what runs when");
+  add_precision(stream, &p->model.plan);
+  add_plan(stream, &p->model.plan);
+  stream->footer("Example: hayate stream models/lstm_a.onnx --window 50 --inputs rows.npz --check");
+  stream->callback([p] { p->status = hayate::stream(p->model, p->stream); });
+}
+
 void add_bench(CLI::App* app, Program* p) {
   CLI::App* bench = app->add_subcommand("bench", "Time backends beside each other");
   bench
@@ -249,6 +270,7 @@ int main(int argc, char** argv) {
   hayate::add_convert(&app, &program);
   hayate::add_run(&app, &program);
   hayate::add_verify(&app, &program);
+  hayate::add_stream(&app, &program);
   hayate::add_bench(&app, &program);
   CLI11_PARSE(app, argc, argv);
   return program.status;

@@ -1,0 +1,612 @@
+#include "stream/incremental.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "eval/rows.h"
+#include "graph/window.h"
+
+namespace hayate {
+namespace {
+
+struct Value : Streamed {
+  int64_t batch = -1;  // of steps: the axis of extent 1 that counts windows in `follow`
+  std::string name;    // in `answer`: columns and steps with 1 + right columns, of which the first is the newest kept
+  std::string step;    // in `follow`, with one column; empty: not there
+};
+
+std::optional<int64_t> mapped_axis(const Shape& from, const Shape& to, int64_t axis) {
+  int64_t before = 1, at = 1;
+  for (int64_t i = 0; i < axis; ++i) before *= from[static_cast<size_t>(i)];
+  for (size_t i = 0; i < to.size(); ++i) {
+    if (at == before && to[i] == from[static_cast<size_t>(axis)]) return static_cast<int64_t>(i);
+    at *= to[i];
+  }
+  return std::nullopt;
+}
+
+Tensor integers(const std::vector<int64_t>& values) {
+  Tensor made(Type::kInt64, {static_cast<int64_t>(values.size())});
+  std::copy(values.begin(), values.end(), made.data<int64_t>());
+  return made;
+}
+
+class Cutter {
+ public:
+  Cutter(const Graph& graph, const Facts& facts, int64_t time) : graph_(graph), facts_(facts), time_(time) {}
+
+  Incremental run() {
+    made_.answer.source = graph_.source, made_.answer.opset = graph_.opset;
+    follow_.source = graph_.source + " (windows in flight)", follow_.opset = graph_.opset;
+    const ValueInfo& input = graph_.inputs[0];
+    const TensorType& type = facts_.find(input.name)->second.type;
+    made_.window = type.shape[static_cast<size_t>(time_)];
+    Value row;
+    row.kind = Streamed::kColumns, row.axis = time_, row.length = made_.window, row.name = input.name;
+    add_input(&made_.answer, input.name, type.type, with(type.shape, time_, 1));
+    values_[input.name] = row;
+    say(input.name, "the model's input", row);
+    for (const Node& node : graph_.nodes)
+      if (!cut(node)) return give_up();
+    for (const ValueInfo& output : graph_.outputs) {
+      const Value& value = values_[output.name];
+      if (value.kind != Streamed::kTail) {
+        refuse("output '" + output.name + "' is not taken from the end of the window");
+        return give_up();
+      }
+      made_.answer.outputs.insert(made_.answer.outputs.begin() + position_++, {output.name, output.type, false, {}});
+    }
+    if (!made_.states.empty()) {
+      for (Graph* each : {&made_.answer, &follow_})
+        for (const auto& [name, tensor] : graph_.constants) each->constants.emplace(name, tensor);
+      made_.follow = std::move(follow_);
+    } else {
+      for (const auto& [name, tensor] : graph_.constants) made_.answer.constants.emplace(name, tensor);
+    }
+    return std::move(made_);
+  }
+
+ private:
+  static Shape with(Shape shape, int64_t axis, int64_t extent) {
+    shape[static_cast<size_t>(axis)] = extent;
+    return shape;
+  }
+  const TensorType& type(const std::string& name) const { return facts_.find(name)->second.type; }
+  const Shape& shape(const std::string& name) const { return type(name).shape; }
+  const Tensor* constant(const std::string& name) const {
+    if (name.empty()) return nullptr;
+    const auto it = facts_.find(name);
+    return it == facts_.end() || !it->second.value ? nullptr : &*it->second.value;
+  }
+  std::optional<std::vector<int64_t>> numbers(const std::string& name) const {
+    const Tensor* tensor = constant(name);
+    if (tensor == nullptr) return std::nullopt;
+    std::vector<int64_t> made;
+    for (const double v : to_doubles(*tensor)) made.push_back(static_cast<int64_t>(v));
+    return made;
+  }
+
+  bool refuse(std::string why) {
+    if (made_.reason.empty()) made_.reason = std::move(why);
+    return false;
+  }
+  bool refuse(const Node& node, const char* why) { return refuse(node.where() + " " + why); }
+  Incremental give_up() {
+    Incremental whole;
+    whole.reason = made_.reason, whole.window = made_.window, whole.lines = std::move(made_.lines);
+    return whole;
+  }
+  void say(const std::string& value, const std::string& node, const Streamed& what) {
+    made_.lines.push_back({value, node, what});
+  }
+
+  static void add_input(Graph* graph, const std::string& name, Type type, const Shape& shape) {
+    ValueInfo info{name, type, true, {}};
+    for (const int64_t extent : shape) info.dims.push_back({extent, ""});
+    graph->inputs.push_back(std::move(info));
+  }
+  void add_output(Graph* graph, const std::string& name, Type type) {
+    if (std::none_of(graph->outputs.begin(), graph->outputs.end(), [&](const ValueInfo& o) { return o.name == name; }))
+      graph->outputs.push_back({name, type, false, {}});
+  }
+  std::string add_constant(const std::string& base, const Tensor& tensor) {
+    const std::string name = fmt::format("{}/stream_{}", base, count_++);
+    made_.answer.constants.emplace(name, tensor), follow_.constants.emplace(name, tensor);
+    return name;
+  }
+  std::string add_node(Graph* graph, const std::string& op, std::vector<std::string> inputs, const std::string& base,
+                       Attributes attributes = {}) {
+    const std::string name = fmt::format("{}/stream_{}", base, count_++);
+    graph->nodes.push_back({name, "", op, std::move(inputs), {name}, std::move(attributes)});
+    return name;
+  }
+  std::string slice(Graph* graph, const std::string& name, int64_t axis, int64_t begin, int64_t end) {
+    return add_node(graph, "Slice",
+                    {name, add_constant(name, integers({begin})), add_constant(name, integers({end})),
+                     add_constant(name, integers({axis}))},
+                    name);
+  }
+
+  // The value's columns from `back` kept ones before the newest on: back + 1 + right of them.
+  std::string lengthened(const std::string& value, int64_t back) {
+    const Value& v = values_[value];
+    if (back == 0) return v.name;
+    std::string& made = lengthened_[{value, back}];
+    if (!made.empty()) return made;
+    Incremental::History history;
+    history.input = fmt::format("{}/history_{}", value, back), history.value = value;
+    history.shape = with(shape(value), v.axis, back);
+    add_input(&made_.answer, history.input, type(value).type, history.shape);
+    made = add_node(&made_.answer, "Concat", {history.input, v.name}, value, {{"axis", v.axis}});
+    history.output = slice(&made_.answer, made, v.axis, 1, 1 + back);
+    add_output(&made_.answer, history.output, type(value).type);
+    made_.histories.push_back(history);
+    return made;
+  }
+
+  // One step's worth of a value of columns, for `follow`; all windows read the same.
+  std::string column(const std::string& value) {
+    Value& v = values_[value];
+    if (!v.step.empty()) return v.step;
+    v.step = v.right == 0 ? v.name : slice(&made_.answer, v.name, v.axis, 0, 1);
+    add_output(&made_.answer, v.step, type(value).type);
+    add_input(&follow_, v.step, type(value).type, with(shape(value), v.axis, 1));
+    made_.columns.push_back(v.step);
+    return v.step;
+  }
+
+  void define(const Node& node, size_t output, Value value) {
+    const std::string& name = node.outputs[output];
+    if (name.empty()) return;
+    if (value.name.empty()) value.name = name;
+    if (value.kind == Streamed::kSteps && value.step.empty()) value.step = name;
+    // One column is no time any more.
+    if ((value.kind == Streamed::kColumns || value.kind == Streamed::kSteps) && value.length == 1) {
+      value = Value{{Streamed::kTail}, -1, value.name, ""};
+    }
+    values_[name] = value;
+    say(name, node.where(), value);
+  }
+
+  // Streamed inputs of the node, and what they are together; false and refused where they do not go together.
+  bool gather(const Node& node, std::vector<size_t>* moving, Streamed::Kind* kind) {
+    *kind = Streamed::kStatic;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (node.inputs[i].empty() || constant(node.inputs[i]) != nullptr) continue;
+      const auto it = values_.find(node.inputs[i]);
+      if (it == values_.end()) continue;  // made of constants alone
+      if (it->second.kind == Streamed::kStatic) continue;
+      moving->push_back(i);
+      *kind = std::max(*kind, it->second.kind);
+    }
+    return true;
+  }
+
+  void keep(Graph* graph, const Node& node, const std::vector<std::string>& inputs) {
+    Node copy = node;
+    copy.inputs = inputs;
+    graph->nodes.push_back(std::move(copy));
+  }
+
+  bool cut(const Node& node) {
+    bool known = true;
+    for (const std::string& output : node.outputs) known = known && (output.empty() || constant(output) != nullptr);
+    if (known) {
+      for (const std::string& output : node.outputs)
+        if (!output.empty()) made_.answer.constants.emplace(output, *constant(output)), follow_.constants.emplace(output, *constant(output));
+      return true;
+    }
+    std::vector<size_t> moving;
+    Streamed::Kind kind;
+    if (!gather(node, &moving, &kind)) return false;
+    if (moving.empty() || all_tails(node, moving)) {
+      keep(&made_.answer, node, node.inputs);
+      if (moving.empty()) keep(&follow_, node, node.inputs);
+      for (size_t o = 0; o < node.outputs.size(); ++o)
+        define(node, o, Value{{moving.empty() ? Streamed::kStatic : Streamed::kTail}, -1, "", node.outputs[o]});
+      return true;
+    }
+    for (const size_t i : moving)
+      if (values_[node.inputs[i]].kind == Streamed::kTail)
+        return refuse(node, "mixes what is taken from one place of the window with all of it");
+    if (is_elementwise(node)) return elementwise(node, moving);
+    if (node.is("Transpose")) return transpose(node);
+    if (node.is("Reshape") || node.is("Squeeze") || node.is("Unsqueeze") || node.is("Flatten") || node.is("Identity"))
+      return reshape(node);
+    if (node.is("Concat")) return concat(node, moving);
+    if (node.is("Slice")) return slice_node(node);
+    if (node.is("Gather")) return gather_node(node);
+    if (node.is("Conv") || node.is("MaxPool") || node.is("AveragePool")) return window(node, moving);
+    if (node.is("Gemm") || node.is("MatMul")) return dense(node, moving);
+    if (node.is("LayerNormalization") || node.is("RMSNormalization") || node.is("Softmax") || node.is("LogSoftmax"))
+      return last_axes(node);
+    if (node.is("LSTM") || node.is("GRU") || node.is("RNN")) return recurrent(node);
+    return refuse(node, "is not known to leave columns of time apart");
+  }
+
+  bool all_tails(const Node& node, const std::vector<size_t>& moving) {
+    return std::all_of(moving.begin(), moving.end(),
+                       [&](size_t i) { return values_[node.inputs[i]].kind == Streamed::kTail; });
+  }
+
+  // Inputs brought to the same columns: what has fewer right-edge columns gives kept ones further back. False where
+  // steps would have to be kept for that.
+  bool align(const Node& node, const std::vector<size_t>& moving, Value* all, std::vector<std::string>* answer,
+             std::vector<std::string>* follow) {
+    *answer = *follow = node.inputs;
+    for (const size_t i : moving) {
+      const Value& v = values_[node.inputs[i]];
+      if (v.length != all->length && all->length != 0)
+        return refuse(node, "joins values whose windows have different lengths");
+      all->length = v.length, all->left = std::max(all->left, v.left), all->right = std::max(all->right, v.right);
+      all->kind = std::max(all->kind, v.kind);
+    }
+    for (const size_t i : moving) {
+      const Value v = values_[node.inputs[i]];
+      const int64_t back = all->right - v.right;
+      if (v.kind == Streamed::kSteps && back != 0) return refuse(node, "joins steps with columns of another right edge");
+      (*answer)[i] = lengthened(node.inputs[i], back);
+      if (all->kind != Streamed::kSteps) continue;
+      if (v.kind == Streamed::kColumns && back != 0)
+        return refuse(node, "joins steps with columns of another right edge");
+      (*follow)[i] = v.kind == Streamed::kSteps ? v.step : column(node.inputs[i]);
+      if (v.kind == Streamed::kSteps && all->batch < 0) all->batch = v.batch;
+    }
+    return true;
+  }
+
+  bool emit(const Node& node, const Value& value, const std::vector<std::string>& answer,
+            const std::vector<std::string>& follow) {
+    keep(&made_.answer, node, answer);
+    if (value.kind == Streamed::kSteps) keep(&follow_, node, follow);
+    for (size_t o = 0; o < node.outputs.size(); ++o) define(node, o, value);
+    return true;
+  }
+
+  bool elementwise(const Node& node, const std::vector<size_t>& moving) {
+    Value all;
+    std::vector<std::string> answer, follow;
+    const int64_t rank = static_cast<int64_t>(shape(node.outputs[0]).size());
+    int64_t from_end = -1, batch_from_end = -1;
+    for (const size_t i : moving) {
+      const Value& v = values_[node.inputs[i]];
+      const int64_t own = static_cast<int64_t>(shape(node.inputs[i]).size());
+      if (from_end >= 0 && from_end != own - v.axis) return refuse(node, "joins values whose time axes do not meet");
+      from_end = own - v.axis;
+      if (v.kind == Streamed::kSteps) batch_from_end = own - v.batch;
+    }
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (node.inputs[i].empty() || std::find(moving.begin(), moving.end(), i) != moving.end()) continue;
+      const Shape& own = shape(node.inputs[i]);
+      if (static_cast<int64_t>(own.size()) >= from_end && own[own.size() - static_cast<size_t>(from_end)] != 1)
+        return refuse(node, "adds something of its own to every place of the window");
+    }
+    if (!align(node, moving, &all, &answer, &follow)) return false;
+    all.axis = rank - from_end;
+    if (all.kind == Streamed::kSteps) all.batch = rank - batch_from_end;
+    return emit(node, all, answer, follow);
+  }
+
+  bool transpose(const Node& node) {
+    Value v = values_[node.inputs[0]];
+    const int64_t rank = static_cast<int64_t>(shape(node.inputs[0]).size());
+    Shape perm = node.get<Shape>("perm", {});
+    if (perm.empty())
+      for (int64_t i = rank; i-- > 0;) perm.push_back(i);
+    const auto to = [&](int64_t axis) { return std::find(perm.begin(), perm.end(), axis) - perm.begin(); };
+    const std::vector<std::string> answer{v.name}, follow{v.step};
+    v.axis = to(v.axis);
+    if (v.batch >= 0) v.batch = to(v.batch);
+    v.name = v.step = "";
+    return emit(node, v, answer, follow);
+  }
+
+  bool reshape(const Node& node) {
+    Value v = values_[node.inputs[0]];
+    const Shape &from = shape(node.inputs[0]), &to = shape(node.outputs[0]);
+    const std::optional<int64_t> axis = mapped_axis(from, to, v.axis);
+    if (!axis) return refuse(node, "merges time with another axis");
+    if (v.kind == Streamed::kSteps) {
+      // Extents that tell the axes apart.
+      constexpr int64_t kTime = 10007, kBatch = 10009;
+      const Shape marked = with(with(from, v.axis, kTime), v.batch, kBatch);
+      std::optional<int64_t> batch;
+      for (size_t b = 0; b < to.size() && !batch; ++b) {
+        if (to[b] != 1 || static_cast<int64_t>(b) == *axis) continue;
+        const Shape there = with(with(to, *axis, kTime), static_cast<int64_t>(b), kBatch);
+        if (mapped_axis(marked, there, v.batch) == static_cast<int64_t>(b) && mapped_axis(marked, there, v.axis) == *axis)
+          batch = static_cast<int64_t>(b);
+      }
+      if (!batch) return refuse(node, "merges the windows in flight with another axis");
+      v.batch = *batch;
+      Node step = node;
+      step.op = "Reshape", step.attributes = {};
+      windows_.push_back({follow_.nodes.size(), with(to, *axis, 1), v.batch});
+      step.inputs = {v.step, ""};
+      follow_.nodes.push_back(std::move(step));
+    }
+    Node block = node;
+    block.op = "Reshape", block.attributes = {};
+    block.inputs = {v.name, add_constant(node.outputs[0], integers(with(to, *axis, 1 + v.right)))};
+    made_.answer.nodes.push_back(std::move(block));
+    v.axis = *axis, v.name = v.step = "";
+    define(node, 0, v);
+    return true;
+  }
+
+  bool concat(const Node& node, const std::vector<size_t>& moving) {
+    const int64_t rank = static_cast<int64_t>(shape(node.outputs[0]).size());
+    int64_t axis = node.get<int64_t>("axis", 0);
+    if (axis < 0) axis += rank;
+    const Value& first = values_[node.inputs[moving[0]]];
+    for (const size_t i : moving)
+      if (values_[node.inputs[i]].axis != first.axis) return refuse(node, "joins values whose time axes do not meet");
+    if (axis == first.axis || moving.size() != node.inputs.size()) return refuse(node, "joins along time");
+    Value all;
+    all.axis = first.axis, all.batch = first.batch;
+    std::vector<std::string> answer, follow;
+    if (!align(node, moving, &all, &answer, &follow)) return false;
+    if (all.kind == Streamed::kSteps)
+      for (const size_t i : moving)
+        if (values_[node.inputs[i]].kind != Streamed::kSteps)
+          return refuse(node, "joins steps with columns");
+    return emit(node, all, answer, follow);
+  }
+
+  bool slice_node(const Node& node) {
+    Value v = values_[node.inputs[0]];
+    const int64_t rank = static_cast<int64_t>(shape(node.inputs[0]).size());
+    const auto starts = numbers(node.input(1)), ends = numbers(node.input(2)), steps = numbers(node.input(4));
+    auto axes = numbers(node.input(3));
+    if (!starts || !ends || (!node.input(3).empty() && !axes) || (!node.input(4).empty() && !steps))
+      return refuse(node, "takes a part that is not known before the run");
+    if (!axes) {
+      axes.emplace();
+      for (size_t i = 0; i < starts->size(); ++i) axes->push_back(static_cast<int64_t>(i));
+    }
+    for (size_t i = 0; i < axes->size(); ++i) {
+      const int64_t axis = (*axes)[i] < 0 ? (*axes)[i] + rank : (*axes)[i];
+      if (axis != v.axis) continue;
+      if (axes->size() != 1 || (steps && (*steps)[i] != 1)) return refuse(node, "takes a part of the window in steps");
+      const auto place = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + v.length : at, 0, v.length); };
+      return part(node, v, place((*starts)[i]), place((*ends)[i]));
+    }
+    std::vector<std::string> answer = node.inputs, follow = node.inputs;
+    answer[0] = v.name, follow[0] = v.step;
+    v.name = v.step = "";
+    return emit(node, v, answer, follow);
+  }
+
+  // Columns begin to end - 1.
+  bool part(const Node& node, Value v, int64_t begin, int64_t end) {
+    if (begin >= end) return refuse(node, "takes an empty part of the window");
+    if (v.kind == Streamed::kSteps && !(end == v.length && begin == end - 1))
+      return refuse(node, "takes more than the last step of a recurrence");
+    const int64_t cut = v.length - end;
+    Value made = v;
+    made.length = end - begin, made.left = std::max<int64_t>(0, v.left - begin), made.right = std::max<int64_t>(0, v.right - cut);
+    if (v.kind == Streamed::kSteps) {  // the last of 1 + right
+      const std::string last = slice(&made_.answer, v.name, v.axis, v.right, v.right + 1);
+      return alias(node, made, last);
+    }
+    if (begin == end - 1) {  // one place: a kept column, or one of the right edge
+      if (begin < v.left) return refuse(node, "takes a column that sees the zeros before the window's start");
+      const int64_t at = begin - (v.length - v.right - 1), back = std::max<int64_t>(0, -at);
+      const std::string from = lengthened(node.inputs[0], back);
+      return alias(node, made, slice(&made_.answer, from, v.axis, std::max<int64_t>(at, 0), std::max<int64_t>(at, 0) + 1));
+    }
+    if (v.right >= cut) return alias(node, made, slice(&made_.answer, v.name, v.axis, 0, 1 + v.right - cut));
+    const std::string from = lengthened(node.inputs[0], cut - v.right);
+    return alias(node, made, slice(&made_.answer, from, v.axis, 0, 1));
+  }
+
+  bool alias(const Node& node, Value made, const std::string& name) {
+    made_.answer.nodes.push_back({node.name, "", "Identity", {name}, {node.outputs[0]}, {}});
+    made.name = made.step = "";
+    define(node, 0, made);
+    return true;
+  }
+
+  bool gather_node(const Node& node) {
+    Value v = values_[node.inputs[0]];
+    const int64_t rank = static_cast<int64_t>(shape(node.inputs[0]).size());
+    int64_t axis = node.get<int64_t>("axis", 0);
+    if (axis < 0) axis += rank;
+    const auto index = numbers(node.input(1));
+    if (!index || index->size() != 1) return refuse(node, "takes several places of the window, or unknown ones");
+    if (axis != v.axis) return refuse(node, "takes places of another axis than time");
+    const int64_t at = (*index)[0] < 0 ? (*index)[0] + v.length : (*index)[0];
+    Node cut = node;
+    cut.outputs = {node.outputs[0] + "/column"};
+    if (!part(cut, v, at, at + 1)) return false;
+    made_.lines.pop_back();
+    Node taken = node;
+    taken.inputs = {cut.outputs[0], add_constant(node.outputs[0], index_zero(node.input(1)))};
+    made_.answer.nodes.push_back(std::move(taken));
+    define(node, 0, Value{{Streamed::kTail}, -1, "", ""});
+    return true;
+  }
+
+  // 0 in the type and shape of an index.
+  Tensor index_zero(const std::string& name) const {
+    const Tensor& index = *constant(name);
+    Tensor zero(index.type(), index.shape());
+    std::fill(zero.bytes(), zero.bytes() + zero.byte_count(), std::byte{0});
+    return zero;
+  }
+
+  bool window(const Node& node, const std::vector<size_t>& moving) {
+    if (moving.size() != 1 || moving[0] != 0 || node.outputs.size() > 1) return refuse(node, "is no plain window");
+    Value v = values_[node.inputs[0]];
+    if (v.kind != Streamed::kColumns) return refuse(node, "slides over steps of a recurrence");
+    if (v.axis < 2) return refuse(node, "takes time for channels or the batch");
+    const Shape& x = shape(node.inputs[0]);
+    const Shape kernel = node.is("Conv") ? Shape(shape(node.inputs[1]).begin() + 2, shape(node.inputs[1]).end())
+                                         : node.get<Shape>("kernel_shape", {});
+    const Result<Window> found = sliding_window(node, Shape(x.begin() + 2, x.end()), kernel);
+    if (!found.ok() || node.get<int64_t>("ceil_mode", 0) != 0) return refuse(node, "is no plain window");
+    const Window& w = found.value();
+    const size_t t = static_cast<size_t>(v.axis) - 2;
+    if (w.stride[t] != 1) return refuse(node, "takes steps of more than one row along time");
+    const int64_t reach = (w.kernel[t] - 1) * w.dilation[t];
+    Node own = node;
+    Shape pads = w.pads_begin;
+    pads[t] = 0;
+    pads.insert(pads.end(), w.pads_end.begin(), w.pads_end.end());
+    own.attributes["pads"] = pads;
+    own.attributes["auto_pad"] = std::string("NOTSET");
+    own.inputs[0] = lengthened(node.inputs[0], reach);
+    made_.answer.nodes.push_back(std::move(own));
+    v.length += w.pads_begin[t] + w.pads_end[t] - reach;
+    v.left += w.pads_begin[t], v.right += w.pads_end[t];
+    v.name = v.step = "";
+    if (v.left + v.right >= v.length) return refuse(node, "reaches over the whole window: no column of it is kept");
+    define(node, 0, v);
+    return true;
+  }
+
+  bool dense(const Node& node, const std::vector<size_t>& moving) {
+    const Value& v = values_[node.inputs[0]];
+    if (moving.size() != 1 || moving[0] != 0) return refuse(node, "multiplies values of the window with each other");
+    const int64_t rank = static_cast<int64_t>(shape(node.inputs[0]).size());
+    if (v.axis == rank - 1 || node.get<int64_t>("transA", 0) != 0) return refuse(node, "sums over time");
+    if (node.is("MatMul") && shape(node.inputs[1]).size() > 2)
+      return refuse(node, "multiplies with matrices of its own for places of the window");
+    if (node.is("Gemm") && !node.input(2).empty()) {
+      const Shape& bias = shape(node.inputs[2]);
+      if (bias.size() == 2 && bias[0] != 1) return refuse(node, "adds something of its own to every place of the window");
+    }
+    std::vector<std::string> answer = node.inputs, follow = node.inputs;
+    answer[0] = v.name, follow[0] = v.step;
+    Value made = v;
+    made.name = made.step = "";
+    return emit(node, made, answer, follow);
+  }
+
+  bool last_axes(const Node& node) {
+    const Value& v = values_[node.inputs[0]];
+    const int64_t rank = static_cast<int64_t>(shape(node.inputs[0]).size());
+    int64_t axis = node.get<int64_t>("axis", -1);
+    if (axis < 0) axis += rank;
+    const bool softmax = node.is("Softmax") || node.is("LogSoftmax");
+    const bool crosses = softmax ? axis == v.axis || (graph_.opset < 13 && axis <= v.axis) : axis <= v.axis;
+    if (crosses) return refuse(node, "normalises over time");
+    if (softmax && graph_.opset < 13 && axis != rank - 1) return refuse(node, "normalises over several axes");
+    std::vector<std::string> answer = node.inputs, follow = node.inputs;
+    answer[0] = v.name, follow[0] = v.step;
+    Value made = v;
+    made.name = made.step = "";
+    return emit(node, made, answer, follow);
+  }
+
+  bool recurrent(const Node& node) {
+    const std::string& x = node.inputs[0];
+    Value v = values_[x];
+    if (node.get<std::string>("direction", "forward") != "forward") return refuse(node, "reads the window backwards");
+    if (node.get<int64_t>("layout", 0) != 0 || v.axis != 0) return refuse(node, "has time on another axis than the first");
+    if (!node.input(4).empty()) return refuse(node, "has lengths of its own");
+    if (v.left > 0) return refuse(node, "starts on columns that see the zeros before the window's start");
+    const bool lstm = node.is("LSTM");
+    const int64_t flight = v.length - v.right - 1;
+    if (made_.in_flight != 0 && made_.in_flight != flight) return refuse(node, "runs beside a recurrence of another length");
+    made_.in_flight = flight;
+    const int64_t hidden = shape(node.inputs[2])[2];
+    Node answer = node, follow = node;
+    answer.inputs.resize(lstm ? 8 : 6), follow.inputs.resize(lstm ? 8 : 6), follow.outputs.resize(lstm ? 3 : 2);
+    answer.inputs[0] = v.name;
+    if (v.kind == Streamed::kColumns) {
+      expanded_.push_back({follow_.nodes.size(), with(shape(x), 0, 1)});
+      const std::string from = column(x);
+      follow.inputs[0] = add_node(&follow_, "Expand", {from, ""}, x);
+    } else {
+      follow.inputs[0] = v.step;
+    }
+    for (const size_t at : lstm ? std::vector<size_t>{5, 6} : std::vector<size_t>{5}) {
+      Incremental::State state;
+      state.node = node.where(), state.hidden = hidden;
+      state.input = fmt::format("{}/state_{}", node.outputs[0].empty() ? node.name : node.outputs[0], made_.states.size());
+      state.output = state.input + "/next";
+      state.initial.assign(static_cast<size_t>(hidden), 0.0f);
+      if (!node.input(at).empty()) {
+        const Tensor* given = constant(node.input(at));
+        if (given == nullptr || given->count() != hidden) return refuse(node, "starts from a state that is not constant");
+        std::copy(given->data<float>(), given->data<float>() + hidden, state.initial.begin());
+      }
+      add_input(&made_.answer, state.input, Type::kFloat32, {1, 1, hidden});
+      answer.inputs[at] = follow.inputs[at] = state.input;
+      follow.outputs[at == 5 ? 1 : 2] = state.output;
+      made_.states.push_back(state);
+    }
+    made_.answer.nodes.push_back(answer);
+    follow_.nodes.push_back(follow);
+    Value y = v;
+    y.kind = Streamed::kSteps, y.axis = 0, y.batch = 2, y.name = y.step = "";
+    if (!node.outputs[0].empty()) define(node, 0, y);
+    for (size_t o = 1; o < node.outputs.size(); ++o) define(node, o, Value{{Streamed::kTail}, -1, "", ""});
+    return true;
+  }
+
+ public:
+  // What only the number of windows in flight completes.
+  void finish(Incremental* made) {
+    if (!made->follow) return;
+    Graph& follow = *made->follow;
+    const int64_t flight = made->in_flight;
+    const auto name_of = [&](const Tensor& tensor) {
+      const std::string name = fmt::format("stream_shape_{}", count_++);
+      follow.constants.emplace(name, tensor);
+      return name;
+    };
+    for (const auto& [at, to] : expanded_) {
+      Shape shape = to;
+      shape[1] = flight;
+      follow.nodes[at].inputs[1] = name_of(integers(shape));
+    }
+    for (const auto& [at, to, batch] : windows_) follow.nodes[at].inputs[1] = name_of(integers(with(to, batch, flight)));
+    for (const Incremental::State& state : made->states) {
+      add_input(&follow, state.input, Type::kFloat32, {1, flight, state.hidden});
+      follow.outputs.push_back({state.output, Type::kFloat32, false, {}});
+    }
+  }
+
+ private:
+  struct Windows {
+    size_t node;
+    Shape to;
+    int64_t batch;
+  };
+  const Graph& graph_;
+  const Facts& facts_;
+  int64_t time_;
+  Incremental made_;
+  Graph follow_;
+  std::map<std::string, Value> values_;
+  std::map<std::pair<std::string, int64_t>, std::string> lengthened_;
+  std::vector<Windows> windows_;
+  std::vector<std::pair<size_t, Shape>> expanded_;
+  int64_t position_ = 0;
+  int count_ = 0;
+};
+
+}  // namespace
+
+const char* kind_name(Streamed::Kind kind) {
+  constexpr const char* kNames[] = {"static", "columns", "steps", "tail"};
+  return kNames[kind];
+}
+
+Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int64_t time) {
+  if (graph.inputs.size() != 1)
+    return Error{Code::kUnsupported, graph.source,
+                 fmt::format("takes {} inputs; a stream takes one, whose rows arrive (bind others with --set)",
+                             graph.inputs.size())};
+  Cutter cutter(graph, facts, time);
+  Incremental made = cutter.run();
+  cutter.finish(&made);
+  return made;
+}
+
+}  // namespace hayate

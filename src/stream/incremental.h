@@ -1,0 +1,64 @@
+// A sliding window at the cost of one row: a model that looks at the last T rows is cut into what a new row changes and
+// what it leaves.
+//
+// Of a value with a time axis of L columns, columns `left` to L - right - 1 are kept: column j of one window is column
+// j - 1 of the next. The first `left` see the zeros that convolutions put before the window's start, the last `right`
+// those behind its end. Behind a forward LSTM, GRU or RNN every column depends on where the window started (a step); what
+// is taken out of a column or a step at a fixed place is a tail. Anything else makes the whole window run again.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eval/evaluate.h"
+#include "graph/graph.h"
+
+namespace hayate {
+
+struct Streamed {
+  enum Kind { kStatic, kColumns, kSteps, kTail } kind = kStatic;
+  int64_t axis = -1, length = 0;  // of time, and its columns in a window
+  int64_t left = 0, right = 0;
+};
+const char* kind_name(Streamed::Kind kind);
+
+struct Incremental {
+  std::string reason;  // not empty: nothing is gained, every row runs the whole window, and why
+  int64_t window = 0;
+
+  // Runs when a row arrives. Inputs: the row, as the model's input with one column; histories; the state of the oldest
+  // window. Outputs: the model's; the histories after this row; columns for `follow`.
+  Graph answer;
+  // Runs after the answer, where anything is recurrent: one step of every window in flight. Inputs: columns, states
+  // [1, in_flight, hidden]; outputs: the states after it.
+  std::optional<Graph> follow;
+  int64_t in_flight = 0;
+
+  struct History {
+    std::string input, output;  // of `answer`
+    Shape shape;
+    std::string value;
+  };
+  std::vector<History> histories;
+  struct State {
+    std::string input, output;  // of both graphs; of `follow`
+    int64_t hidden = 0;
+    std::vector<float> initial;
+    std::string node;
+  };
+  std::vector<State> states;
+  std::vector<std::string> columns;  // outputs of `answer` that are inputs of `follow`
+
+  // For a person: what every value of the model is.
+  struct Line {
+    std::string value, node;
+    Streamed what;
+  };
+  std::vector<Line> lines;
+};
+
+// `graph` is rewritten for one row of the batch and the whole window; axis `time` of its only input is time.
+Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int64_t time);
+
+}  // namespace hayate
