@@ -1,6 +1,7 @@
 // After `cmake --install`, a project outside the tree finds the package, builds against it from C++ and C, and runs.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -40,6 +41,10 @@ TEST(Install, AProjectOutsideTheTreeFindsAndRunsIt) {
   const std::string from_cc = must(folder + "/build/score " + model), from_c = must(folder + "/build/score_c " + model);
   EXPECT_EQ(from_cc.rfind("output: ", 0), 0u) << from_cc;
   EXPECT_EQ(from_cc, from_c);
+  // 52 rows of 40 numbers through a window of 50: three answers.
+  const std::string streamed = must("seq 1 2080 | sed 's/$/e-3/' | " + folder + "/build/sliding_window " +
+                                    std::string(HAYATE_SOURCE_DIR) + "/models/gru.onnx 50");
+  EXPECT_EQ(std::count(streamed.begin(), streamed.end(), '\n'), 3) << streamed;
   std::error_code ignored;
   fs::remove_all(folder, ignored);
 }

@@ -58,12 +58,12 @@ Result<int64_t> time_axis(const Graph& graph, const TensorType& type, const Plan
 
 struct StreamExecutable::Data {
   Incremental cut;
-  std::shared_ptr<const Compiled> answer, follow;  // answer: of the whole window where nothing is gained
+  std::shared_ptr<const Compiled> start, answer, follow;  // answer: of the whole window where nothing is gained
   std::vector<Port> outputs;
   std::vector<size_t> answer_outputs;  // of the model, among answer's
   int64_t row_bytes = 0;
   int64_t outer = 1, inner_bytes = 0;  // of the input around its time axis
-  int64_t macs_answer = 0, macs_follow = 0, macs_window = 0;
+  int64_t macs_answer = 0, macs_follow = 0, macs_start = 0, macs_window = 0;
 };
 
 int64_t StreamExecutable::window() const { return data_->cut.window; }
@@ -91,7 +91,9 @@ std::string StreamExecutable::explain() const {
   if (!gains()) return text + fmt::format("Every row runs the whole window ({} MACs): {}.\n", d.macs_window, d.cut.reason);
   text += fmt::format("Before the answer: {} MACs of the window's {}", d.macs_answer, d.macs_window);
   if (d.follow != nullptr)
-    text += fmt::format("; after it: {} MACs, one step of {} windows in flight", d.macs_follow, d.cut.in_flight);
+    text += fmt::format("; after it: {} MACs, one step of {} windows in flight{}", d.macs_follow + d.macs_start,
+                        d.cut.in_flight,
+                        d.start == nullptr ? "" : fmt::format(" and the first {} rows of one", d.cut.start_rows));
   return text + fmt::format(". {} histories, {} states.\n", d.cut.histories.size(), d.cut.states.size());
 }
 
@@ -145,6 +147,11 @@ Result<StreamExecutable> compile_stream(const Model& model, const Plan& plan) {
     auto follow = compile_part(*data->cut.follow, &data->macs_follow);
     if (!follow.ok()) return follow.error();
     data->follow = follow.value();
+    if (data->cut.start) {
+      auto start = compile_part(*data->cut.start, &data->macs_start);
+      if (!start.ok()) return start.error();
+      data->start = start.value();
+    }
   }
   for (const ValueInfo& output : graph.outputs) {
     const size_t place = output_of(*data->answer, output.name);
@@ -157,7 +164,10 @@ Result<StreamExecutable> compile_stream(const Model& model, const Plan& plan) {
 
 struct Stream::Data {
   explicit Data(std::shared_ptr<const StreamExecutable::Data> executable)
-      : of(std::move(executable)), answer(of->answer->state()), follow(of->follow ? of->follow->state() : nullptr) {
+      : of(std::move(executable)),
+        answer(of->answer->state()),
+        follow(of->follow ? of->follow->state() : nullptr),
+        start(of->start ? of->start->state() : nullptr) {
     const Incremental& cut = of->cut;
     row_input = cut.reason.empty() ? input_of(*of->answer, cut.answer.inputs[0].name) : 0;
     if (!cut.reason.empty()) {
@@ -168,7 +178,7 @@ struct Stream::Data {
       histories.push_back({input_of(*of->answer, each.input), output_of(*of->answer, each.output),
                            {zeros(*of->answer, each.input), zeros(*of->answer, each.input)}});
     for (const Incremental::State& each : cut.states) {
-      Ring ring{input_of(*of->answer, each.input), 0, 0, each.hidden, each.initial.data(), {}};
+      Ring ring{input_of(*of->answer, each.input), 0, 0, 0, each.hidden, each.initial.data(), {}};
       if (follow != nullptr) {
         ring.from = input_of(*of->follow, each.input), ring.to = output_of(*of->follow, each.output);
         for (Tensor& tensor : ring.memory) {
@@ -177,8 +187,10 @@ struct Stream::Data {
             std::copy(each.initial.begin(), each.initial.end(), tensor.data<float>() + w * each.hidden);
         }
       }
+      if (start != nullptr) ring.start = output_of(*of->start, each.start);
       rings.push_back(std::move(ring));
     }
+    if (start != nullptr) rows = Tensor(Type::kUInt8, {(cut.start_rows + 1) * of->row_bytes});
     if (follow != nullptr)
       for (const std::string& column : cut.columns)
         follow->bind_input(input_of(*of->follow, column), answer->output(output_of(*of->answer, column)));
@@ -218,6 +230,7 @@ struct Stream::Data {
     if (!status.ok()) return status;
     turn = 1 - turn;
     bind();
+    if (start != nullptr) keep_row(row, of->cut.start_rows + 1);
     unsettled = follow != nullptr;
     return {};
   }
@@ -225,9 +238,16 @@ struct Stream::Data {
   Status settle() noexcept {
     if (!unsettled) return {};
     unsettled = false;
-    for (Ring& each : rings)  // the oldest window is done; a new one starts in its place
-      std::memcpy(each.memory[ring_turn].data<float>() + oldest * each.hidden, each.initial,
+    if (start != nullptr) {
+      put_rows(start->input(0), of->cut.start_rows, of->cut.start_rows + 1);
+      if (const Status status = start->run(1); !status.ok()) return status;
+    }
+    for (Ring& each : rings) {  // the oldest window is done; another joins in its place
+      const float* from =
+          start == nullptr ? each.initial : reinterpret_cast<const float*>(start->output(each.start));
+      std::memcpy(each.memory[ring_turn].data<float>() + oldest * each.hidden, from,
                   static_cast<size_t>(each.hidden) * sizeof(float));
+    }
     bind_rings();
     const Status status = follow->run(1);
     ring_turn = 1 - ring_turn;
@@ -236,16 +256,23 @@ struct Stream::Data {
   }
 
   Status push_whole(const void* row) noexcept {
-    const int64_t window = of->cut.window, bytes = of->row_bytes;
-    std::memcpy(rows.bytes() + oldest * bytes, row, static_cast<size_t>(bytes));
-    oldest = (oldest + 1) % window;
-    std::byte* to = answer->input(0);
-    for (int64_t o = 0; o < of->outer; ++o)
-      for (int64_t t = 0; t < window; ++t)
-        std::memcpy(to + (o * window + t) * of->inner_bytes,
-                    rows.bytes() + (oldest + t) % window * bytes + o * of->inner_bytes,
-                    static_cast<size_t>(of->inner_bytes));
+    keep_row(row, of->cut.window);
+    put_rows(answer->input(0), of->cut.window, of->cut.window);
     return answer->run(1);
+  }
+
+  // The last `room` rows go round in `rows`.
+  void keep_row(const void* row, int64_t room) noexcept {
+    std::memcpy(rows.bytes() + next_row * of->row_bytes, row, static_cast<size_t>(of->row_bytes));
+    next_row = (next_row + 1) % room;
+  }
+  // The oldest `n` of them, as the model's input has them.
+  void put_rows(std::byte* to, int64_t n, int64_t room) noexcept {
+    for (int64_t o = 0; o < of->outer; ++o)
+      for (int64_t t = 0; t < n; ++t)
+        std::memcpy(to + (o * n + t) * of->inner_bytes,
+                    rows.bytes() + (next_row + t) % room * of->row_bytes + o * of->inner_bytes,
+                    static_cast<size_t>(of->inner_bytes));
   }
 
   struct History {
@@ -253,19 +280,19 @@ struct Stream::Data {
     Tensor memory[2];
   };
   struct Ring {
-    size_t input, from, to;
+    size_t input, from, to, start;
     int64_t hidden;
     const float* initial;
     Tensor memory[2];
   };
   std::shared_ptr<const StreamExecutable::Data> of;
-  std::unique_ptr<State> answer, follow;
+  std::unique_ptr<State> answer, follow, start;
   std::vector<History> histories;
   std::vector<Ring> rings;
-  Tensor rows, row;  // of the whole window, where nothing is gained; one of zeros
+  Tensor rows, row;  // the last ones, where the whole window or a window's start runs on them; one of zeros
   size_t row_input = 0;
   int turn = 0, ring_turn = 0;
-  int64_t oldest = 0, count = 0;
+  int64_t oldest = 0, next_row = 0, count = 0;
   bool unsettled = false;
 };
 

@@ -16,7 +16,15 @@ struct Value : Streamed {
   int64_t batch = -1;  // of steps: the axis of extent 1 that counts windows in `follow`
   std::string name;    // in `answer`: columns and steps with 1 + right columns, of which the first is the newest kept
   std::string step;    // in `follow`, with one column; empty: not there
+  std::string first;   // in `start`, with the window's first columns
+  int64_t firsts = 0;  // of them
 };
+
+Value plain_value(Streamed::Kind kind, const std::string& name = "") {
+  Value made;
+  made.kind = kind, made.name = name;
+  return made;
+}
 
 std::optional<int64_t> mapped_axis(const Shape& from, const Shape& to, int64_t axis) {
   int64_t before = 1, at = 1;
@@ -35,8 +43,18 @@ Tensor integers(const std::vector<int64_t>& values) {
 }
 
 class Cutter {
+  // What a node reads in each of the three graphs.
+  struct Inputs {
+    std::vector<std::string> answer, follow, start;
+  };
+
  public:
-  Cutter(const Graph& graph, const Facts& facts, int64_t time) : graph_(graph), facts_(facts), time_(time) {}
+  // `rows` are those that `start` takes.
+  Cutter(const Graph& graph, const Facts& facts, int64_t time, int64_t rows)
+      : graph_(graph), facts_(facts), time_(time), rows_(rows) {}
+
+  // Columns that `start` has too many of where a recurrence begins: so many rows fewer will do.
+  int64_t spare_rows() const { return spare_; }
 
   Incremental run() {
     made_.answer.source = graph_.source, made_.answer.opset = graph_.opset;
@@ -46,6 +64,10 @@ class Cutter {
     made_.window = type.shape[static_cast<size_t>(time_)];
     Value row;
     row.kind = Streamed::kColumns, row.axis = time_, row.length = made_.window, row.name = input.name;
+    row.first = input.name, row.firsts = rows_;
+    start_.source = graph_.source + " (a window's start)", start_.opset = graph_.opset;
+    add_input(&start_, input.name, type.type, with(type.shape, time_, rows_));
+    made_.start_rows = rows_;
     add_input(&made_.answer, input.name, type.type, with(type.shape, time_, 1));
     values_[input.name] = row;
     say(input.name, "the model's input", row);
@@ -60,9 +82,10 @@ class Cutter {
       made_.answer.outputs.insert(made_.answer.outputs.begin() + position_++, {output.name, output.type, false, {}});
     }
     if (!made_.states.empty()) {
-      for (Graph* each : {&made_.answer, &follow_})
+      for (Graph* each : {&made_.answer, &follow_, &start_})
         for (const auto& [name, tensor] : graph_.constants) each->constants.emplace(name, tensor);
       made_.follow = std::move(follow_);
+      if (left_ > 0) made_.start = std::move(start_);
     } else {
       for (const auto& [name, tensor] : graph_.constants) made_.answer.constants.emplace(name, tensor);
     }
@@ -114,7 +137,7 @@ class Cutter {
   }
   std::string add_constant(const std::string& base, const Tensor& tensor) {
     const std::string name = fmt::format("{}/stream_{}", base, count_++);
-    made_.answer.constants.emplace(name, tensor), follow_.constants.emplace(name, tensor);
+    for (Graph* each : {&made_.answer, &follow_, &start_}) each->constants.emplace(name, tensor);
     return name;
   }
   std::string add_node(Graph* graph, const std::string& op, std::vector<std::string> inputs, const std::string& base,
@@ -163,9 +186,10 @@ class Cutter {
     if (name.empty()) return;
     if (value.name.empty()) value.name = name;
     if (value.kind == Streamed::kSteps && value.step.empty()) value.step = name;
+    if (value.first.empty()) value.first = name;
     // One column is no time any more.
     if ((value.kind == Streamed::kColumns || value.kind == Streamed::kSteps) && value.length == 1) {
-      value = Value{{Streamed::kTail}, -1, value.name, ""};
+      value = plain_value(Streamed::kTail, value.name);
     }
     values_[name] = value;
     say(name, node.where(), value);
@@ -196,7 +220,8 @@ class Cutter {
     for (const std::string& output : node.outputs) known = known && (output.empty() || constant(output) != nullptr);
     if (known) {
       for (const std::string& output : node.outputs)
-        if (!output.empty()) made_.answer.constants.emplace(output, *constant(output)), follow_.constants.emplace(output, *constant(output));
+        for (Graph* each : {&made_.answer, &follow_, &start_})
+          if (!output.empty()) each->constants.emplace(output, *constant(output));
       return true;
     }
     std::vector<size_t> moving;
@@ -204,9 +229,9 @@ class Cutter {
     if (!gather(node, &moving, &kind)) return false;
     if (moving.empty() || all_tails(node, moving)) {
       keep(&made_.answer, node, node.inputs);
-      if (moving.empty()) keep(&follow_, node, node.inputs);
+      if (moving.empty()) keep(&follow_, node, node.inputs), keep(&start_, node, node.inputs);
       for (size_t o = 0; o < node.outputs.size(); ++o)
-        define(node, o, Value{{moving.empty() ? Streamed::kStatic : Streamed::kTail}, -1, "", node.outputs[o]});
+        define(node, o, plain_value(moving.empty() ? Streamed::kStatic : Streamed::kTail));
       return true;
     }
     for (const size_t i : moving)
@@ -234,9 +259,11 @@ class Cutter {
 
   // Inputs brought to the same columns: what has fewer right-edge columns gives kept ones further back. False where
   // steps would have to be kept for that.
-  bool align(const Node& node, const std::vector<size_t>& moving, Value* all, std::vector<std::string>* answer,
-             std::vector<std::string>* follow) {
-    *answer = *follow = node.inputs;
+  bool align(const Node& node, const std::vector<size_t>& moving, Value* all, Inputs* inputs) {
+    std::vector<std::string>*answer = &inputs->answer, *follow = &inputs->follow;
+    *answer = *follow = inputs->start = node.inputs;
+    all->firsts = INT64_MAX;
+    for (const size_t i : moving) all->firsts = std::min(all->firsts, values_[node.inputs[i]].firsts);
     for (const size_t i : moving) {
       const Value& v = values_[node.inputs[i]];
       if (v.length != all->length && all->length != 0)
@@ -249,6 +276,7 @@ class Cutter {
       const int64_t back = all->right - v.right;
       if (v.kind == Streamed::kSteps && back != 0) return refuse(node, "joins steps with columns of another right edge");
       (*answer)[i] = lengthened(node.inputs[i], back);
+      inputs->start[i] = v.firsts == all->firsts ? v.first : slice(&start_, v.first, v.axis, 0, all->firsts);
       if (all->kind != Streamed::kSteps) continue;
       if (v.kind == Streamed::kColumns && back != 0)
         return refuse(node, "joins steps with columns of another right edge");
@@ -258,17 +286,25 @@ class Cutter {
     return true;
   }
 
-  bool emit(const Node& node, const Value& value, const std::vector<std::string>& answer,
-            const std::vector<std::string>& follow) {
-    keep(&made_.answer, node, answer);
-    if (value.kind == Streamed::kSteps) keep(&follow_, node, follow);
+  // A node with a single streamed input, the first.
+  Inputs of_first(const Node& node, const Value& v) {
+    Inputs made{node.inputs, node.inputs, node.inputs};
+    made.answer[0] = v.name, made.follow[0] = v.step, made.start[0] = v.first;
+    return made;
+  }
+
+  bool emit(const Node& node, Value value, const Inputs& inputs) {
+    keep(&made_.answer, node, inputs.answer);
+    if (value.kind == Streamed::kSteps) keep(&follow_, node, inputs.follow);
+    keep(&start_, node, inputs.start);
+    value.name = value.step = value.first = "";
     for (size_t o = 0; o < node.outputs.size(); ++o) define(node, o, value);
     return true;
   }
 
   bool elementwise(const Node& node, const std::vector<size_t>& moving) {
     Value all;
-    std::vector<std::string> answer, follow;
+    Inputs inputs;
     const int64_t rank = static_cast<int64_t>(shape(node.outputs[0]).size());
     int64_t from_end = -1, batch_from_end = -1;
     for (const size_t i : moving) {
@@ -284,10 +320,10 @@ class Cutter {
       if (static_cast<int64_t>(own.size()) >= from_end && own[own.size() - static_cast<size_t>(from_end)] != 1)
         return refuse(node, "adds something of its own to every place of the window");
     }
-    if (!align(node, moving, &all, &answer, &follow)) return false;
+    if (!align(node, moving, &all, &inputs)) return false;
     all.axis = rank - from_end;
     if (all.kind == Streamed::kSteps) all.batch = rank - batch_from_end;
-    return emit(node, all, answer, follow);
+    return emit(node, all, inputs);
   }
 
   bool transpose(const Node& node) {
@@ -297,11 +333,10 @@ class Cutter {
     if (perm.empty())
       for (int64_t i = rank; i-- > 0;) perm.push_back(i);
     const auto to = [&](int64_t axis) { return std::find(perm.begin(), perm.end(), axis) - perm.begin(); };
-    const std::vector<std::string> answer{v.name}, follow{v.step};
+    const Inputs inputs = of_first(node, v);
     v.axis = to(v.axis);
     if (v.batch >= 0) v.batch = to(v.batch);
-    v.name = v.step = "";
-    return emit(node, v, answer, follow);
+    return emit(node, v, inputs);
   }
 
   bool reshape(const Node& node) {
@@ -331,8 +366,11 @@ class Cutter {
     Node block = node;
     block.op = "Reshape", block.attributes = {};
     block.inputs = {v.name, add_constant(node.outputs[0], integers(with(to, *axis, 1 + v.right)))};
+    Node firsts = block;
+    firsts.inputs = {v.first, add_constant(node.outputs[0], integers(with(to, *axis, v.firsts)))};
     made_.answer.nodes.push_back(std::move(block));
-    v.axis = *axis, v.name = v.step = "";
+    start_.nodes.push_back(std::move(firsts));
+    v.axis = *axis, v.name = v.step = v.first = "";
     define(node, 0, v);
     return true;
   }
@@ -347,13 +385,13 @@ class Cutter {
     if (axis == first.axis || moving.size() != node.inputs.size()) return refuse(node, "joins along time");
     Value all;
     all.axis = first.axis, all.batch = first.batch;
-    std::vector<std::string> answer, follow;
-    if (!align(node, moving, &all, &answer, &follow)) return false;
+    Inputs inputs;
+    if (!align(node, moving, &all, &inputs)) return false;
     if (all.kind == Streamed::kSteps)
       for (const size_t i : moving)
         if (values_[node.inputs[i]].kind != Streamed::kSteps)
           return refuse(node, "joins steps with columns");
-    return emit(node, all, answer, follow);
+    return emit(node, all, inputs);
   }
 
   bool slice_node(const Node& node) {
@@ -374,10 +412,7 @@ class Cutter {
       const auto place = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + v.length : at, 0, v.length); };
       return part(node, v, place((*starts)[i]), place((*ends)[i]));
     }
-    std::vector<std::string> answer = node.inputs, follow = node.inputs;
-    answer[0] = v.name, follow[0] = v.step;
-    v.name = v.step = "";
-    return emit(node, v, answer, follow);
+    return emit(node, v, of_first(node, v));
   }
 
   // Columns begin to end - 1.
@@ -388,6 +423,8 @@ class Cutter {
     const int64_t cut = v.length - end;
     Value made = v;
     made.length = end - begin, made.left = std::max<int64_t>(0, v.left - begin), made.right = std::max<int64_t>(0, v.right - cut);
+    made.firsts = std::clamp<int64_t>(v.firsts - begin, 0, made.length);
+    made.first = slice(&start_, v.first, v.axis, begin, begin + made.firsts);
     if (v.kind == Streamed::kSteps) {  // the last of 1 + right
       const std::string last = slice(&made_.answer, v.name, v.axis, v.right, v.right + 1);
       return alias(node, made, last);
@@ -426,7 +463,7 @@ class Cutter {
     Node taken = node;
     taken.inputs = {cut.outputs[0], add_constant(node.outputs[0], index_zero(node.input(1)))};
     made_.answer.nodes.push_back(std::move(taken));
-    define(node, 0, Value{{Streamed::kTail}, -1, "", ""});
+    define(node, 0, plain_value(Streamed::kTail));
     return true;
   }
 
@@ -459,10 +496,17 @@ class Cutter {
     own.attributes["pads"] = pads;
     own.attributes["auto_pad"] = std::string("NOTSET");
     own.inputs[0] = lengthened(node.inputs[0], reach);
-    made_.answer.nodes.push_back(std::move(own));
+    made_.answer.nodes.push_back(own);
+    pads = own.get<Shape>("pads", {});
+    pads[t] = w.pads_begin[t], pads[t + w.kernel.size()] = 0;
+    own.attributes["pads"] = pads;
+    own.inputs[0] = v.first;
+    start_.nodes.push_back(std::move(own));
+    v.firsts += w.pads_begin[t] - reach;
+    if (v.firsts <= 0) return refuse(node, "reaches over the whole window: no column of it is kept");
     v.length += w.pads_begin[t] + w.pads_end[t] - reach;
     v.left += w.pads_begin[t], v.right += w.pads_end[t];
-    v.name = v.step = "";
+    v.name = v.step = v.first = "";
     if (v.left + v.right >= v.length) return refuse(node, "reaches over the whole window: no column of it is kept");
     define(node, 0, v);
     return true;
@@ -479,11 +523,7 @@ class Cutter {
       const Shape& bias = shape(node.inputs[2]);
       if (bias.size() == 2 && bias[0] != 1) return refuse(node, "adds something of its own to every place of the window");
     }
-    std::vector<std::string> answer = node.inputs, follow = node.inputs;
-    answer[0] = v.name, follow[0] = v.step;
-    Value made = v;
-    made.name = made.step = "";
-    return emit(node, made, answer, follow);
+    return emit(node, v, of_first(node, v));
   }
 
   bool last_axes(const Node& node) {
@@ -495,11 +535,7 @@ class Cutter {
     const bool crosses = softmax ? axis == v.axis || (graph_.opset < 13 && axis <= v.axis) : axis <= v.axis;
     if (crosses) return refuse(node, "normalises over time");
     if (softmax && graph_.opset < 13 && axis != rank - 1) return refuse(node, "normalises over several axes");
-    std::vector<std::string> answer = node.inputs, follow = node.inputs;
-    answer[0] = v.name, follow[0] = v.step;
-    Value made = v;
-    made.name = made.step = "";
-    return emit(node, made, answer, follow);
+    return emit(node, v, of_first(node, v));
   }
 
   bool recurrent(const Node& node) {
@@ -508,14 +544,18 @@ class Cutter {
     if (node.get<std::string>("direction", "forward") != "forward") return refuse(node, "reads the window backwards");
     if (node.get<int64_t>("layout", 0) != 0 || v.axis != 0) return refuse(node, "has time on another axis than the first");
     if (!node.input(4).empty()) return refuse(node, "has lengths of its own");
-    if (v.left > 0) return refuse(node, "starts on columns that see the zeros before the window's start");
     const bool lstm = node.is("LSTM");
-    const int64_t flight = v.length - v.right - 1;
-    if (made_.in_flight != 0 && made_.in_flight != flight) return refuse(node, "runs beside a recurrence of another length");
-    made_.in_flight = flight;
+    const int64_t flight = v.length - v.left - v.right - 1;
+    if (!made_.states.empty() && (made_.in_flight != flight || left_ != v.left))
+      return refuse(node, "runs beside a recurrence of another length");
+    if (flight < 0 || v.firsts < v.left) return refuse(node, "has no column of its window that is kept");
+    made_.in_flight = flight, left_ = v.left;
+    if (v.kind == Streamed::kColumns) spare_ = std::min(spare_, v.firsts - v.left);
     const int64_t hidden = shape(node.inputs[2])[2];
-    Node answer = node, follow = node;
+    Node answer = node, follow = node, first = node;
     answer.inputs.resize(lstm ? 8 : 6), follow.inputs.resize(lstm ? 8 : 6), follow.outputs.resize(lstm ? 3 : 2);
+    first.outputs.resize(lstm ? 3 : 2);
+    first.inputs[0] = v.firsts == v.left ? v.first : slice(&start_, v.first, 0, 0, v.left);
     answer.inputs[0] = v.name;
     if (v.kind == Streamed::kColumns) {
       expanded_.push_back({follow_.nodes.size(), with(shape(x), 0, 1)});
@@ -528,7 +568,7 @@ class Cutter {
       Incremental::State state;
       state.node = node.where(), state.hidden = hidden;
       state.input = fmt::format("{}/state_{}", node.outputs[0].empty() ? node.name : node.outputs[0], made_.states.size());
-      state.output = state.input + "/next";
+      state.output = state.input + "/next", state.start = state.input + "/start";
       state.initial.assign(static_cast<size_t>(hidden), 0.0f);
       if (!node.input(at).empty()) {
         const Tensor* given = constant(node.input(at));
@@ -538,14 +578,17 @@ class Cutter {
       add_input(&made_.answer, state.input, Type::kFloat32, {1, 1, hidden});
       answer.inputs[at] = follow.inputs[at] = state.input;
       follow.outputs[at == 5 ? 1 : 2] = state.output;
+      first.outputs[at == 5 ? 1 : 2] = state.start;
+      start_.outputs.push_back({state.start, Type::kFloat32, false, {}});
       made_.states.push_back(state);
     }
     made_.answer.nodes.push_back(answer);
     follow_.nodes.push_back(follow);
+    start_.nodes.push_back(first);
     Value y = v;
-    y.kind = Streamed::kSteps, y.axis = 0, y.batch = 2, y.name = y.step = "";
+    y.kind = Streamed::kSteps, y.axis = 0, y.batch = 2, y.name = y.step = y.first = "", y.firsts = v.left;
     if (!node.outputs[0].empty()) define(node, 0, y);
-    for (size_t o = 1; o < node.outputs.size(); ++o) define(node, o, Value{{Streamed::kTail}, -1, "", ""});
+    for (size_t o = 1; o < node.outputs.size(); ++o) define(node, o, plain_value(Streamed::kTail));
     return true;
   }
 
@@ -573,6 +616,8 @@ class Cutter {
   }
 
  private:
+  int64_t spare_ = INT64_MAX, left_ = 0;
+  Graph start_;
   struct Windows {
     size_t node;
     Shape to;
@@ -580,7 +625,7 @@ class Cutter {
   };
   const Graph& graph_;
   const Facts& facts_;
-  int64_t time_;
+  int64_t time_, rows_;
   Incremental made_;
   Graph follow_;
   std::map<std::string, Value> values_;
@@ -603,8 +648,16 @@ Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int
     return Error{Code::kUnsupported, graph.source,
                  fmt::format("takes {} inputs; a stream takes one, whose rows arrive (bind others with --set)",
                              graph.inputs.size())};
-  Cutter cutter(graph, facts, time);
-  Incremental made = cutter.run();
+  const int64_t window = facts.find(graph.inputs[0].name)->second.type.shape[static_cast<size_t>(time)];
+  Cutter all(graph, facts, time, window);
+  Incremental made = all.run();
+  if (!made.start) {
+    all.finish(&made);
+    return made;
+  }
+  // Once more, for a start of as few rows as do.
+  Cutter cutter(graph, facts, time, window - all.spare_rows());
+  made = cutter.run();
   cutter.finish(&made);
   return made;
 }

@@ -34,6 +34,10 @@ struct Incremental {
   // [1, in_flight, hidden]; outputs: the states after it.
   std::optional<Graph> follow;
   int64_t in_flight = 0;
+  // Where recurrences start on columns that see the zeros before the window: runs after the answer on the first
+  // `start_rows` rows of the window that joins those in flight, the last of which came one row ago. Outputs: its states.
+  std::optional<Graph> start;
+  int64_t start_rows = 0;
 
   struct History {
     std::string input, output;  // of `answer`
@@ -42,7 +46,7 @@ struct Incremental {
   };
   std::vector<History> histories;
   struct State {
-    std::string input, output;  // of both graphs; of `follow`
+    std::string input, output, start;  // of `answer` and `follow`; of `follow`; of `start`
     int64_t hidden = 0;
     std::vector<float> initial;
     std::string node;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <mutex>
 #include <string_view>
 
 #include "backends/native/lower_ops.h"
@@ -224,12 +225,19 @@ void Lowering::fill(const View& to, const void* value) {
 }
 
 std::shared_ptr<const kernels::AlignedVector<float>> Packing::keep(kernels::AlignedVector<float> values) {
+  // Of all executables of the process: parts of one stream, and models that differ in a head, meet in the cache too.
+  static std::mutex mutex;
+  static std::multimap<size_t, std::weak_ptr<const kernels::AlignedVector<float>>> kept;
   const std::string_view bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
   const size_t hash = std::hash<std::string_view>()(bytes);
-  for (auto [it, end] = floats_.equal_range(hash); it != end; ++it)
-    if (std::string_view(reinterpret_cast<const char*>(it->second->data()), it->second->size() * sizeof(float)) ==
-        bytes)
-      return it->second;
+  const std::lock_guard lock(mutex);
+  std::erase_if(kept, [](const auto& each) { return each.second.expired(); });
+  for (auto [it, end] = kept.equal_range(hash); it != end; ++it) {
+    const auto there = it->second.lock();
+    if (there != nullptr && there->size() == values.size() &&
+        (bytes.empty() || std::memcmp(there->data(), values.data(), bytes.size()) == 0))
+      return there;
+  }
   struct Counted {
     kernels::AlignedVector<float> values;
     MemoryClaim claim;
@@ -237,7 +245,9 @@ std::shared_ptr<const kernels::AlignedVector<float>> Packing::keep(kernels::Alig
   auto made = std::make_shared<Counted>();
   made->values = std::move(values);
   made->claim = MemoryClaim(static_cast<int64_t>(bytes.size()));
-  return floats_.emplace(hash, std::shared_ptr<kernels::AlignedVector<float>>(made, &made->values))->second;
+  const std::shared_ptr<const kernels::AlignedVector<float>> shared(made, &made->values);
+  kept.emplace(hash, shared);
+  return shared;
 }
 
 View Lowering::kept_floats(kernels::AlignedVector<float> values) {

@@ -20,14 +20,12 @@
 
 namespace hayate::native {
 
-// What the programs of one executable share: packed weights of equal contents, and tree programs by their node.
+// What programs share: packed weights of equal contents, of every program in the process; and those of one executable
+// tree programs, by their node.
 class Packing {
  public:
-  std::shared_ptr<const kernels::AlignedVector<float>> keep(kernels::AlignedVector<float> values);
+  static std::shared_ptr<const kernels::AlignedVector<float>> keep(kernels::AlignedVector<float> values);
   std::map<std::string, std::shared_ptr<kernels::TreeProgram>> trees;
-
- private:
-  std::multimap<size_t, std::shared_ptr<const kernels::AlignedVector<float>>> floats_;  // by hash of their bytes
 };
 
 // How a layer's integers stand for its input and weights: x = (q - x_zero) * x_scale with q in uint8, and column n of

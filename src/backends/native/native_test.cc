@@ -159,7 +159,7 @@ TEST(Native, EqualWeightsAreKeptOnce) {
   EXPECT_NE(packing.keep({1.0f, 3.0f}), one);
 }
 
-TEST(Native, ProgramsOfOneExecutableShareTheirWeights) {
+TEST(Native, ProgramsShareTheirWeights) {
   const Loaded loaded = load(std::string(HAYATE_SOURCE_DIR) + "/models/mlp_medium.onnx", 16);
   const auto type = [&](int64_t rows) {
     return std::map<std::string, TensorType>{{"input", {Type::kFloat32, {rows, loaded.rows.shape()[1]}}}};
@@ -167,18 +167,20 @@ TEST(Native, ProgramsOfOneExecutableShareTheirWeights) {
   Packing packing;
   const auto one = NativeExecutable::compile(loaded.graph, type(1), {}, &packing),
              many = NativeExecutable::compile(loaded.graph, type(16), {}, &packing),
-             apart = NativeExecutable::compile(loaded.graph, type(1));
-  ASSERT_TRUE(one.ok() && many.ok() && apart.ok());
+             other = NativeExecutable::compile(loaded.graph, type(1)),
+             narrow = NativeExecutable::compile(loaded.graph, type(1), {.bf16 = true});
+  ASSERT_TRUE(one.ok() && many.ok() && other.ok() && narrow.ok());
   int layers = 0;
   for (size_t i = 0; i < one.value()->program().steps.size(); ++i) {
     if (!one.value()->program().names[i].starts_with("dense")) continue;
     constexpr size_t kPacked = 2;
     const auto weights = [&](const auto& made) { return made.value()->program().steps[i].refs[kPacked].offset; };
     EXPECT_EQ(weights(one), weights(many));
-    EXPECT_NE(weights(one), weights(apart));
+    EXPECT_EQ(weights(one), weights(other));
     ++layers;
   }
   EXPECT_EQ(layers, 4);
+  EXPECT_NE(one.value()->program().steps[0].refs[2].offset, narrow.value()->program().steps[1].refs[2].offset);
 }
 
 }  // namespace
