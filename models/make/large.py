@@ -2,13 +2,14 @@
 
 lstm_b   input [batch, 100, 250] -> 3 LSTM layers of 200   -> output [batch, 1]     4 MB, LSTM_B-shaped
 lstm_c   input [batch, 100, 500] -> 4 LSTM layers of 1000  -> output [batch, 1]   120 MB, LSTM_C-shaped
+gbt_a    input [batch, 60]   -> 250 trees of 11 leaves     -> output [batch, 1]   0.3 MB, GBT_A-shaped; .txt and .onnx
 gbt_b    input [batch, 125]  -> 1,000 trees of 93 leaves   -> output [batch, 1]    16 MB, GBT_B-shaped; .txt and .onnx
 gbt_c    input [batch, 1000] -> 4,000 trees of 373 leaves  -> output [batch, 1]   250 MB, GBT_C-shaped; .txt and .onnx
 
 The shapes are those of public model cards; nothing of anybody's weights or features is used. The LSTMs are not trained:
 their weights are random and seeded, uniform within 1.7 / sqrt(hidden), wide enough that the answer moves with the input.
 The trees are LightGBM regressions of a made-up function of normal noise, trained just far enough to have their shape.
-What they answer means nothing; what they cost is the point. One LSTM takes seconds, gbt_b a minute, gbt_c many minutes.
+What they answer means nothing; what they cost is the point. One LSTM takes seconds, gbt_a too, gbt_b a minute, gbt_c many minutes.
 
     python large.py --out DIR [--only lstm_b gbt_b] [--seed S]
 """
@@ -18,12 +19,25 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 import book
 import common
 
 LSTMS = dict(lstm_b=(3, 200, 100, 250), lstm_c=(4, 1000, 100, 500))  # layers, hidden, window, features
-TREES = dict(gbt_b=(1_000, 93, 125, 40_000), gbt_c=(4_000, 373, 1_000, 20_000))  # trees, leaves, features, rows
+TREES = dict(gbt_a=(250, 11, 60, 20_000), gbt_b=(1_000, 93, 125, 40_000),
+             gbt_c=(4_000, 373, 1_000, 20_000))  # trees, leaves, features, rows
+
+
+class Lstm(nn.Module):
+    def __init__(self, layers, hidden, features):
+        super().__init__()
+        self.lstm = nn.LSTM(features, hidden, layers, batch_first=True)
+        self.head = nn.Linear(hidden, 1)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][:, -1])
 
 
 def check(path, x, expected, tolerance):
@@ -35,23 +49,10 @@ def check(path, x, expected, tolerance):
 
 
 def make_lstm(name, args):
-    import torch
-    from torch import nn
-
     layers, hidden, window, features = LSTMS[name]
-
-    class Lstm(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.lstm = nn.LSTM(features, hidden, layers, batch_first=True)
-            self.head = nn.Linear(hidden, 1)
-
-        def forward(self, x):
-            return self.head(self.lstm(x)[0][:, -1])
-
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
-    model = Lstm().eval()
+    model = Lstm(layers, hidden, features).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             nn.init.uniform_(parameter, -1.7 / hidden**0.5, 1.7 / hidden**0.5)

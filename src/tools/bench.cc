@@ -7,8 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <cstring>
 #include <filesystem>
 
@@ -17,19 +15,15 @@
 #include "backends/native/native_backend.h"
 #include "base/tsc.h"
 #include "hardware/machine.h"
-#include "rewrite/rewrite.h"
 #include "tensor/npy.h"
-#include "tools/compare.h"
 #include "tools/contestant.h"
 #include "tools/progress.h"
-#include "tune/bound.h"
 #include "tune/peaks.h"
 
 namespace hayate {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 // A file that is gone when its owner is.
 class TemporaryFile {
@@ -90,77 +84,6 @@ double peak_memory(const ModelOptions& options, const std::string& program, cons
   return at == std::string::npos ? 0 : std::strtod(said.c_str() + at + 12, nullptr);
 }
 
-double percentile(const std::vector<uint64_t>& sorted, double part) {
-  const double rank = std::ceil(part * static_cast<double>(sorted.size()));
-  return static_cast<double>(sorted[static_cast<size_t>(std::max(rank, 1.0)) - 1]);
-}
-
-// Blocks of 5 ms in turn; a block's first calls warm the caches after the other's turn and do not count, nor does the
-// first round.
-void alternate(std::vector<Contestant>* all, const Pools& pools, double seconds, Progress* progress,
-               const std::string& label) {
-  constexpr auto kBlock = std::chrono::milliseconds(5);
-  constexpr int kRoundsMin = 4, kCallsMin = 8, kWarmCalls = 3;
-  std::vector<size_t> calls(all->size(), 0);
-  const auto start = Clock::now(),
-             end = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-  for (int round = 0; !interrupted() && (round < kRoundsMin || Clock::now() < end); ++round) {
-    for (size_t c = 0; c < all->size(); ++c) {
-      Contestant& contestant = (*all)[c];
-      const auto stop = Clock::now() + kBlock;
-      for (int call = 0; call < kCallsMin || Clock::now() < stop; ++call) {
-        contestant.feed(pools, calls[c]++);
-        const uint64_t first = ticks_now();
-        (void)contestant.run();
-        const uint64_t took = ticks_now() - first;
-        if (round > 0 && call >= kWarmCalls) contestant.ticks.push_back(took);
-      }
-    }
-    progress->at(std::min<int64_t>(100, static_cast<int64_t>(100 * (Clock::now() - start) / (end - start))), label);
-  }
-}
-
-// Runs the first call and holds it against the reference.
-Result<BenchRow> first_run(const std::string& model, Contestant* c, int64_t batch) {
-  const Result<Tensors> got = run_on(c->state.get(), c->inputs);
-  if (!got.ok()) return Error{got.error().code, model + " on " + c->backend, got.error().text()};
-  const Result<Tensors> wanted = answer(*c->graph, c->inputs, plan_for(c->plan, "reference"));
-  if (!wanted.ok()) return wanted.error();
-  BenchRow row{.model = fs::path(model).filename(), .backend = c->backend, .batch = batch};
-  row.plain_steps = c->compiled->plain_steps();
-  row.load_ms = c->load_ms, row.compile_ms = c->compile_ms;
-  for (const auto& [name, tensor] : wanted.value()) {
-    const Difference d = difference(got.value().at(name), tensor, {});
-    if (!d.shapes.empty())
-      return Error{Code::kInternal, model + " on " + c->backend, "output " + name + " " + d.shapes};
-    row.max_abs_error = std::max(row.max_abs_error, d.max_absolute);
-    row.max_rel_error = std::max(row.max_rel_error, d.max_relative);
-  }
-  return row;
-}
-
-void take_times(std::vector<uint64_t>* ticks, double ticks_per_us, BenchRow* row) {
-  if (ticks->empty()) return;
-  std::sort(ticks->begin(), ticks->end());
-  const auto us = [&](double part) { return percentile(*ticks, part) / ticks_per_us; };
-  row->count = static_cast<int64_t>(ticks->size());
-  row->p50_us = us(0.5), row->p99_us = us(0.99), row->p999_us = us(0.999), row->max_us = us(1);
-  double sum = 0;
-  for (const uint64_t each : *ticks) sum += static_cast<double>(each);
-  row->rows_per_s = sum == 0 ? 0 : static_cast<double>(row->count * row->batch) / (sum / ticks_per_us) * 1e6;
-}
-
-// The bound of the graph that native runs; left out where it cannot be told.
-void take_bound(const Contestant& contestant, const Peaks& peaks, BenchRow* row) {
-  const InputTypes types = types_of(contestant.inputs);
-  const Result<Graph> rewritten = rewrite(*contestant.graph, types);
-  if (!rewritten.ok()) return;
-  const Result<Facts> facts = infer(rewritten.value(), types);
-  if (!facts.ok()) return;
-  const Bound bound = bound_of(work_of(rewritten.value(), facts.value()), peaks);
-  row->bound_us = bound.us, row->bound_of = bound.of;
-}
-
 Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const BenchOptions& bench, int64_t batch,
                                         double ticks_per_us, const Result<Peaks>& peaks, Progress* progress) {
   double load_ms = 0;
@@ -170,28 +93,33 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
   const Result<Tensors> inputs = made_inputs(*graph, batch, 1);
   if (!inputs.ok()) return inputs.error();
   const Pools pools = Pools::make(*graph, inputs.value());
-  std::vector<Contestant> all;
+  std::vector<std::unique_ptr<Contestant>> all;
   std::vector<BenchRow> rows;
   for (const std::string& backend : bench.backends)
     for (const std::string& precision : backend == "native" ? bench.precisions : std::vector<std::string>{"fp32"}) {
       ModelOptions own = options;
       own.plan.precision = precision;
-      Result<Contestant> made = make_contestant(own, backend, graph, inputs.value(), load_ms);
+      Result<std::unique_ptr<Contestant>> made = make_contestant(own, backend, graph, inputs.value(), &pools, load_ms);
       if (!made.ok()) return made.error();
       all.push_back(std::move(made).value());
-      Result<BenchRow> row = first_run(options.model, &all.back(), batch);
+      Result<BenchRow> row = first_run(options.model, all.back().get(), batch);
       if (!row.ok()) return row.error();
       row.value().precision = precision;
       rows.push_back(std::move(row).value());
     }
-  alternate(&all, pools, bench.seconds, progress, fmt::format("{}, batch {}", rows[0].model, batch));
+  std::vector<Runner*> runners;
+  for (const auto& each : all) runners.push_back(each.get());
+  take_turns(runners, bench.seconds, [&](double done) {
+    progress->at(static_cast<int64_t>(100 * done), fmt::format("{}, batch {}", rows[0].model, batch));
+    return !interrupted();
+  });
   double peer_p50 = 0;
   for (size_t c = 0; c < all.size(); ++c) {
-    take_times(&all[c].ticks, ticks_per_us, &rows[c]);
-    rows[c].peak_rss_mb = peak_memory(options, bench.program, all[c]);
+    take_times(&all[c]->ticks, ticks_per_us, &rows[c]);
+    rows[c].peak_rss_mb = peak_memory(options, bench.program, *all[c]);
     if (rows[c].backend == "onnxruntime") peer_p50 = rows[c].p50_us;
     if (rows[c].backend == "native" && rows[c].precision == "fp32" && peaks.ok())
-      take_bound(all[c], peaks.value(), &rows[c]);
+      take_bound(*all[c], peaks.value(), &rows[c]);
   }
   for (BenchRow& row : rows) row.ratio = row.p50_us == 0 ? 0 : peer_p50 / row.p50_us;
   return rows;
@@ -268,12 +196,10 @@ int bench(const ModelOptions& given, const BenchOptions& bench) {
         }
       }
   fmt::print(
-      "One thread of calls, backends alternating in blocks of 5 ms; inputs slide over a pool of 256 KB (trees: 4,096 "
-      "rows).\nThe clock's own {:.0f} ns are in every figure. Ratio: onnxruntime's p50 / this p50. load, comp: ms to "
-      "read the file "
-      "and to compile it (onnxruntime reads it while compiling).\nMB: peak of a "
-      "process "
-      "that runs once.\n",
+      "One thread of calls, backends alternating in turns of 5 ms whose first half millisecond does not count; inputs "
+      "slide over a pool of 256 KB (trees: 4,096 rows).\nThe clock's own {:.0f} ns are in every figure. Ratio: "
+      "onnxruntime's p50 / this p50. load, comp: ms to read the file and to compile it (onnxruntime reads it while "
+      "compiling).\nMB: peak of a process that runs once.\n",
       clock_ns(ticks_per_us));
   if (peaks.ok())
     fmt::print(
@@ -283,7 +209,7 @@ int bench(const ModelOptions& given, const BenchOptions& bench) {
     fmt::print("No bound: {}.\n", peaks.error().text());
   if (interrupted()) fmt::print(stderr, "hayate: interrupted; the figures above are complete\n");
   if (!bench.json.empty()) {
-    const Result<bool> written = write_json(bench.json, all, given.plan.threads);
+    const Result<bool> written = write_json(bench.json, all);
     if (!written.ok()) return fail(written.error());
   }
   return interrupted() ? kInterruptedStatus : status;

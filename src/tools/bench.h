@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "tools/contestant.h"
 #include "tools/model.h"
+#include "tune/peaks.h"
 
 namespace hayate {
 
@@ -23,6 +25,7 @@ struct BenchOptions {
 // One line of the result.
 struct BenchRow {
   std::string model, backend, precision = "fp32";
+  int threads = 1;  // its own, for one call
   int64_t batch = 0, count = 0, plain_steps = 0;
   double p50_us = 0, p99_us = 0, p999_us = 0, max_us = 0, rows_per_s = 0;
   double max_abs_error = 0, max_rel_error = 0;  // against the reference
@@ -35,9 +38,18 @@ struct BenchRow {
 
 int bench(const ModelOptions& options, const BenchOptions& bench);
 
+// ---- bench_rows.cc
+// Makes the first call and holds it against the reference.
+Result<BenchRow> first_run(const std::string& model, Contestant* contestant, int64_t batch);
+// Sorts the ticks and takes the percentiles; an empty list leaves the row as it is.
+void take_times(std::vector<uint64_t>* ticks, double ticks_per_us, BenchRow* row);
+// The bound of the graph that native runs; left out where it cannot be told.
+void take_bound(const Contestant& contestant, const Peaks& peaks, BenchRow* row);
+
 // ---- bench_report.cc
 void print_header(const BenchOptions& bench);
 void print_rows(const std::vector<BenchRow>& rows, const BenchOptions& bench);
-Result<bool> write_json(const std::string& path, const std::vector<BenchRow>& rows, int threads);
+std::string rows_json(const std::vector<BenchRow>& rows);  // an array
+Result<bool> write_json(const std::string& path, const std::vector<BenchRow>& rows);
 
 }  // namespace hayate

@@ -40,14 +40,14 @@ std::string bound_json(const BenchRow& row) {
                      json_string(row.bound_of), share_of_bound(row));
 }
 
-std::string row_json(const BenchRow& row, int threads) {
+std::string row_json(const BenchRow& row) {
   return fmt::format(
       "{{\"model\": {}, \"backend\": {}, \"precision\": {}, \"batch\": {}, \"threads\": {}, \"count\": {}, "
       "\"p50_us\": {:.3f}, \"p99_us\": {:.3f}, \"p999_us\": {:.3f}, \"max_us\": {:.3f}, \"rows_per_s\": {:.1f}, "
       "\"max_abs_error\": {:.6g}, \"max_rel_error\": {:.6g}, \"peak_rss_mb\": {:.2f}, \"plain_steps\": {}, "
       "\"load_ms\": {:.3f}, \"compile_ms\": {:.3f}, \"ratio_to_onnxruntime\": {:.3f}{}}}",
-      json_string(row.model), json_string(row.backend), json_string(row.precision), row.batch, row.backend == "onnxruntime" ? threads : 1,
-      row.count, row.p50_us, row.p99_us, row.p999_us, row.max_us, row.rows_per_s, row.max_abs_error, row.max_rel_error,
+      json_string(row.model), json_string(row.backend), json_string(row.precision), row.batch, row.threads, row.count,
+      row.p50_us, row.p99_us, row.p999_us, row.max_us, row.rows_per_s, row.max_abs_error, row.max_rel_error,
       row.peak_rss_mb, row.plain_steps, row.load_ms, row.compile_ms, row.ratio, bound_json(row));
 }
 
@@ -70,19 +70,24 @@ void print_rows(const std::vector<BenchRow>& rows, const BenchOptions& bench) {
     fmt::print(
         "{:<24} {:<12} {:>5} {:>9} {:>9.2f} {:>9.2f} {:>9.2f} {:>9.1f} {:>12.0f} {:>9.2g} {:>7} {:>6.1f} {:>6.1f} "
         "{:>5} {:>7} {:>8} {:>6}\n",
-        row.model, row.precision == "fp32" ? row.backend : row.backend + " " + row.precision, row.batch, row.count, row.p50_us, row.p99_us, row.p999_us, row.max_us, row.rows_per_s,
-        row.max_abs_error, row.peak_rss_mb == 0 ? "?" : fmt::format("{:.1f}", row.peak_rss_mb), row.load_ms,
-        row.compile_ms, row.plain_steps, row.ratio == 0 ? "" : fmt::format("{:.2f}x", row.ratio),
+        row.model, row.precision == "fp32" ? row.backend : row.backend + " " + row.precision, row.batch, row.count,
+        row.p50_us, row.p99_us, row.p999_us, row.max_us, row.rows_per_s, row.max_abs_error,
+        row.peak_rss_mb == 0 ? "?" : fmt::format("{:.1f}", row.peak_rss_mb), row.load_ms, row.compile_ms,
+        row.plain_steps, row.ratio == 0 ? "" : fmt::format("{:.2f}x", row.ratio),
         row.bound_us == 0 ? "" : fmt::format("{:.2f}", row.bound_us),
         row.bound_us == 0 ? "" : fmt::format("{:.0f}%", 100 * share_of_bound(row)));
 }
 
-Result<bool> write_json(const std::string& path, const std::vector<BenchRow>& rows, int threads) {
+std::string rows_json(const std::vector<BenchRow>& rows) {
+  std::string text = "[";
+  for (size_t i = 0; i < rows.size(); ++i) text += (i == 0 ? "\n" : ",\n") + row_json(rows[i]);
+  return text + "]";
+}
+
+Result<bool> write_json(const std::string& path, const std::vector<BenchRow>& rows) {
   std::string machine = to_json(find_machine());
   while (!machine.empty() && machine.back() == '\n') machine.pop_back();
-  std::string text = fmt::format("{{\"machine\": {}, \"results\": [", machine);
-  for (size_t i = 0; i < rows.size(); ++i) text += (i == 0 ? "\n" : ",\n") + row_json(rows[i], threads);
-  text += "]}\n";
+  const std::string text = fmt::format("{{\"machine\": {}, \"results\": {}}}\n", machine, rows_json(rows));
   std::FILE* file = std::fopen(path.c_str(), "w");
   const bool good = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
   if ((file != nullptr && std::fclose(file) != 0) || !good)

@@ -19,7 +19,8 @@ bool is_forest(const Graph& graph) {
                      [](const Node& node) { return node.op.find("TreeEnsemble") != std::string::npos; });
 }
 
-// The same numbers as float32, where the model takes float64 and its ONNX form does not.
+}  // namespace
+
 Tensor narrowed(const Tensor& wide) {
   Tensor narrow(Type::kFloat32, wide.shape());
   std::transform(wide.data<double>(), wide.data<double>() + wide.count(), narrow.data<float>(),
@@ -27,14 +28,11 @@ Tensor narrowed(const Tensor& wide) {
   return narrow;
 }
 
-// Numbers that float32 holds, so that every form of a model is fed the same.
 void round_to_float(Tensor* tensor) {
   if (tensor->type() != Type::kFloat64) return;
   for (int64_t i = 0; i < tensor->count(); ++i)
     tensor->data<double>()[i] = static_cast<float>(tensor->data<double>()[i]);
 }
-
-}  // namespace
 
 Pools Pools::make(const Graph& graph, const Tensors& inputs) {
   Pools made;
@@ -52,27 +50,32 @@ Pools Pools::make(const Graph& graph, const Tensors& inputs) {
   return made;
 }
 
-void Contestant::feed(const Pools& pools, size_t k) {
+void feed_input(const Tensor& pool, size_t k, Type type, int64_t count, std::byte* to) {
+  const int64_t places = (pool.count() - count) / kStride + 1;
+  // A step that shares no factor with the number of places visits all of them, far apart in a row.
+  const int64_t at = static_cast<int64_t>(k) * 7919 % places * kStride;
+  if (type == pool.type()) {
+    const size_t size = type_size(type);
+    std::memcpy(to, pool.bytes() + static_cast<size_t>(at) * size, static_cast<size_t>(count) * size);
+    return;
+  }
+  const double* from = pool.data<double>() + at;
+  std::transform(from, from + count, reinterpret_cast<float*>(to), [](double v) { return static_cast<float>(v); });
+}
+
+void Contestant::feed(size_t call) {
   for (size_t i = 0; i < compiled->inputs().size(); ++i) {
-    const Tensor& pool = pools.pools[i];
     const TensorType& type = compiled->inputs()[i].type;
-    const int64_t count = checked_count(type.shape).value(), places = (pool.count() - count) / kStride + 1;
-    // A step that shares no factor with the number of places visits all of them, far apart in a row.
-    const int64_t at = static_cast<int64_t>(k) * 7919 % places * kStride;
-    if (type.type == pool.type()) {
-      const size_t size = type_size(type.type);
-      std::memcpy(state->input(i), pool.bytes() + static_cast<size_t>(at) * size, static_cast<size_t>(count) * size);
-      continue;
-    }
-    const double* from = pool.data<double>() + at;
-    std::transform(from, from + count, reinterpret_cast<float*>(state->input(i)),
-                   [](double v) { return static_cast<float>(v); });
+    feed_input(pools->pools[i], call, type.type, checked_count(type.shape).value(), state->input(i));
   }
 }
 
-Result<Contestant> make_contestant(const ModelOptions& options, const std::string& backend,
-                                   const std::shared_ptr<const Graph>& graph, const Tensors& inputs, double load_ms) {
-  Contestant made;
+Result<std::unique_ptr<Contestant>> make_contestant(const ModelOptions& options, const std::string& backend,
+                                                    const std::shared_ptr<const Graph>& graph, const Tensors& inputs,
+                                                    const Pools* pools, double load_ms) {
+  auto contestant = std::make_unique<Contestant>();
+  Contestant& made = *contestant;
+  made.pools = pools;
   if (backend != "onnxruntime") made.load_ms = load_ms;
   made.backend = backend, made.file = options.model, made.graph = graph;
   made.plan = plan_for(options.plan, backend), made.inputs = inputs;
@@ -94,7 +97,7 @@ Result<Contestant> make_contestant(const ModelOptions& options, const std::strin
   if (!compiled.ok()) return compiled.error();
   made.compiled = compiled.value();
   made.state = made.compiled->state();
-  return made;
+  return contestant;
 }
 
 }  // namespace hayate

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/model.h"
+#include "tools/turns.h"
 
 namespace hayate {
 
@@ -18,7 +19,15 @@ struct Pools {
   static Pools make(const Graph& graph, const Tensors& inputs);
 };
 
-struct Contestant {
+// Copies `count` elements of call number k out of a pool; float64 becomes float32 where `to` takes those.
+void feed_input(const Tensor& pool, size_t k, Type type, int64_t count, std::byte* to);
+
+// Numbers that float32 holds, so that every form of a model is fed the same.
+void round_to_float(Tensor* tensor);
+// The same numbers as float32, where the model takes float64 and its ONNX form does not.
+Tensor narrowed(const Tensor& wide);
+
+struct Contestant : Runner {
   std::string backend, file;  // the file it reads: beside text trees, ONNX Runtime's is the .onnx of the same name
   std::shared_ptr<const Graph> graph;
   Plan plan;
@@ -26,15 +35,16 @@ struct Contestant {
   std::shared_ptr<const Compiled> compiled;
   std::unique_ptr<State> state;
   double load_ms = 0, compile_ms = 0;  // of its file and for the batch; ONNX Runtime reads the file in its compile
-  std::vector<uint64_t> ticks;         // of each call that counts
+  const Pools* pools = nullptr;        // what its calls are fed from
 
-  // Copies call number k's inputs out of the pools.
-  void feed(const Pools& pools, size_t k);
-  Status run() noexcept { return state->run(compiled->batch().rows); }
+  void feed(size_t call) override;
+  void run() noexcept override { (void)state->run(compiled->batch().rows); }
 };
 
-// `inputs` are those of the first call, as the model at options.model takes them; `load_ms` is what loading took.
-Result<Contestant> make_contestant(const ModelOptions& options, const std::string& backend,
-                                   const std::shared_ptr<const Graph>& graph, const Tensors& inputs, double load_ms);
+// `inputs` are those of the first call, as the model at options.model takes them; `load_ms` is what loading took; the
+// pools outlive it.
+Result<std::unique_ptr<Contestant>> make_contestant(const ModelOptions& options, const std::string& backend,
+                                                    const std::shared_ptr<const Graph>& graph, const Tensors& inputs,
+                                                    const Pools* pools, double load_ms);
 
 }  // namespace hayate
