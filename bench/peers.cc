@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 #include "backends/inputs.h"
 #include "base/json.h"
@@ -142,60 +144,82 @@ std::string to_json(const Field& field, const std::string& model, int threads) {
   return text + "]}\n";
 }
 
-int run(Job job, double seconds, const std::string& json) {
-  end_on_interrupt();
+// The model, its reference's inputs, and what every call is fed from.
+Result<Pools> prepare(Job* job, double* load_ms) {
+  ModelOptions options;
+  options.model = job->model;
+  Result<Graph> loaded = timed(load_ms, [&] { return load_model(options); });
+  if (!loaded.ok()) return loaded.error();
+  job->graph = std::make_shared<const Graph>(std::move(loaded).value());
+  Result<Tensors> inputs = made_inputs(*job->graph, job->batch, 1);
+  if (!inputs.ok()) return inputs.error();
+  job->inputs = std::move(inputs).value();
+  for (auto& [name, tensor] : job->inputs) round_to_float(&tensor);
+  job->onnx = fs::path(job->model).replace_extension(".onnx");
+  return Pools::make(*job->graph, job->inputs);
+}
+
+void add_engines(Field* field, const Job& job, double load_ms) {
   ModelOptions options;
   options.model = job.model;
   options.plan.threads = job.threads;
   options.plan.ort_library = ort_library(job.packages);
-  double load_ms = 0;
-  Result<Graph> loaded = timed(&load_ms, [&] { return load_model(options); });
-  if (!loaded.ok()) return fail(loaded.error());
-  job.graph = std::make_shared<const Graph>(std::move(loaded).value());
-  Result<Tensors> inputs = made_inputs(*job.graph, job.batch, 1);
-  if (!inputs.ok()) return fail(inputs.error());
-  job.inputs = std::move(inputs).value();
-  for (auto& [name, tensor] : job.inputs) round_to_float(&tensor);
-  const Pools pools = Pools::make(*job.graph, job.inputs);
-  job.pools = &pools;
-  job.onnx = fs::path(job.model).replace_extension(".onnx");
+  for (const char* precision : {"fp32", "bf16", "int8"}) add_engine(field, options, job, "native", precision, load_ms);
+  add_engine(field, options, job, "onnxruntime", "fp32", load_ms);
+}
 
-  Field field;
-  fmt::print("{}, batch {}, {} thread{}\n", job.model.filename().string(), job.batch, job.threads,
-             job.threads == 1 ? "" : "s");
-  for (const char* precision : {"fp32", "bf16", "int8"}) add_engine(&field, options, job, "native", precision, load_ms);
-  add_engine(&field, options, job, "onnxruntime", "fp32", load_ms);
-  add_peers(&field, job);
-
+// All of them in turns; times, ratios and bounds into their rows.
+void time_all(Field* field, const std::string& label, double seconds) {
   const double ticks_per_us = ticks_per_microsecond();
-  Progress progress(job.model.filename(), 100);
-  take_turns(field.runners, seconds, [&](double done) {
+  Progress progress(label, 100);
+  take_turns(field->runners, seconds, [&](double done) {
     progress.at(static_cast<int64_t>(100 * done));
     return !interrupted();
   });
   const Result<Peaks> peaks = load_peaks(find_machine(), peaks_file());
   double ort_p50 = 0;
-  for (size_t i = 0; i < field.rows.size(); ++i) {
-    take_times(&field.runners[i]->ticks, ticks_per_us, &field.rows[i]);
-    if (field.rows[i].backend == "onnxruntime") ort_p50 = field.rows[i].p50_us;
-    if (i < field.engines.size() && field.rows[i].backend == "native" && field.rows[i].precision == "fp32" &&
-        peaks.ok())
-      take_bound(*field.engines[i], peaks.value(), &field.rows[i]);
+  for (size_t i = 0; i < field->rows.size(); ++i) {
+    BenchRow& row = field->rows[i];
+    take_times(&field->runners[i]->ticks, ticks_per_us, &row);
+    if (row.backend == "onnxruntime") ort_p50 = row.p50_us;
+    if (row.backend == "native" && row.precision == "fp32" && peaks.ok())
+      take_bound(*field->engines[i], peaks.value(), &row);
   }
-  for (BenchRow& row : field.rows) {
-    row.ratio = row.p50_us == 0 ? 0 : ort_p50 / row.p50_us;
+  for (BenchRow& row : field->rows) row.ratio = row.p50_us == 0 ? 0 : ort_p50 / row.p50_us;
+}
+
+void print(const std::vector<BenchRow>& rows) {
+  for (const BenchRow& row : rows)
     fmt::print("  {:<20} {:>9} calls  p50 {:>9.2f} us  p99 {:>9.2f}  p99.9 {:>9.2f}  {:>6.2f}x  error {:.2g}\n",
                row.precision == "fp32" ? row.backend : row.backend + " " + row.precision, row.count, row.p50_us,
                row.p99_us, row.p999_us, row.ratio, row.max_abs_error);
-  }
-  if (interrupted()) return kInterruptedStatus;
-  if (json.empty()) return 0;
-  const std::string text = to_json(field, job.model.filename(), job.threads);
-  std::FILE* file = std::fopen(json.c_str(), "w");
+}
+
+Result<bool> write(const std::string& path, const std::string& text) {
+  std::FILE* file = std::fopen(path.c_str(), "w");
   const bool good = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
   if ((file != nullptr && std::fclose(file) != 0) || !good)
-    return fail(Error{Code::kInvalidArgument, json, "cannot be written"});
-  return 0;
+    return Error{Code::kInvalidArgument, path, fmt::format("cannot be written: {}", std::strerror(errno))};
+  return true;
+}
+
+int run(Job job, double seconds, const std::string& json) {
+  end_on_interrupt();
+  double load_ms = 0;
+  const Result<Pools> pools = prepare(&job, &load_ms);
+  if (!pools.ok()) return fail(pools.error());
+  job.pools = &pools.value();
+  fmt::print("{}, batch {}, {} thread{}\n", job.model.filename().string(), job.batch, job.threads,
+             job.threads == 1 ? "" : "s");
+  Field field;
+  add_engines(&field, job, load_ms);
+  add_peers(&field, job);
+  time_all(&field, job.model.filename(), seconds);
+  print(field.rows);
+  if (interrupted()) return kInterruptedStatus;
+  if (json.empty()) return 0;
+  const Result<bool> written = write(json, to_json(field, job.model.filename(), job.threads));
+  return written.ok() ? 0 : fail(written.error());
 }
 
 }  // namespace
