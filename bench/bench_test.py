@@ -30,7 +30,8 @@ def part(threads=1, fingerprint="x"):
     rows = [row("native", "fp32", 2), row("native", "bf16", 1), row("native", "int8", 0.5), row("onnxruntime", "fp32", 8),
             row("openvino", "fp32", 6, threads=threads), row("openvino", "bf16", 3)]
     return dict(machine=dict(fingerprint=fingerprint, model="P", cores=2, isa=["avx2"]), threads=threads, results=rows,
-                left_out=[dict(model="m.onnx", threads=threads, backend="xgboost", precision="fp32", reason="no trees")])
+                left_out=[dict(model=model, threads=threads, backend=backend, precision="fp32", reason="no trees")
+                          for model in ("m.onnx", "n.onnx") for backend in ("tl2cgen", "xgboost")])
 
 
 class Table(unittest.TestCase):
@@ -54,8 +55,8 @@ class Table(unittest.TestCase):
         report = table.join([part(1), part(2)])
         report["versions"] = dict(openvino="1.2")
         text = table.markdown(report, "bench/peers")
-        for wanted in ("### One thread, batch 1", "### 2 threads", "| m.onnx | **native** | 2.00 | 4.00 | 6.00 | 10 | 4.00x | 3.00x |",
-                       "|  | openvino bf16 | 3.00 |", "openvino 1.2", "- xgboost: m.onnx: no trees"):
+        for wanted in ("## One thread, batch 1", "## 2 threads", "| m.onnx | **native** | 2.00 | 4.00 | 6.00 | 10 | 4.00x | 3.00x |",
+                       "|  | openvino bf16 | 3.00 |", "openvino 1.2", "- tl2cgen, xgboost: no trees: m.onnx, n.onnx"):
             self.assertIn(wanted, text)
         self.assertEqual(text.count("no trees"), 1)
         self.assertIn("on one thread all the same in native, native bf16, native int8, onnxruntime, openvino bf16.", text)

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 ENTRY = "forest_root"  # lleaves' function
+INLINED_LEAVES = 50_000  # most that it is let inline
 
 
 def by_tl2cgen(model, out):
@@ -40,9 +41,10 @@ def by_lleaves(model, out):
         booster = lightgbm.Booster(model_file=model)
         booster.save_model(whole)  # with the lines that lleaves asks for and our samples lack
         trees = lleaves.Model(model_file=str(whole))
-        # Short jumps, which its documentation calls faster. One block of all trees, which it advises for single rows, takes
-        # LLVM an hour where functions are inlined; the default blocks take half a minute.
-        trees.compile(cache=str(code), fcodemodel="small", froot_func_name=ENTRY)
+        # Short jumps, which its documentation calls faster, and its default blocks of trees. One block of all, advised for
+        # single rows, with functions inlined does not compile in minutes, nor does a large forest with any inlined.
+        leaves = sum(tree["num_leaves"] for tree in booster.dump_model()["tree_info"])
+        trees.compile(cache=str(code), fcodemodel="small", finline=leaves <= INLINED_LEAVES, froot_func_name=ENTRY)
         subprocess.run(["cc", "-shared", "-o", str(out), str(code), "-lm"], check=True)
 
 

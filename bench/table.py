@@ -73,29 +73,45 @@ def table(rows):
 
 
 def left_out_lines(left_out):
-    """One line for each peer and reason, with the models."""
-    models = {}
+    """One line for each reason and the models it holds for, with everyone left out there for it."""
+    models, names = {}, {}
     for each in left_out:
-        names = models.setdefault((label(each), each["reason"]), [])
-        if each["model"] not in names:
-            names.append(each["model"])
-    return [f"- {name}: {', '.join(names)}: {reason}" for (name, reason), names in models.items()]
+        found = models.setdefault((label(each), each["reason"]), [])
+        if each["model"] not in found:
+            found.append(each["model"])
+    for (name, reason), found in models.items():
+        names.setdefault((reason, tuple(found)), []).append(name)
+    return [f"- {', '.join(who)}: {reason}: {', '.join(found)}" for (reason, found), who in names.items()]
+
+
+NOTES = """\
+Every model has a process of its own, in which all engines take turns of 5 ms on inputs that slide over a pool of 256 KB
+(trees: 4,096 rows); the first half millisecond of a turn does not count, nor does copying the inputs. Native and ONNX
+Runtime run as in `hayate bench`; OpenVINO, LightGBM and XGBoost through their C interfaces with memory that is set once,
+tl2cgen's and lleaves' code as the function it is; torch in a Python process that takes its turns with the others, so
+that its times hold Python's cost of a call. Native runs on one thread.
+
+"Of onnxruntime" is its p50 over the row's; "of the best peer" the p50 of the quickest peer that keeps at least as many bits
+over native's. The error is the largest difference from the reference on one call. Few calls make a p99.9 of little worth, and
+a tail of milliseconds is somebody else on the core. The bound is the least that the core could take (`hayate machine --measure`).
+"""
 
 
 def markdown(report, command):
     machine = report["machine"]
     threads = sorted({row["pass_threads"] for row in report["results"]})
-    lines = [f"`{command}` on {machine['model']}, {machine['cores']} cores, {', '.join(machine['isa'])}.",
-             "Versions: " + ", ".join(f"{name} {version}" for name, version in report["versions"].items()) + ".", ""]
+    lines = ["# Benchmarks", "", f"    {command}", "",
+             f"made this page on {machine['model']}, {machine['cores']} cores, {', '.join(machine['isa'])}. Versions: "
+             + ", ".join(f"{name} {version}" for name, version in report["versions"].items()) + ".", "", NOTES]
     for count in threads:
         rows = [row for row in report["results"] if row["pass_threads"] == count]
         batches = sorted({row["batch"] for row in rows})
-        lines += [f"### {'One thread' if count == 1 else f'{count} threads'}, batch {', '.join(map(str, batches))}", ""]
+        lines += [f"## {'One thread' if count == 1 else f'{count} threads'}, batch {', '.join(map(str, batches))}", ""]
         if count > 1:
             alone = sorted({label(row) for row in rows if row["threads"] == 1})
             lines += [f"One call runs on one thread all the same in {', '.join(alone)}.", ""]
         lines += table(rows) + [""]
-    lines += ["### Left out", ""] + left_out_lines(report["left_out"])
+    lines += ["## Left out", ""] + left_out_lines(report["left_out"])
     return "\n".join(lines) + "\n"
 
 
