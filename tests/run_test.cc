@@ -46,6 +46,15 @@ class RunProgram : public testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   void feed(const NamedTensors& tensors) { ASSERT_TRUE(write_npz(folder_ / "in.npz", tensors).ok()); }
+  // One tensor of the case's only set, float32 [1, 2].
+  void record(const char* name, float a, float b) {
+    fs::create_directories(folder_ / "case/test_data_set_0");
+    fs::copy_file(folder_ / "relu.onnx", folder_ / "case/model.onnx", fs::copy_options::overwrite_existing);
+    std::string raw(8, '\0');
+    std::memcpy(raw.data(), &a, 4);
+    std::memcpy(raw.data() + 4, &b, 4);
+    write_file(folder_ / "case/test_data_set_0" / name, field(1, 1) + field(1, 2) + field(2, 1) + field(9, raw));
+  }
   Ran run(const std::string& model = "relu.onnx") {
     return call("run " + (folder_ / model).string() + " --inputs " + (folder_ / "in.npz").string() + " --output " +
                 (folder_ / "out.npz").string());
@@ -230,14 +239,6 @@ TEST_F(RunProgram, InfoCountsTrees) {
 }
 
 TEST_F(RunProgram, VerifyComparesWithTheRecord) {
-  fs::create_directories(folder_ / "case/test_data_set_0");
-  fs::copy_file(folder_ / "relu.onnx", folder_ / "case/model.onnx");
-  const auto record = [&](const char* name, float a, float b) {
-    std::string raw(8, '\0');
-    std::memcpy(raw.data(), &a, 4);
-    std::memcpy(raw.data() + 4, &b, 4);
-    write_file(folder_ / "case/test_data_set_0" / name, field(1, 1) + field(1, 2) + field(2, 1) + field(9, raw));
-  };
   record("input_0.pb", -1, 2);
   record("output_0.pb", 0, 2);
   const Ran good = call("verify " + (folder_ / "case").string());
@@ -246,6 +247,17 @@ TEST_F(RunProgram, VerifyComparesWithTheRecord) {
   const Ran wrong = call("verify " + (folder_ / "case").string());
   EXPECT_EQ(wrong.exit_code, 1) << wrong.output;
   EXPECT_NE(wrong.output.find("FAIL"), std::string::npos) << wrong.output;
+}
+
+TEST_F(RunProgram, VerifyFailsWhereOnlyOneIsNan) {
+  record("input_0.pb", 3, 2);
+  record("output_0.pb", NAN, 2);
+  const Ran wrong = call("verify " + (folder_ / "case").string());
+  EXPECT_EQ(wrong.exit_code, 1) << wrong.output;
+  EXPECT_NE(wrong.output.find("FAIL test_data_set_0 native y: max absolute error inf"), std::string::npos)
+      << wrong.output;
+  EXPECT_NE(call("verify --json " + (folder_ / "case").string()).output.find("\"max_abs_error\": null"),
+            std::string::npos);
 }
 
 }  // namespace

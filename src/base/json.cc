@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace hayate {
 
 std::string json_string(std::string_view text) {
@@ -15,5 +17,7 @@ std::string json_string(std::string_view text) {
   }
   return out + "\"";
 }
+
+std::string json_number(double number) { return std::isfinite(number) ? fmt::format("{:.6g}", number) : "null"; }
 
 }  // namespace hayate

@@ -44,11 +44,12 @@ std::string row_json(const BenchRow& row) {
   return fmt::format(
       "{{\"model\": {}, \"backend\": {}, \"precision\": {}, \"batch\": {}, \"threads\": {}, \"count\": {}, "
       "\"p50_us\": {:.3f}, \"p99_us\": {:.3f}, \"p999_us\": {:.3f}, \"max_us\": {:.3f}, \"rows_per_s\": {:.1f}, "
-      "\"max_abs_error\": {:.6g}, \"max_rel_error\": {:.6g}, \"peak_rss_mb\": {:.2f}, \"plain_steps\": {}, "
+      "\"max_abs_error\": {}, \"max_rel_error\": {}, \"peak_rss_mb\": {:.2f}, \"plain_steps\": {}, "
       "\"load_ms\": {:.3f}, \"compile_ms\": {:.3f}, \"ratio_to_onnxruntime\": {:.3f}{}}}",
       json_string(row.model), json_string(row.backend), json_string(row.precision), row.batch, row.threads, row.count,
-      row.p50_us, row.p99_us, row.p999_us, row.max_us, row.rows_per_s, row.max_abs_error, row.max_rel_error,
-      row.peak_rss_mb, row.plain_steps, row.load_ms, row.compile_ms, row.ratio, bound_json(row));
+      row.p50_us, row.p99_us, row.p999_us, row.max_us, row.rows_per_s, json_number(row.max_abs_error),
+      json_number(row.max_rel_error), row.peak_rss_mb, row.plain_steps, row.load_ms, row.compile_ms, row.ratio,
+      bound_json(row));
 }
 
 }  // namespace

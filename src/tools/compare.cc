@@ -2,12 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "graph/rule_checks.h"
 
 namespace hayate {
+namespace {
+
+double number_or_infinity(double x) { return std::isnan(x) ? std::numeric_limits<double>::infinity() : x; }
+
+}  // namespace
+
 Difference difference(const Tensor& got, const Tensor& wanted, const Tolerance& tolerance) {
   Difference d;
   d.count = wanted.count();
@@ -23,10 +31,12 @@ Difference difference(const Tensor& got, const Tensor& wanted, const Tolerance& 
   };
   for (size_t i = 0; i < a.size(); ++i) {
     if (is_float(got.type()) ? a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i])) : same_bits(i)) continue;
-    const double error = std::fabs(a[i] - b[i]), relative = error / std::fabs(b[i]);
-    if (!(error <= d.max_absolute)) d.max_absolute = error;
-    if (!(relative <= d.max_relative)) d.max_relative = relative;
-    const bool within = is_float(got.type()) && error <= tolerance.relative * std::fabs(b[i]) + tolerance.absolute;
+    const double error = number_or_infinity(std::fabs(a[i] - b[i]));
+    d.max_absolute = std::max(d.max_absolute, error);
+    d.max_relative = std::max(d.max_relative, number_or_infinity(error / std::fabs(b[i])));
+    // A finite number is not near an infinite one, though relative * infinity would allow any error.
+    const bool within = is_float(got.type()) && std::isfinite(error) &&
+                        error <= tolerance.relative * std::fabs(b[i]) + tolerance.absolute;
     d.outside += within ? 0 : 1;
   }
   return d;

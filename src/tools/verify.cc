@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <set>
 
@@ -64,7 +65,7 @@ void allow_rounding(Findings* all) {
   for (Finding& f : *all) {
     const auto it = peer.find({f.set, f.output});
     if (f.backend == "onnxruntime" || it == peer.end() || f.difference.outside == 0) continue;
-    f.within_peer = f.difference.max_absolute <= 2 * it->second;
+    f.within_peer = std::isfinite(f.difference.max_absolute) && f.difference.max_absolute <= 2 * it->second;
   }
 }
 
@@ -91,11 +92,11 @@ void print_json(const std::string& model, const Findings& all, bool good) {
   std::string rows;
   for (const Finding& f : all)
     rows += fmt::format(
-        "{}\n{{\"set\": {}, \"backend\": {}, \"output\": {}, \"good\": {}, \"skipped\": {}, \"max_abs_error\": {:.6g}, "
-        "\"max_rel_error\": {:.6g}, \"past_tolerance\": {}, \"elements\": {}, \"said\": {}}}",
+        "{}\n{{\"set\": {}, \"backend\": {}, \"output\": {}, \"good\": {}, \"skipped\": {}, \"max_abs_error\": {}, "
+        "\"max_rel_error\": {}, \"past_tolerance\": {}, \"elements\": {}, \"said\": {}}}",
         rows.empty() ? "" : ",", json_string(f.set), json_string(f.backend), json_string(f.output), f.good(), f.skipped,
-        f.difference.max_absolute, f.difference.max_relative, f.difference.outside, f.difference.count,
-        json_string(f.refusal.empty() ? f.difference.shapes : f.refusal));
+        json_number(f.difference.max_absolute), json_number(f.difference.max_relative), f.difference.outside,
+        f.difference.count, json_string(f.refusal.empty() ? f.difference.shapes : f.refusal));
   fmt::print("{{\"model\": {}, \"good\": {}, \"results\": [{}]}}\n", json_string(model), good, rows);
 }
 
