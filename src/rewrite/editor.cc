@@ -9,6 +9,11 @@ namespace hayate {
 Editor::Editor(Graph* graph, const Facts& facts) : graph_(*graph), facts_(facts) {
   for (const ValueInfo& input : graph_.inputs) inputs_.insert(input.name);
   for (const ValueInfo& output : graph_.outputs) outputs_.insert(output.name);
+}
+
+void Editor::index() const {
+  if (indexed_) return;
+  indexed_ = true;
   for (size_t i = 0; i < graph_.nodes.size(); ++i) {
     for (const std::string& name : graph_.nodes[i].outputs)
       if (!name.empty()) maker_[name] = i;
@@ -36,16 +41,19 @@ std::optional<double> Editor::number(const std::string& name) const {
 }
 
 Node* Editor::maker(const std::string& name) {
+  index();
   const auto it = maker_.find(name);
   return it == maker_.end() || !alive(it->second) ? nullptr : &node(it->second);
 }
 
 size_t Editor::use_count(const std::string& name) const {
+  index();
   const auto it = readers_.find(name);
   return (it == readers_.end() ? 0 : it->second.total) + (is_output(name) ? 1 : 0);
 }
 
 Node* Editor::only_reader(const std::string& name) {
+  index();
   const auto it = readers_.find(name);
   return it == readers_.end() || it->second.total != 1 || is_output(name) ? nullptr
                                                                           : &node(it->second.places.begin()->first);
@@ -56,7 +64,7 @@ size_t Editor::index_of(const Node* node) const {
   return it != added_at_.end() ? it->second : static_cast<size_t>(node - graph_.nodes.data());
 }
 
-void Editor::add_reader(const std::string& name, size_t at, int places) {
+void Editor::add_reader(const std::string& name, size_t at, int places) const {
   if (name.empty()) return;
   Readers& readers = readers_[name];
   readers.places[at] += places;
@@ -71,6 +79,7 @@ void Editor::drop_reader(const std::string& name, size_t at) {
 }
 
 bool Editor::replace(std::string from, std::string to) {
+  index();
   const auto move_readers = [&](const std::string& old_name, const std::string& new_name) {
     const Readers moved = std::move(readers_[old_name]);
     readers_.erase(old_name);
@@ -101,6 +110,7 @@ bool Editor::replace(std::string from, std::string to) {
 }
 
 std::string Editor::new_name(const std::string& base) const {
+  index();
   for (;;) {
     const std::string name = fmt::format("{}#{}", base, taken_[base]++);
     if (graph_.constant(name) == nullptr && !maker_.contains(name) && !is_input(name)) return name;
@@ -115,6 +125,7 @@ std::string Editor::add_constant(const std::string& base, Tensor tensor) {
 }
 
 void Editor::set_inputs(Node* node, std::vector<std::string> inputs) {
+  index();
   const size_t at = index_of(node);
   for (const std::string& name : node->inputs) drop_reader(name, at);
   node->inputs = std::move(inputs);
@@ -137,6 +148,7 @@ void Editor::remove(Node* node) {
 }
 
 std::string Editor::insert_before(const Node* node, Node made) {
+  index();
   const std::string name = made.outputs[0];
   const size_t next = index_of(node), count = graph_.nodes.size(), at = count + added_.size(),
                position = next < count ? next : position_[next - count];
@@ -152,6 +164,7 @@ std::string Editor::insert_before(const Node* node, Node made) {
 }
 
 void Editor::finish() {
+  if (changes_ == 0) return;
   std::vector<Node> nodes;
   for (size_t i = 0; i < graph_.nodes.size(); ++i) {
     if (const auto it = inserted_.find(i); it != inserted_.end())

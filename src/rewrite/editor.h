@@ -22,6 +22,8 @@ class Editor {
   // Both must outlive the editor. Facts are those of the graph before the first change: of what a rule makes nothing is
   // known but what it tells by set_type.
   Editor(Graph* graph, const Facts& facts);
+  Editor(const Editor&) = delete;
+  Editor& operator=(const Editor&) = delete;
 
   Graph& graph() { return graph_; }
   // Nodes of the graph as it came; what is inserted comes under the numbers behind.
@@ -68,15 +70,18 @@ class Editor {
     size_t total = 0;
   };
 
+  // Who makes and who reads each value. Built when first asked for: most rules look for operators that few graphs have.
+  void index() const;
   size_t index_of(const Node* node) const;
-  void add_reader(const std::string& name, size_t at, int places = 1);
+  void add_reader(const std::string& name, size_t at, int places = 1) const;
   void drop_reader(const std::string& name, size_t at);
 
   Graph& graph_;
   const Facts& facts_;
   std::unordered_set<std::string> inputs_, outputs_;
-  std::unordered_map<std::string, size_t> maker_;
-  std::unordered_map<std::string, Readers> readers_;
+  mutable bool indexed_ = false;
+  mutable std::unordered_map<std::string, size_t> maker_;
+  mutable std::unordered_map<std::string, Readers> readers_;
   std::unordered_map<std::string, TensorType> types_;
   std::deque<Node> added_;
   std::unordered_map<const Node*, size_t> added_at_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 
 #include "eval/spelled.h"
 #include "rewrite/bind.h"
@@ -47,26 +48,29 @@ namespace {
 struct State {
   Graph graph;
   Facts facts;
+  std::unique_ptr<Editor> editor;  // of both, kept from pass to pass while nothing changes: its index costs time
 };
 
 // Facts are those of the graph as it comes out.
 Result<int> run_rule(State* state, const std::map<std::string, TensorType>& inputs, Rule rule) {
-  Editor editor(&state->graph, state->facts);
-  rule(&editor);
-  editor.finish();
-  if (editor.changes() == 0) return 0;
+  if (state->editor == nullptr) state->editor = std::make_unique<Editor>(&state->graph, state->facts);
+  rule(state->editor.get());
+  state->editor->finish();
+  const int changes = state->editor->changes();
+  if (changes == 0) return 0;
+  state->editor.reset();
   const Result<bool> verified = verify(state->graph);
   if (!verified.ok()) return verified.error();
   Result<Facts> facts = infer(state->graph, inputs);
   if (!facts.ok()) return facts.error();
   state->facts = std::move(facts).value();
-  return editor.changes();
+  return changes;
 }
 
 Result<State> start_of(Graph graph, const std::map<std::string, TensorType>& inputs) {
   Result<Facts> facts = infer(graph, inputs);
   if (!facts.ok()) return facts.error();
-  return State{std::move(graph), std::move(facts).value()};
+  return State{std::move(graph), std::move(facts).value(), nullptr};
 }
 
 Result<bool> known_pass(std::string_view name) {
@@ -100,11 +104,23 @@ Result<Graph> apply_rule(Graph graph, const std::map<std::string, TensorType>& i
   return std::move(state.value().graph);
 }
 
+// Bytes that following, rewriting and lowering a graph takes for each of its nodes, about: names, types, who reads what.
+constexpr int64_t kWorkBytesPerNode = 4096;
+
+Result<bool> claim_work(size_t counted, const Graph& graph, MemoryClaim* claim) {
+  const int64_t more = static_cast<int64_t>(graph.nodes.size()) - static_cast<int64_t>(counted);
+  if (more <= 0) return true;
+  return claim->grow(more * kWorkBytesPerNode, fmt::format("{}: its {} nodes", graph.source, graph.nodes.size()));
+}
+
 Result<Graph> rewrite(Graph graph, const std::map<std::string, TensorType>& inputs, std::string_view after,
                       std::vector<PassReport>* reports) {
   if (const Result<bool> known = known_pass(after); !known.ok()) return known.error();
+  const size_t before = graph.nodes.size();
   Result<Graph> resolved = resolve_branches(std::move(graph), inputs);
   if (!resolved.ok()) return resolved;
+  MemoryClaim unrolled;
+  if (const Result<bool> room = claim_work(before, resolved.value(), &unrolled); !room.ok()) return room.error();
   Result<Graph> whole = written_out(std::move(resolved).value(), inputs);
   if (!whole.ok()) return whole;
   Result<State> state = start_of(std::move(whole).value(), inputs);

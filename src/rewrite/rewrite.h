@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/memory_budget.h"
 #include "eval/evaluate.h"
 #include "graph/graph.h"
 #include "rewrite/editor.h"
@@ -34,6 +35,9 @@ struct PassReport {
   int changes = 0;  // of all rounds, as every milliseconds
   double milliseconds = 0;
 };
+
+// Counts in `claim` what working on the nodes takes beyond the `counted` first; an error where that does not fit.
+Result<bool> claim_work(size_t counted, const Graph& graph, MemoryClaim* claim);
 
 // The graph with control flow resolved, operators that have a spelling written out, and every pass applied until nothing changes; or, with `after`, only the first
 // round up to and with the pass of that name. `inputs` are the types it will be fed. An unknown `after` is an error

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "base/memory_budget.h"
 #include "graph/op_table.h"
@@ -39,11 +40,12 @@ Result<ValueInfo> value_info_from(const schema::ValueInfo& proto, const std::str
   return info;
 }
 
-// The list of maps that ai.onnx.ml.ZipMap makes is declared as no tensor; here the node passes its tensor through.
-bool made_by_zip_map(const schema::Graph& proto, const std::string& name) {
+// The lists of maps that ai.onnx.ml.ZipMap makes are declared as no tensors; here the nodes pass their tensors through.
+std::set<std::string> made_by_zip_maps(const schema::Graph& proto) {
+  std::set<std::string> names;
   for (const auto& node : proto.node())
-    if (node.op_type() == "ZipMap" && node.output_size() == 1 && node.output(0) == name) return true;
-  return false;
+    if (node.op_type() == "ZipMap" && node.output_size() == 1) names.insert(node.output(0));
+  return names;
 }
 
 bool same(const Tensor& a, const Tensor& b) {
@@ -200,10 +202,9 @@ Result<bool> GraphReader::add_node(const schema::Node& proto, const std::string&
   if (call != nullptr) {
     if (++inlined_ > kInlinedNodesMax)
       return bad(here, fmt::format("functions add more than {} nodes", kInlinedNodesMax), Code::kResourceExhausted);
-    inlined_bytes_ += node.bytes();  // copies of long attributes would add up
-    if (const Result<bool> room = room_for(inlined_bytes_, here + ": what its functions add"); !room.ok())
-      return room.error();
   }
+  node_bytes_ += node.bytes();  // attributes that functions copy would add up
+  if (const Result<bool> room = room_for(node_bytes_, here + ": the nodes so far"); !room.ok()) return room.error();
   if (const auto it = functions_.find({node.domain, node.op, proto.overload()}); it != functions_.end())
     return add_call(*it->second, node, where, depth, call, graph);
   const bool known = find_op(node.domain, node.op) != nullptr || node.is("Constant") || node.is("If") ||
@@ -306,8 +307,9 @@ Result<bool> GraphReader::add_ports(const schema::Graph& proto, int depth, const
     info.value().name = name;
     graph->inputs.push_back(std::move(info).value());
   }
+  const std::set<std::string> lists_of_maps = made_by_zip_maps(proto);
   for (const auto& output : proto.output()) {
-    Result<ValueInfo> info = made_by_zip_map(proto, output.name())
+    Result<ValueInfo> info = lists_of_maps.contains(output.name())
                                  ? Result<ValueInfo>(ValueInfo{output.name(), Type::kFloat32, false, {}})
                                  : value_info_from(output, graph->source, true);
     if (!info.ok()) return info.error();

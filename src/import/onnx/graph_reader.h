@@ -69,7 +69,7 @@ class GraphReader {
   int64_t ml_opset_ = 0;  // of ai.onnx.ml; 0: not imported
   std::map<FunctionKey, const onnx_schema::Function*> functions_;
   std::unordered_map<const onnx_schema::Tensor*, Tensor> shared_;  // a function's tensors are read once for all calls
-  int64_t calls_ = 0, inlined_ = 0, inlined_bytes_ = 0;
+  int64_t calls_ = 0, inlined_ = 0, node_bytes_ = 0;
 };
 
 }  // namespace hayate
