@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <set>
 
 #include "backends/backend.h"
@@ -29,11 +30,11 @@ void set_port(schema::ValueInfo* info, const std::string& name, int64_t columns)
   type->mutable_shape()->add_dim()->set_dim_value(columns);
 }
 
-void add_node(schema::Graph* graph, const std::string& op, std::initializer_list<const char*> inputs,
+void add_node(schema::Graph* graph, const std::string& op, std::initializer_list<std::string> inputs,
               const std::string& output) {
   auto* node = graph->add_node();
   node->set_op_type(op);
-  for (const char* name : inputs) node->add_input(name);
+  for (const std::string& name : inputs) node->add_input(name);
   node->add_output(output);
 }
 
@@ -81,7 +82,8 @@ TEST_F(MemoryLimit, EachStationRefusesBeforeItAllocates) {
     const Ran ran = run("dense.onnx", limit);
     if (ran.exit_code == 0) break;
     EXPECT_EQ(ran.exit_code, 1) << ran.output;
-    EXPECT_NE(ran.output.find(fmt::format("the memory limit is {}.0 MB (--max-memory MB)", limit)), std::string::npos)
+    EXPECT_NE(ran.output.find(fmt::format("the memory limit is {}.0 MB (memory_max, or --max-memory)", limit)),
+              std::string::npos)
         << ran.output;
     for (const char* who : {"dense.onnx: needs", "initializer 'w': needs"})
       if (ran.output.find(who) != std::string::npos) refusals.insert(who);
@@ -120,6 +122,137 @@ TEST_F(MemoryLimit, TextTreesAreHeldAgainstIt) {
   const Ran ran = run("trees.json", 4);
   EXPECT_EQ(ran.exit_code, 1);
   EXPECT_NE(ran.output.find("trees.json: needs"), std::string::npos) << ran.output;
+}
+
+// at(0), at(1) ... one behind the other.
+std::string listed(int count, const std::function<std::string(int)>& at, const char* between = " ") {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += i == 0 ? "" : between, text += at(i);
+  return text;
+}
+
+// Trees that are chains: split i has leaf i and split i + 1 below it.
+std::string lightgbm_text(int trees, int leaves) {
+  std::string text =
+      "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nmax_feature_idx=3\nobjective=regression\n\n";
+  const auto line = [&](const char* key, int n, const std::function<std::string(int)>& at) {
+    return std::string(key) + "=" + listed(n, at) + "\n";
+  };
+  const int splits = leaves - 1;
+  std::string tree = fmt::format("num_leaves={}\nnum_cat=0\n", leaves);
+  tree += line("split_feature", splits, [](int i) { return std::to_string(i % 4); });
+  tree += line("threshold", splits, [](int i) { return fmt::format("{}.5", i); });
+  tree += line("left_child", splits, [](int i) { return std::to_string(~i); });
+  tree += line("right_child", splits, [&](int i) { return std::to_string(i + 1 < splits ? i + 1 : ~splits); });
+  tree += line("leaf_value", leaves, [](int i) { return fmt::format("0.{}", i); });
+  for (int t = 0; t < trees; ++t) text += fmt::format("Tree={}\n", t) + tree + "\n";
+  return text + "end of trees\n";
+}
+
+// The same: split i is node 2 i, with its leaf and the next split (or the last leaf) behind it.
+std::string xgboost_json(int trees, int leaves) {
+  const int splits = leaves - 1, nodes = 2 * splits + 1;
+  const auto split = [&](int node) { return node % 2 == 0 && node < nodes - 1; };
+  const auto list = [&](const char* key, const std::function<std::string(int)>& at) {
+    return fmt::format("\"{}\":[{}]", key, listed(nodes, at, ","));
+  };
+  std::string tree = "{";
+  tree += list("left_children", [&](int i) { return std::to_string(split(i) ? i + 1 : -1); }) + ",";
+  tree += list("right_children", [&](int i) { return std::to_string(split(i) ? i + 2 : -1); }) + ",";
+  tree += list("split_indices", [](int i) { return std::to_string(i % 4); }) + ",";
+  tree += list("split_conditions", [](int i) { return fmt::format("{}.5", i); }) + ",";
+  tree += list("default_left", [](int) { return "0"; }) + "}";
+  const auto same = [&](int) { return tree; };
+  const auto zero = [](int) { return std::string("0"); };
+  return fmt::format(
+      "{{\"learner\":{{\"learner_model_param\":{{\"num_feature\":\"4\",\"base_score\":\"5E-1\"}},"
+      "\"objective\":{{\"name\":\"reg:squarederror\"}},\"gradient_booster\":{{\"name\":\"gbtree\",\"model\":"
+      "{{\"trees\":[{}],\"tree_info\":[{}]}}}}}}}}",
+      listed(trees, same, ","), listed(trees, zero, ","));
+}
+
+schema::Graph* begin_model(schema::Model* model, int64_t columns) {
+  model->set_ir_version(8);
+  model->add_opset_import()->set_version(17);
+  set_port(model->mutable_graph()->add_input(), "x", columns);
+  set_port(model->mutable_graph()->add_output(), "y", columns);
+  return model->mutable_graph();
+}
+
+std::string chain_model(int nodes) {
+  schema::Model model;
+  schema::Graph* graph = begin_model(&model, 4);
+  std::string last = "x";
+  for (int i = 0; i < nodes; ++i) {
+    const std::string made = i + 1 == nodes ? "y" : fmt::format("v{}", i);
+    add_node(graph, i % 2 == 0 ? "Relu" : "Neg", {last}, made);
+    last = made;
+  }
+  return model.SerializeAsString();
+}
+
+// Two bytes for each node.
+std::string empty_nodes(int nodes) {
+  schema::Model model;
+  schema::Graph* graph = begin_model(&model, 4);
+  for (int i = 0; i < nodes; ++i) graph->add_node();
+  return model.SerializeAsString();
+}
+
+std::string loop_model(int64_t trips) {
+  schema::Model model;
+  schema::Graph* graph = begin_model(&model, 4);
+  auto* count = graph->add_initializer();
+  count->set_name("trips"), count->set_data_type(7), count->add_int64_data(trips);
+  add_node(graph, "Loop", {"trips", "", "x"}, "y");
+  auto* attribute = graph->mutable_node(0)->add_attribute();
+  attribute->set_name("body"), attribute->set_type(5);
+  auto* body = attribute->mutable_g();
+  for (const char* name : {"i", "c", "s"}) body->add_input()->set_name(name);
+  add_node(body, "Identity", {"c"}, "go");
+  add_node(body, "Neg", {"s"}, "n");
+  for (const char* name : {"go", "n"}) body->add_output()->set_name(name);
+  return model.SerializeAsString();
+}
+
+// What the program itself, its libraries, and pages that the allocator holds take beside what is counted.
+constexpr double kSlackMb = 32;
+
+// Whatever the model, and whether it runs or is refused, the process stays within the limit and a slack.
+TEST_F(MemoryLimit, ThePeakOfAProcessKeepsToTheLimit) {
+  struct Case {
+    const char* name;
+    std::string bytes;
+    const char* input;
+    Type type;
+    int64_t columns;
+    int enough;  // MB that it runs with; 0: it never does
+  };
+  const Case cases[] = {{"dense", dense_model(2048), "x", Type::kFloat32, 2048, 128},
+                        {"lightgbm", lightgbm_text(100, 1000), "input", Type::kFloat64, 4, 256},
+                        {"xgboost", xgboost_json(100, 1000), "input", Type::kFloat32, 4, 512},
+                        {"chain", chain_model(20'000), "x", Type::kFloat32, 4, 512},
+                        {"empty_nodes", empty_nodes(500'000), "x", Type::kFloat32, 4, 0},
+                        {"loop", loop_model(9'000), "x", Type::kFloat32, 4, 512}};
+  for (const Case& each : cases) {
+    write(each.name, each.bytes);
+    ASSERT_TRUE(write_npz(file("in.npz"), {{each.input, Tensor(each.type, {1, each.columns})}}).ok());
+    for (const int limit : {1, 4, 16, 32, 64, 128, 256, 512}) {
+      const Ran ran =
+          call(fmt::format("run {} --inputs {} --memory --max-memory {}", file(each.name), file("in.npz"), limit));
+      const std::string about = fmt::format("{} within {} MB: {}", each.name, limit, ran.output);
+      if (each.enough != 0 && limit >= each.enough) {
+        EXPECT_EQ(ran.exit_code, 0) << about;
+      } else if (ran.exit_code != 0) {
+        EXPECT_TRUE(each.enough == 0 || ran.output.find("the memory limit is") != std::string::npos) << about;
+      }
+      const size_t at = ran.output.find("peak memory ");
+      ASSERT_NE(at, std::string::npos) << about;
+#ifndef HAYATE_SANITIZED
+      EXPECT_LE(std::stod(ran.output.substr(at + 12)), limit + kSlackMb) << about;
+#endif
+    }
+  }
 }
 
 TEST_F(MemoryLimit, ASmallFileThatAsksForMuchIsRefused) {

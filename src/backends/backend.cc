@@ -10,6 +10,7 @@
 #include "backends/onnxruntime/ort_backend.h"
 #include "backends/reference/reference_backend.h"
 #include "backends/skeleton/skeleton_backend.h"
+#include "rewrite/rewrite.h"
 
 namespace hayate {
 
@@ -91,6 +92,8 @@ Result<std::shared_ptr<const Compiled>> compile_graph(const Graph& graph, const 
   if (graph.nodes.size() > kNodesMax)
     return Error{Code::kResourceExhausted, graph.source,
                  fmt::format("has {} nodes; graphs of up to {} are compiled", graph.nodes.size(), kNodesMax)};
+  MemoryClaim work;
+  if (const Result<bool> room = claim_work(0, graph, &work); !room.ok()) return room.error();
   return backend->compile(graph, batch, plan);
 }
 

@@ -80,8 +80,8 @@ Result<bool> room_for(int64_t bytes, const std::string& where) {
   const int64_t used = budget.used(), limit = budget.limit();
   if (bytes <= limit - used) return true;
   return Error{Code::kResourceExhausted, where,
-               fmt::format("needs {} beside the {} in use; the memory limit is {} (--max-memory MB)", megabytes(bytes),
-                           megabytes(used), megabytes(limit))};
+               fmt::format("needs {} beside the {} in use; the memory limit is {} (memory_max, or --max-memory)",
+                           megabytes(bytes), megabytes(used), megabytes(limit))};
 }
 
 }  // namespace hayate

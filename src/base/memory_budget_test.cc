@@ -24,7 +24,7 @@ TEST(MemoryBudget, TheLimitIsNamed) {
   ASSERT_FALSE(none.ok());
   EXPECT_EQ(none.error().code, Code::kResourceExhausted);
   EXPECT_NE(none.error().text().find("value 'x': needs 10.0 MB"), std::string::npos) << none.error().text();
-  EXPECT_NE(none.error().text().find("the memory limit is 10.0 MB (--max-memory MB)"), std::string::npos);
+  EXPECT_NE(none.error().text().find("the memory limit is 10.0 MB (memory_max, or --max-memory)"), std::string::npos);
 }
 
 TEST(MemoryBudget, ScopesNestAndANullOneChangesNothing) {

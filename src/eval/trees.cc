@@ -6,6 +6,8 @@
 #include <limits>
 #include <unordered_map>
 
+#include "base/memory_budget.h"
+
 namespace hayate {
 namespace {
 
@@ -317,6 +319,26 @@ class Ensemble5 {
   std::vector<double> split_, weight_, members_;
 };
 
+int64_t bytes_of(const Attribute& attribute) {
+  if (const auto* tensor = std::get_if<Tensor>(&attribute)) return static_cast<int64_t>(tensor->byte_count());
+  if (const auto* integers = std::get_if<std::vector<int64_t>>(&attribute))
+    return static_cast<int64_t>(integers->size() * sizeof(int64_t));
+  if (const auto* floats = std::get_if<std::vector<float>>(&attribute))
+    return static_cast<int64_t>(floats->size() * sizeof(double));
+  if (const auto* texts = std::get_if<std::vector<std::string>>(&attribute))
+    return static_cast<int64_t>(texts->size() * sizeof(std::string));
+  return 0;
+}
+
+// What reading an ensemble takes: its lists are copied, and ONNX's, whose nodes are found by number, stand in a map
+// besides.
+int64_t reading_bytes(const Node& node) {
+  constexpr int64_t kCopies = 3;
+  int64_t bytes = 0;
+  for (const auto& [key, value] : node.attributes) bytes += bytes_of(value);
+  return kCopies * bytes;
+}
+
 }  // namespace
 
 bool is_tree_ensemble(const Node& node) {
@@ -326,6 +348,8 @@ bool is_tree_ensemble(const Node& node) {
 }
 
 Result<Trees> trees_from(const Node& node, const TensorType& input) {
+  if (const Result<bool> room = room_for(reading_bytes(node), node.where() + ": its trees"); !room.ok())
+    return room.error();
   if (node.domain == "hayate") return own_ensemble(node);
   if (node.op == "TreeEnsemble")
     return Ensemble5(node, input.shape.empty() ? 0 : input.shape.back(), input.type == Type::kFloat64).read();

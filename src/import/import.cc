@@ -56,13 +56,14 @@ namespace {
 Result<Graph> import_bytes(std::string_view bytes, const std::string& source, const std::string* folder,
                            const ImportOptions& options) {
   if (bytes.empty()) return Error{Code::kInvalidArgument, source, fmt::format("is empty; {}", kAccepted)};
+  MemoryClaim document;
   switch (format_of(bytes)) {
     case Format::kLightGbm:
       return import_lightgbm(bytes, source, options.raw_score);
     case Format::kJson:
-      return from_document(parse_json(bytes, source), source, options);
+      return from_document(parse_json(bytes, source, &document), source, options);
     case Format::kUbjson:
-      return from_document(parse_ubjson(bytes, source), source, options);
+      return from_document(parse_ubjson(bytes, source, &document), source, options);
     case Format::kOnnx: {
       Result<Graph> graph = folder == nullptr ? import_onnx(bytes, source) : import_onnx(bytes, source, *folder);
       if (graph.ok() || !graph.error().what.starts_with("is no readable ONNX")) return graph;

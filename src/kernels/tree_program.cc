@@ -352,9 +352,7 @@ int64_t TreeProgram::byte_count() const {
   return bytes(columns_, slots_, set_slots_, ranks_, thresholds_, pivots_, groups_, values64_, values32_, leaf_output_,
                leaf_begin_, leaf_end_) +
          bytes(walk_nodes_, walk_leaf_, walk_roots_, walk_places_, mask_slots_, mask_ranks_, masks_, first_leaves_) +
-         bytes(trees_.kind, trees_.feature, trees_.threshold, trees_.on_true, trees_.on_false, trees_.weight,
-               trees_.weight_output, trees_.set_bounds, trees_.set_words, trees_.linear_bounds, trees_.linear_feature,
-               trees_.linear_coefficient, trees_.nan_weight, trees_.member_bounds, trees_.member_values);
+         trees_.byte_count();
 }
 
 template <>

@@ -7,6 +7,14 @@
 
 namespace hayate::kernels {
 
+int64_t Trees::byte_count() const {
+  const auto bytes = [](const auto&... each) {
+    return static_cast<int64_t>(((each.size() * sizeof(each[0])) + ... + 0));
+  };
+  return bytes(roots, kind, feature, threshold, on_true, on_false, weight, weight_output, linear_bounds, linear_feature,
+               linear_coefficient, nan_weight, set_bounds, set_words, member_bounds, member_values, base);
+}
+
 int32_t Trees::add_node(uint8_t node_kind, int32_t column, double at, int32_t true_child, int32_t false_child) {
   kind.push_back(node_kind);
   feature.push_back(column);

@@ -57,6 +57,11 @@ struct Trees {
   bool base_first = false;   // sums start from base, else it is added last
   std::vector<double> base;  // one per output, or empty
 
+  // Bytes that one more of each may take while its vectors grow by doubling: the old elements beside twice as many.
+  static constexpr int64_t kNodeBytes = 3 * (1 + 4 + 8 + 4 + 4), kWeightBytes = 3 * (8 + 4);
+  static constexpr int64_t kTermBytes = 3 * (4 + 8 + 4 + 8), kSetWordBytes = 3 * (4 + 4);
+
+  int64_t byte_count() const;  // of the elements of all its vectors
   bool linear() const { return !linear_bounds.empty(); }
   int64_t node_count() const { return static_cast<int64_t>(kind.size()); }
   Split split(int64_t node) const { return static_cast<Split>(kind[node] & kSplitMask); }

@@ -35,9 +35,7 @@ Result<std::pair<Graph, Tensors>> fitting(const ModelOptions& options, const std
   return refusal;
 }
 
-}  // namespace
-
-int run(const ModelOptions& options, const RunOptions& run) {
+int answer_inputs(const ModelOptions& options, const RunOptions& run) {
   const auto found = fitting(options, run.inputs);
   if (!found.ok()) return fail(found.error());
   const auto& [graph, given] = found.value();
@@ -53,10 +51,17 @@ int run(const ModelOptions& options, const RunOptions& run) {
   if (!answers.ok()) return fail(answers.error());
   for (const auto& [name, tensor] : answers.value())
     fmt::print("{} {} {}\n", name, type_name(tensor.type()), shape_text(tensor.shape()));
-  if (run.memory) fmt::print("peak memory {:.2f} MB\n", peak_memory_mb());
   if (run.output.empty()) return 0;
   const Result<bool> written = write_npz(run.output, answers.value());
   return written.ok() ? 0 : fail(written.error());
+}
+
+}  // namespace
+
+int run(const ModelOptions& options, const RunOptions& run) {
+  const int status = answer_inputs(options, run);
+  if (run.memory) fmt::print("peak memory {:.2f} MB\n", peak_memory_mb());
+  return status;
 }
 
 int dump(const ModelOptions& options, const DumpOptions& dump) {

@@ -1,10 +1,21 @@
 #include <algorithm>
 
 #include "backends/native/lower_ops.h"
+#include "base/memory_budget.h"
 #include "eval/trees.h"
 
 namespace hayate::native {
 namespace {
+
+// A program and what it takes.
+struct Counted {
+  kernels::TreeProgram program;
+  MemoryClaim claim;
+};
+
+// Making one takes about this many times the ensemble beside it: thresholds by column, ranks, slots, the program
+// itself.
+constexpr int64_t kCopies = 5;
 
 kernels::TreeProgram* tree_program(Lowering& l, const Node& node) {
   const auto output =
@@ -13,10 +24,17 @@ kernels::TreeProgram* tree_program(Lowering& l, const Node& node) {
   auto& made = l.packing().trees[*output];
   if (made == nullptr) {
     const Result<kernels::Trees> trees = trees_from(node, l.type(node.inputs[0]));
-    if (!trees.ok()) return nullptr;
+    if (!trees.ok()) {
+      if (trees.error().code == Code::kResourceExhausted) l.fail(trees.error());
+      return nullptr;
+    }
+    const MemoryClaim ensemble(trees.value().byte_count());
+    if (!l.has_room_for(kCopies * trees.value().byte_count(), "its tree program")) return nullptr;
     std::optional<kernels::TreeProgram> program = kernels::TreeProgram::build_for(trees.value(), l.set().isa);
     if (!program) return nullptr;
-    made = std::make_shared<kernels::TreeProgram>(std::move(*program));
+    const int64_t bytes = program->byte_count();
+    const auto counted = std::make_shared<Counted>(Counted{std::move(*program), MemoryClaim(bytes)});
+    made = std::shared_ptr<kernels::TreeProgram>(counted, &counted->program);
   }
   l.keep(made);
   return made.get();

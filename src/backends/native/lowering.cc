@@ -258,16 +258,21 @@ View Lowering::kept_floats(kernels::AlignedVector<float> values) {
   return {add_buffer(1, memory, size * 4), 0, Type::kFloat32, {size}, {1}};
 }
 
-// Where false, lower() ends with the error when the node is done.
-bool Lowering::has_room_for(int64_t floats) {
+void Lowering::fail(Error error) {
+  if (!fault_) fault_ = std::move(error);
+}
+
+bool Lowering::has_room_for(int64_t bytes, const char* what) {
   if (fault_) return false;
-  const std::string where = graph_.source + (node_ == nullptr ? "" : ": " + node_->where()) + ": packed weights";
-  if (const Result<bool> room = room_for(floats * 4, where); !room.ok()) fault_ = room.error();
+  const std::string where = graph_.source + (node_ == nullptr ? "" : ": " + node_->where()) + ": " + what;
+  if (const Result<bool> room = room_for(bytes, where); !room.ok()) fault_ = room.error();
   return !fault_;
 }
 
+bool Lowering::has_room_for_floats(int64_t count) { return has_room_for(count * 4, "packed weights"); }
+
 View Lowering::floats(const std::vector<float>& values) {
-  if (!has_room_for(static_cast<int64_t>(values.size()))) return kept_floats({});
+  if (!has_room_for_floats(static_cast<int64_t>(values.size()))) return kept_floats({});
   return kept_floats({values.begin(), values.end()});
 }
 
@@ -288,6 +293,19 @@ void Lowering::emit_kept(StepFunction run, const char* kernel, void* args,
   pending_.push_back(std::move(pending));
 }
 
+// Of an output without a name.
+TensorType Lowering::first_type(const Node& node) const {
+  std::vector<const TensorType*> types;
+  std::vector<const Tensor*> contents;
+  for (const std::string& name : node.inputs) {
+    const auto fact = facts_.find(name);
+    types.push_back(name.empty() ? nullptr : &fact->second.type);
+    contents.push_back(name.empty() || !fact->second.value ? nullptr : &*fact->second.value);
+  }
+  const Result<Types> made = output_types(ShapeContext(node, graph_.opset_of(node), types, contents));
+  return made.ok() ? made.value()[0] : TensorType{Type::kFloat32, {0}};
+}
+
 void Lowering::plain(const Node& node) {
   auto args = std::make_shared<PlainArgs>();
   args->node = node, args->opset = graph_.opset_of(node), args->kernel = find_kernel(node.domain, node.op);
@@ -299,9 +317,12 @@ void Lowering::plain(const Node& node) {
   std::vector<View> inputs;
   for (const std::string& name : node.inputs) inputs.push_back(name.empty() ? View() : dense(view(name)));
   for (const std::string& name : node.outputs) {
-    args->wanted.push_back(!name.empty());
-    args->outputs.push_back(name.empty() ? TensorType{Type::kFloat32, {0}} : type(name));
-    operands.push_back(name.empty() ? View() : make(name));
+    const bool first = args->wanted.empty();  // is there for kernels that have no other, asked for or not
+    args->wanted.push_back(first || !name.empty());
+    args->outputs.push_back(!name.empty() ? type(name) : first ? first_type(node) : TensorType{Type::kFloat32, {0}});
+    operands.push_back(!name.empty() ? make(name)
+                       : first       ? scratch(args->outputs[0].type, args->outputs[0].shape)
+                                     : View());
   }
   operands.insert(operands.end(), inputs.begin(), inputs.end());
   std::vector<const View*> pointers;

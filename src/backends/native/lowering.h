@@ -85,6 +85,10 @@ class Lowering {
     emit_kept(run, kernel, kept.get(), operands);
     keep(kept);
   }
+  // Ends lower() with the error when the node is done.
+  void fail(Error error);
+  // Whether so many bytes more, for `what` of the node, fit the memory limit; where not, lower() ends with that.
+  bool has_room_for(int64_t bytes, const char* what);
   void keep(std::shared_ptr<void> what) { program_.kept.push_back(std::move(what)); }
   // Of w(k, n) = w[k * k_stride + n * n_stride], k = segment * segment_length + place in it: as `integers` says, else
   // as the options say.
@@ -134,7 +138,8 @@ class Lowering {
   void fuse_narrowing();
   void take_lifetimes();
   void place_buffers();
-  bool has_room_for(int64_t floats);
+  bool has_room_for_floats(int64_t count);
+  TensorType first_type(const Node& node) const;
   Ref ref_of(const View& view) const;
 
   const Graph& graph_;

@@ -87,7 +87,7 @@ std::optional<Integers> Lowering::integers_of(const Node& node, size_t w, int64_
 
 DenseWeights Lowering::float_weights(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride) {
   DenseWeights made{View(), 1, k, n, std::nullopt, 1, 0};
-  const bool room = has_room_for(set_.dense_packed_size(k, n));  // else lower() ends with the error
+  const bool room = has_room_for_floats(set_.dense_packed_size(k, n));  // else lower() ends with the error
   kernels::AlignedVector<float> packed(room ? static_cast<size_t>(set_.dense_packed_size(k, n)) : 0);
   if (room) set_.dense_pack(w, k, n, k_stride, n_stride, packed.data());
   made.packed = kept_floats(std::move(packed));
@@ -122,7 +122,7 @@ DenseWeights Lowering::weights(const float* w, int64_t segments, int64_t segment
   }
   const kernels::NarrowSet& narrow = set_.of(*made.narrow);
   const int64_t floats = (narrow.packed_bytes(from) + 3) / 4;
-  const bool room = has_room_for(floats);
+  const bool room = has_room_for_floats(floats);
   kernels::AlignedVector<float> packed(room ? static_cast<size_t>(floats) : 0);
   if (room) narrow.pack(from, packed.data());
   made.packed = kept_floats(std::move(packed));

@@ -15,6 +15,9 @@ Result<std::shared_ptr<const NativeExecutable>> NativeExecutable::compile(
     Packing* packing) {
   Result<Graph> rewritten = rewrite(graph, inputs);
   if (!rewritten.ok()) return rewritten.error();
+  MemoryClaim unrolled;
+  if (const Result<bool> room = claim_work(graph.nodes.size(), rewritten.value(), &unrolled); !room.ok())
+    return room.error();
   if (options.integers != nullptr) {
     const Result<int> layers = quantise(&rewritten.value(), *options.integers);
     if (!layers.ok()) return layers.error();

@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 
+#include "base/memory_budget.h"
 #include "eval/trees.h"
 
 namespace hayate {
@@ -19,6 +20,7 @@ using kernels::Split;
 using kernels::Trees;
 
 constexpr int64_t kFeaturesMax = int64_t{1} << 24;
+constexpr int64_t kLineBytes = sizeof(void*) * 4 + 64;  // of a line in a block's map
 
 // A line "key=value" and where it stands; a line without '=' is a key alone.
 struct Line {
@@ -74,13 +76,18 @@ std::optional<T> number_from(std::string_view word) {
   return status == std::errc() ? std::optional<T>(value) : std::nullopt;
 }
 
-std::vector<std::string_view> words_of(std::string_view text) {
-  std::vector<std::string_view> words;
+template <typename Visit>
+void each_word(std::string_view text, const Visit& visit) {
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find(' ', at), text.size());
-    if (end > at) words.push_back(text.substr(at, end - at));
+    if (end > at) visit(text.substr(at, end - at));
     at = end + 1;
   }
+}
+
+std::vector<std::string_view> words_of(std::string_view text) {
+  std::vector<std::string_view> words;
+  each_word(text, [&](std::string_view word) { words.push_back(word); });
   return words;
 }
 
@@ -104,23 +111,31 @@ class Importer {
 
   // The numbers of a line: `count` of them, or any number where it is negative.
   template <typename T>
-  std::optional<Error> numbers(const Block& block, std::string_view key, int64_t count, std::vector<T>* out) const {
+  std::optional<Error> numbers(const Block& block, std::string_view key, int64_t count, std::vector<T>* out) {
     const Line* line = block.find(key);
     if (line == nullptr) return bad(block.first_line, fmt::format("has no {}", key));
-    const auto words = words_of(line->value);
-    if (count >= 0 && static_cast<int64_t>(words.size()) != count)
-      return bad(line->number, fmt::format("{} holds {} numbers, {} are needed", key, words.size(), count));
-    out->clear();
-    for (const std::string_view word : words) {
+    int64_t there = 0;
+    each_word(line->value, [&](std::string_view) { ++there; });
+    if (count >= 0 && there != count)
+      return bad(line->number, fmt::format("{} holds {} numbers, {} are needed", key, there, count));
+    if (auto error = claim(there * static_cast<int64_t>(sizeof(T)), &block_memory_)) return error;
+    out->clear(), out->reserve(static_cast<size_t>(there));
+    std::string_view bad_word;
+    each_word(line->value, [&](std::string_view word) {
       const std::optional<T> value = number_from<T>(word);
-      if (!value) return bad(line->number, fmt::format("{}: '{}' is no number of its type", key, word.substr(0, 40)));
-      out->push_back(*value);
-    }
-    return std::nullopt;
+      if (!value && bad_word.empty()) bad_word = word;
+      out->push_back(value.value_or(T{}));
+    });
+    if (bad_word.empty()) return std::nullopt;
+    return bad(line->number, fmt::format("{}: '{}' is no number of its type", key, bad_word.substr(0, 40)));
   }
 
-  std::optional<Error> integer(const Block& block, std::string_view key, int64_t low, int64_t high,
-                               int64_t* out) const {
+  std::optional<Error> claim(int64_t bytes, MemoryClaim* memory) {
+    const Result<bool> room = memory->grow(bytes, source_);
+    return room.ok() ? std::nullopt : std::optional<Error>(room.error());
+  }
+
+  std::optional<Error> integer(const Block& block, std::string_view key, int64_t low, int64_t high, int64_t* out) {
     std::vector<int64_t> values;
     if (auto error = numbers(block, key, 1, &values)) return error;
     if (values[0] < low || values[0] > high)
@@ -134,6 +149,7 @@ class Importer {
       tree_start_ = lines_.offset();
       const Line line = lines_.next();
       if (line.key == "Tree") return header_fields(line.number);
+      if (auto error = claim(kLineBytes, &memory_)) return error;
       header_.lines[line.key] = line;
     }
     return bad(0, "holds no tree (truncated?)");
@@ -185,10 +201,13 @@ class Importer {
           open = false;
         else if (!line.complete)
           return bad(line.number, "ends within a tree: the file is truncated");
+        else if (auto error = claim(kLineBytes, &block_memory_))
+          return error;
         else
           block.lines[line.key] = line;
       }
       if (auto error = add_tree(block)) return error;
+      block_memory_ = {};
       while (pending_tree_ == 0 && !lines_.done()) {
         const Line line = lines_.next();
         if (line.key == "Tree")
@@ -223,6 +242,7 @@ class Importer {
     if (auto error = numbers(block, "leaf_value", tree.leaves, &tree.leaf_value)) return error;
     const int32_t output = static_cast<int32_t>(static_cast<int64_t>(trees_.roots.size()) % per_iteration_);
     const int32_t base = static_cast<int32_t>(trees_.node_count());
+    if (auto error = claim(tree.leaves * (2 * Trees::kNodeBytes + Trees::kWeightBytes), &memory_)) return error;
     trees_.roots.push_back(base);
     if (tree.leaves > 1) {
       if (auto error = read_splits(block, &tree)) return error;
@@ -246,6 +266,8 @@ class Importer {
       if (auto error = numbers(block, "leaf_features", -1, &features)) return error;
       if (auto error = numbers(block, "leaf_coeff", static_cast<int64_t>(features.size()), &coefficients)) return error;
     }
+    if (auto error = claim((tree.leaves + static_cast<int64_t>(features.size())) * Trees::kTermBytes, &memory_))
+      return error;
     while (trees_.nan_weight.size() < trees_.weight.size())  // trees before the first linear one
       trees_.add_terms({}, {}, trees_.weight[trees_.nan_weight.size()]);
     size_t at = 0;
@@ -288,6 +310,8 @@ class Importer {
     const int64_t line = block.find("cat_boundaries")->number;
     if (static_cast<int64_t>(trees_.set_words.size() + words.size()) > kernels::kSetWordsMax)
       return bad(line, "its category sets are too large", Code::kResourceExhausted);
+    if (auto error = claim((tree->sets + static_cast<int64_t>(words.size())) * Trees::kSetWordBytes, &memory_))
+      return error;
     tree->first_set = std::max(0, static_cast<int32_t>(trees_.set_bounds.size()) - 1);
     for (int64_t s = 0; s < tree->sets; ++s) {
       if (bounds[s] < 0 || bounds[s] > bounds[s + 1] || bounds[s + 1] > static_cast<int64_t>(words.size()))
@@ -422,6 +446,7 @@ class Importer {
   }
 
   Result<Graph> graph() const {
+    if (const Result<bool> room = room_for(trees_.byte_count(), source_); !room.ok()) return room.error();
     Graph graph;
     graph.source = source_;
     graph.inputs.push_back({"input", Type::kFloat64, true, {{-1, "N"}, {trees_.features, ""}}});
@@ -441,6 +466,7 @@ class Importer {
   int64_t pending_tree_ = 0;  // line of the tree to read next; 0: none
   int64_t tree_count_ = -1;   // as tree_sizes has it; -1: unknown
   int64_t classes_ = 1, per_iteration_ = 1;
+  MemoryClaim memory_, block_memory_;  // what lasts, and what the block that is being read takes
   Trees trees_;
   Objective objective_ = Objective::kIdentity;
   double scale_ = 1;

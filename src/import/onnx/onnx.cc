@@ -8,6 +8,7 @@
 
 #include "base/memory_budget.h"
 #include "import/onnx/graph_reader.h"
+#include "import/onnx/parsed_size.h"
 #include "onnx.pb.h"
 #include "tensor/npy.h"
 
@@ -20,8 +21,7 @@ Error bad(const std::string& where, std::string what, Code code = Code::kInvalid
   return Error{code, where, std::move(what)};
 }
 
-constexpr int64_t kParsedPerByte = 1;  // what the parsed message takes at least: its weights
-constexpr int64_t kIrWithOpsets = 3;   // the first IR version in which a model must say its opsets
+constexpr int64_t kIrWithOpsets = 3;  // the first IR version in which a model must say its opsets
 
 // The version of ai.onnx that the model imports.
 Result<int64_t> opset_of(const schema::Model& model, const std::string& source) {
@@ -50,8 +50,7 @@ Result<Graph> read_model(std::string_view bytes, const TensorSource& tensors, co
   if (bytes.size() > INT32_MAX)
     return bad(source, "is larger than the 2 GB that an ONNX file may have; put its weights into external data");
   MemoryClaim claim;
-  const int64_t parsed = static_cast<int64_t>(bytes.size()) * kParsedPerByte;
-  if (const Result<bool> room = claim.grow(parsed, source); !room.ok()) return room.error();
+  if (const Result<bool> room = claim.grow(parsed_model_size(bytes), source); !room.ok()) return room.error();
   if (bytes.empty() || !model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
     return bad(source, "is no readable ONNX model (empty, truncated or another format)");
   if (!model.has_graph()) return bad(source, "is no ONNX model: it holds no graph");

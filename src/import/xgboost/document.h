@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/memory_budget.h"
 #include "hayate/result.h"
 
 namespace hayate {
@@ -30,9 +31,9 @@ struct Document {
 constexpr int kDocumentDepthMax = 32;
 constexpr int64_t kDocumentValuesMax = int64_t{1} << 22;  // numbers in arrays do not count; a tree has some 20
 
-// Bytes are not trusted: nesting and values beyond the limits, more than the memory budget holds, counts beyond the bytes and mixed arrays are
-// errors.
-Result<Document> parse_json(std::string_view bytes, const std::string& source);
-Result<Document> parse_ubjson(std::string_view bytes, const std::string& source);
+// Bytes are not trusted: nesting and values beyond the limits, more than the memory budget holds, counts beyond the
+// bytes and mixed arrays are errors. What the document takes is added to `memory`, which is to live as long as it.
+Result<Document> parse_json(std::string_view bytes, const std::string& source, MemoryClaim* memory);
+Result<Document> parse_ubjson(std::string_view bytes, const std::string& source, MemoryClaim* memory);
 
 }  // namespace hayate

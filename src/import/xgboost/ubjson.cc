@@ -6,7 +6,6 @@
 #include <cstring>
 #include <optional>
 
-#include "base/memory_budget.h"
 #include "import/xgboost/document.h"
 
 namespace hayate {
@@ -16,7 +15,8 @@ constexpr size_t kPerValue = 64;  // bytes: the name of a field and its place in
 
 class Reader {
  public:
-  Reader(std::string_view bytes, const std::string& source) : bytes_(bytes), source_(source) {}
+  Reader(std::string_view bytes, const std::string& source, MemoryClaim* memory)
+      : bytes_(bytes), source_(source), memory_(memory) {}
 
   std::optional<Error> read(int depth, Document* out) {
     char marker = 0;
@@ -34,7 +34,7 @@ class Reader {
 
   // What the next part of the document takes.
   std::optional<Error> claim(size_t bytes) {
-    const Result<bool> room = memory_.grow(static_cast<int64_t>(bytes), source_);
+    const Result<bool> room = memory_->grow(static_cast<int64_t>(bytes), source_);
     if (!room.ok()) return room.error();
     return std::nullopt;
   }
@@ -220,13 +220,13 @@ class Reader {
   const std::string& source_;
   size_t at_ = 0;
   int64_t values_ = 0;
-  MemoryClaim memory_;
+  MemoryClaim* memory_;
 };
 
 }  // namespace
 
-Result<Document> parse_ubjson(std::string_view bytes, const std::string& source) {
-  Reader reader(bytes, source);
+Result<Document> parse_ubjson(std::string_view bytes, const std::string& source, MemoryClaim* memory) {
+  Reader reader(bytes, source, memory);
   Document out;
   if (auto error = reader.read(0, &out)) return *error;
   if (reader.left() != 0)

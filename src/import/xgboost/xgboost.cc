@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/memory_budget.h"
 #include "eval/trees.h"
 
 namespace hayate {
@@ -110,6 +111,12 @@ class Importer {
     return *out = *value, std::nullopt;
   }
 
+  // What the model's next part takes beside its document.
+  std::optional<Error> claim(int64_t bytes) {
+    const Result<bool> room = memory_.grow(bytes, source_);
+    return room.ok() ? std::nullopt : std::optional<Error>(room.error());
+  }
+
   std::optional<Error> read_parameters() {
     const Document& p = learner_["learner_model_param"];
     if (p.kind != Kind::kObject) return bad("field learner", "has no learner_model_param");
@@ -119,6 +126,7 @@ class Importer {
     if (auto error = integer(p, "num_class", 0, kernels::kTreeOutputsMax, &classes)) return error;
     if (auto error = integer(p, "num_target", 1, kernels::kTreeOutputsMax, &targets)) return error;
     trees_.outputs = std::max({classes, targets, int64_t{1}});
+    if (auto error = claim(trees_.outputs * static_cast<int64_t>(sizeof(float) + sizeof(double)))) return error;
     trees_.float64_sum = false;
     trees_.base_first = true;
     return read_base_score(p["base_score"].text);
@@ -198,6 +206,7 @@ class Importer {
     if (weights.size() % outputs != 0 || weights.size() / outputs != features + 1)
       return bad("field weights", fmt::format("holds {} numbers; {} features and a bias for {} outputs need {}",
                                               weights.size(), features, outputs, (features + 1) * outputs));
+    if (auto error = claim(static_cast<int64_t>(weights.size() * sizeof(float)))) return error;
     linear_.assign(weights.begin(), weights.end());
     for (size_t k = 0; k < outputs; ++k) linear_[features * outputs + k] += static_cast<float>(trees_.base[0]);
     return std::nullopt;
@@ -236,6 +245,8 @@ class Importer {
   std::optional<Error> add_tree(const Document& tree, const std::string& where, int32_t output, float leaf_scale) {
     Arrays a;
     if (auto error = read_arrays(tree, where, &a)) return error;
+    // Of each node also its place in the order and its set.
+    if (auto error = claim(a.count * (Trees::kNodeBytes + Trees::kWeightBytes + 3 * 8 + 4))) return error;
     std::vector<int32_t> sets;
     if (auto error = read_sets(tree, where, a.count, &sets)) return error;
     std::vector<int64_t> order{0};  // the file's numbers, in the order of ours
@@ -270,6 +281,7 @@ class Importer {
     if (!(leaf >= 0 && (leaf + 1) * static_cast<double>(a.outputs) <= static_cast<double>(all.size())))
       return bad(where, fmt::format("node {}: the weights of leaf {} lie outside of the {} there are", from, leaf,
                                     all.size()));
+    if (auto error = claim(a.outputs * Trees::kWeightBytes)) return error;  // many leaves may share their weights
     const int32_t made = trees_.add_leaf(0, 0);
     trees_.weight.pop_back(), trees_.weight_output.pop_back();
     const double* weights = all.data() + static_cast<int64_t>(leaf) * a.outputs;
@@ -327,9 +339,11 @@ class Importer {
     const double highest = *std::max_element(first, last);
     if (!std::all_of(first, last, [](double c) { return c >= 0 && c < 16777216.0; }))
       return bad(where, "a category is outside 0 to 16777215");
-    std::vector<uint32_t> words(static_cast<size_t>(highest) / 32 + 1, 0);
-    if (static_cast<int64_t>(trees_.set_words.size() + words.size()) > kernels::kSetWordsMax)
+    const size_t count = static_cast<size_t>(highest) / 32 + 1;
+    if (static_cast<int64_t>(trees_.set_words.size() + count) > kernels::kSetWordsMax)
       return bad(where, "the category sets are too large", Code::kResourceExhausted);
+    if (auto error = claim(static_cast<int64_t>(count) * Trees::kSetWordBytes)) return error;
+    std::vector<uint32_t> words(count, 0);
     for (const double* c = first; c < last; ++c)
       words[static_cast<size_t>(*c) / 32] |= uint32_t{1} << (static_cast<uint32_t>(*c) % 32);
     *set = trees_.add_set(words.data(), static_cast<int64_t>(words.size()));
@@ -337,6 +351,10 @@ class Importer {
   }
 
   Result<Graph> graph() const {
+    if (const Result<bool> room =
+            room_for(trees_.byte_count() + static_cast<int64_t>(linear_.size() * sizeof(float)), source_);
+        !room.ok())
+      return room.error();
     Graph graph;
     graph.source = source_;
     graph.inputs.push_back({"input", Type::kFloat32, true, {{-1, "N"}, {trees_.features, ""}}});
@@ -353,6 +371,7 @@ class Importer {
   const Document& learner_;
   const std::string& source_;
   const bool raw_score_;
+  MemoryClaim memory_;
   std::vector<float> base_;
   std::vector<float> linear_;  // of gblinear
   Trees trees_;

@@ -104,7 +104,8 @@ const Values kSums = {2.5, 1.5, 4.5, 4.5, 4.5, 1.5};
 TEST(XgBoost, SplitsMissingAndCategories) { EXPECT_EQ(predict(one_tree(), kRows), kSums); }
 
 TEST(XgBoost, BothFormatsGiveTheSame) {
-  const Result<Document> document = parse_json(one_tree(), "m");
+  MemoryClaim memory;
+  const Result<Document> document = parse_json(one_tree(), "m", &memory);
   ASSERT_TRUE(document.ok());
   EXPECT_EQ(predict(Ubjson::of(document.value()), kRows), kSums);
 }
@@ -184,13 +185,15 @@ TEST(XgBoost, FaultsAreNamedWithTreeAndField) {
 }
 
 TEST(XgBoost, CutAnywhereItIsAnError) {
-  const std::string json = one_tree(), ubjson = Ubjson::of(parse_json(json, "m").value());
+  MemoryClaim memory;
+  const std::string json = one_tree(), ubjson = Ubjson::of(parse_json(json, "m", &memory).value());
   for (const std::string& whole : {json, ubjson})
     for (size_t length = 0; length < whole.size(); ++length) EXPECT_FALSE(load(whole.substr(0, length)).ok()) << length;
 }
 
 TEST(XgBoost, AnyChangedByteIsAnErrorOrAModel) {
-  const std::string json = one_tree(), ubjson = Ubjson::of(parse_json(json, "m").value());
+  MemoryClaim memory;
+  const std::string json = one_tree(), ubjson = Ubjson::of(parse_json(json, "m", &memory).value());
   for (const std::string& whole : {json, ubjson})
     for (size_t at = 0; at < whole.size(); ++at)
       for (int bit = 0; bit < 8; ++bit) {
@@ -203,28 +206,31 @@ TEST(XgBoost, AnyChangedByteIsAnErrorOrAModel) {
 }
 
 TEST(Ubjson, LengthsBeyondTheBytesAreErrors) {
+  MemoryClaim memory;
   using namespace std::string_literals;
   for (const std::string& bytes : {"[$d#L\x10\0\0\0\0\0\0\0"s, "[$d#L\xff\xff\xff\xff\xff\xff\xff\xff"s,
                                    "{L\0\0\0\0\0\0\0\x20"
                                    "ab"s,
                                    "[#l\x7f\xff\xff\xff"s, "[$Z#i\x01"s, "[$d"s, "[$di\x01"s, "[#S"s, "Sd\x41\0\0\0"s,
                                    "q"s, ""s, "[i\x01{}]"s, "i\x01i\x01"s})
-    EXPECT_FALSE(parse_ubjson(bytes, "m").ok()) << bytes;
-  const Result<Document> deep = parse_ubjson(std::string(100000, '['), "m");
+    EXPECT_FALSE(parse_ubjson(bytes, "m", &memory).ok()) << bytes;
+  const Result<Document> deep = parse_ubjson(std::string(100000, '['), "m", &memory);
   ASSERT_FALSE(deep.ok());
   EXPECT_NE(deep.error().what.find("nested deeper"), std::string::npos);
 }
 
 TEST(Ubjson, ManyValuesAreRefusedBeforeTheyTakeMemory) {
-  const Result<Document> d = parse_ubjson("[" + std::string(size_t{1} << 23, 'Z') + "]", "m");
+  MemoryClaim memory;
+  const Result<Document> d = parse_ubjson("[" + std::string(size_t{1} << 23, 'Z') + "]", "m", &memory);
   ASSERT_FALSE(d.ok());
   EXPECT_NE(d.error().what.find("more than"), std::string::npos);
 }
 
 TEST(Ubjson, EveryNumberType) {
+  MemoryClaim memory;
   using namespace std::string_literals;
   const Result<Document> d =
-      parse_ubjson("[i\xffU\xffI\xff\xfel\0\0\1\0L\0\0\0\1\0\0\0\0d\x3f\0\0\0D\x3f\xe0\0\0\0\0\0\0TF]"s, "m");
+      parse_ubjson("[i\xffU\xffI\xff\xfel\0\0\1\0L\0\0\0\1\0\0\0\0d\x3f\0\0\0D\x3f\xe0\0\0\0\0\0\0TF]"s, "m", &memory);
   ASSERT_TRUE(d.ok()) << d.error().text();
   EXPECT_EQ(d.value().numbers, (std::vector<double>{-1, 255, -2, 256, 4294967296.0, 0.5, 0.5, 1, 0}));
 }
