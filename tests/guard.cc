@@ -29,7 +29,7 @@ hayate::guard::Counts* armed = nullptr;
 
 }  // namespace
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef HAYATE_SANITIZED
 #define HAYATE_GUARD 1
 
 using hayate::guard::Counts;

@@ -51,7 +51,7 @@ Result<std::vector<Tensor>> run_typed(const Node& node, int64_t opset, const std
   KernelContext context{node, node.opset != 0 ? node.opset : opset, inputs,
                         std::vector<Tensor*>(outputs.size(), nullptr)};
   for (size_t i = 0; i < outputs.size(); ++i) {
-    if (node.outputs[i].empty()) continue;
+    if (i > 0 && node.outputs[i].empty()) continue;  // the first is there for kernels that have no other
     Result<Tensor> made =
         Tensor::make(types[i].type, types[i].shape, node.where() + ": output '" + node.outputs[i] + "'");
     if (!made.ok()) return made.error();

@@ -374,6 +374,8 @@ class Tracker {
       return true;
     }
     if (kSameOrder.contains(node.op)) {
+      // Without axes the axis of the rows goes too where there is one row.
+      if (node.is("Squeeze") && node.input(1).empty() && !node.attributes.contains("axes")) return false;
       const int64_t before = product(shape(in), from) * tracks_[in].prefix, kept = product(shape(out), to);
       if (!only_first_depends() || kept == 0 || before % kept != 0) return false;
       tracks_[out].prefix = before / kept;

@@ -41,6 +41,7 @@ TEST(Rows, MixWhereAnOperatorReadsAcrossThem) {
            {node("Transpose", {"x"}, "a", {{"perm", kSwap}}), node("MatMul", {"x", "a"}, "y")},
            {node("ReduceMean", {"x"}, "a", {{"axes", std::vector<int64_t>{0}}}), node("Add", {"x", "a"}, "y")},
            {node("CumSum", {"x", "zero"}, "y")},
+           {node("Squeeze", {"x"}, "y")},
            {node("Transpose", {"x"}, "a", {{"perm", kSwap}}), node("Reshape", {"a", "shape"}, "y")}}) {
     const std::string why =
         verdict(nodes, {{"zero", Tensor::of<int64_t>({}, {0})}, {"shape", Tensor::of<int64_t>({2}, {-1, 4})}});

@@ -103,6 +103,7 @@ Result<bool> verify_within(const Graph& graph, const Made* outer, const std::str
   for (const ValueInfo& input : graph.inputs)  // of a subgraph: may hide a value around it
     if (!made.names.insert(input.name).second) return bad("", fmt::format("input '{}' is defined twice", input.name));
   for (const Node& node : graph.nodes) {
+    if (node.outputs.empty()) return bad(node.where(), "names no outputs");
     for (const std::string& name : node.inputs)
       if (!name.empty() && !made.has(name))
         return bad(node.where(), fmt::format("reads value '{}', which nothing before it makes", name));

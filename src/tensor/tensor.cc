@@ -28,6 +28,10 @@ std::string shape_text(const Shape& shape) { return fmt::format("[{}]", fmt::joi
 
 Result<int64_t> checked_count(const Shape& shape) {
   constexpr int64_t kElementsMax = int64_t{1} << 37;  // 2^40 bytes of the widest type
+  constexpr size_t kRankMax = 64;                     // NumPy's; its files hold no more
+  if (shape.size() > kRankMax)
+    return Error{Code::kInvalidArgument, "",
+                 fmt::format("a shape has {} axes; up to {} are accepted", shape.size(), kRankMax)};
   int64_t count = 1;
   for (const int64_t extent : shape) {
     if (extent < 0)

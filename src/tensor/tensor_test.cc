@@ -36,11 +36,12 @@ TEST(Tensor, ShapesFromOutsideAreCheckedFirst) {
   const MemoryScope scope(std::make_shared<MemoryBudget>(1 << 20));
   EXPECT_TRUE(Tensor::make(Type::kFloat32, {1 << 18}, "x").ok());
   for (const Shape& shape :
-       {Shape{(1 << 18) + 1}, Shape{int64_t{1} << 40}, Shape{-1}, Shape{1 << 30, 1 << 30, 1 << 30}}) {
+       {Shape{(1 << 18) + 1}, Shape{int64_t{1} << 40}, Shape{-1}, Shape{1 << 30, 1 << 30, 1 << 30}, Shape(65, 1)}) {
     const Result<Tensor> none = Tensor::make(Type::kFloat32, shape, "file: value 'x'");
     ASSERT_FALSE(none.ok()) << shape_text(shape);
     EXPECT_EQ(none.error().where, "file: value 'x'");
   }
+  EXPECT_TRUE(Tensor::make(Type::kFloat32, Shape(64, 1), "x").ok()) << "as many axes as NumPy's files hold";
 }
 
 }  // namespace

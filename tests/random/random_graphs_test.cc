@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using NamedTensors = std::map<std::string, Tensor>;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef HAYATE_SANITIZED
 constexpr uint64_t kGraphs = 200;
 #else
 constexpr uint64_t kGraphs = 2000;

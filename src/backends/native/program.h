@@ -23,6 +23,11 @@ struct Step;
 using Bases = std::byte* const*;
 using StepFunction = bool (*)(const Step& step, Bases bases);  // false: a value out of range
 
+// Where a reference leads. As a number: an absolute one is an offset from null, which pointers may not have.
+inline std::byte* address(Bases bases, const Ref& ref) {
+  return reinterpret_cast<std::byte*>(reinterpret_cast<uintptr_t>(bases[ref.base]) + static_cast<uintptr_t>(ref.offset));
+}
+
 struct Step {
   StepFunction run = nullptr;
   const void* args = nullptr;  // of the type the function expects; owned by the program
@@ -35,7 +40,7 @@ struct Step {
   // Null where the reference was left out.
   template <typename T>
   T* at(Bases bases, size_t i) const {
-    return reinterpret_cast<T*>(bases[refs[i].base] + refs[i].offset);
+    return reinterpret_cast<T*>(address(bases, refs[i]));
   }
   bool has(size_t i) const { return refs[i].base != 1 || refs[i].offset != 0; }
 };

@@ -467,7 +467,7 @@ bool run_normalizer(const Step& step, Bases bases) {
 bool run_plain(const Step& step, Bases bases) {
   const auto& a = step.as<PlainArgs>();
   const auto tensor = [&](const TensorType& type, const Ref& ref) {
-    return Tensor(type.type, type.shape, bases[ref.base] + ref.offset);
+    return Tensor(type.type, type.shape, address(bases, ref));
   };
   std::vector<Tensor> outputs, inputs;
   for (size_t i = 0; i < a.outputs.size(); ++i) outputs.push_back(tensor(a.outputs[i], a.refs[i]));

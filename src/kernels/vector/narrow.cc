@@ -171,7 +171,9 @@ struct Int8 {
 
 #if HWY_TARGET == HWY_AVX3
 
-HWY_PUSH_ATTRIBUTES("avx512vnni,avx512bf16")
+// Clang takes one target of a function and not two that are pushed on each other: the outer one goes for the while.
+HWY_POP_ATTRIBUTES
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni,avx512bf16")
 namespace dot {
 
 #include "kernels/vector/narrow_tiles-inl.h"
@@ -217,6 +219,7 @@ struct Int8 {
 
 }  // namespace dot
 HWY_POP_ATTRIBUTES
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR)
 
 #endif
 

@@ -1,0 +1,78 @@
+// What the targets of tests/fuzz found, each as the smallest file or graph that shows it.
+#include <gtest/gtest.h>
+
+#include "import/onnx/onnx.h"
+#include "one_node.h"
+#include "onnx.pb.h"
+
+namespace hayate {
+namespace {
+
+namespace schema = onnx_schema;
+
+// x -> op -> outputs; y is x.
+std::string model_with(const std::string& op, const std::vector<std::string>& outputs) {
+  schema::Model model;
+  model.set_ir_version(8);
+  model.add_opset_import()->set_version(17);
+  auto* graph = model.mutable_graph();
+  auto* x = graph->add_input();
+  x->set_name("x");
+  x->mutable_type()->mutable_tensor_type()->set_elem_type(1);
+  x->mutable_type()->mutable_tensor_type()->mutable_shape()->add_dim()->set_dim_value(2);
+  auto* node = graph->add_node();
+  node->set_op_type(op);
+  node->add_input("x");
+  for (const std::string& name : outputs) node->add_output(name);
+  auto* identity = graph->add_node();
+  identity->set_op_type("Identity");
+  identity->add_input("x");
+  identity->add_output("y");
+  graph->add_output()->set_name("y");
+  return model.SerializeAsString();
+}
+
+TEST(Fuzzed, ANodeWithoutOutputsIsRefused) {
+  const Result<Graph> refused = import_onnx(model_with("Exp", {}), "made.onnx");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().text().find("node 'Exp_0' (Exp): names no outputs"), std::string::npos)
+      << refused.error().text();
+}
+
+// Nobody asks for what the first node makes: it runs all the same where nothing has dropped it.
+TEST(Fuzzed, ANodeWhoseOnlyOutputIsLeftOutRuns) {
+  const Result<Graph> graph = import_onnx(model_with("Exp", {""}), "made.onnx");
+  ASSERT_TRUE(graph.ok()) << graph.error().text();
+  expect_native_equals_reference(graph.value(), {{"x", Tensor::of<float>({2}, {1, 2})}}, 0);
+}
+
+TEST(Fuzzed, TheFirstOfTwoOutputsMayBeLeftOut) {
+  OneNode pool("MaxPool", {random_floats({1, 1, 6}, 1)}, {{"kernel_shape", std::vector<int64_t>{2}}}, 2);
+  OneNode top("TopK", {random_floats({2, 5}, 2), Tensor::of<int64_t>({1}, {2})}, {}, 2);
+  OneNode split("Split", {random_floats({2, 4}, 3)}, {{"num_outputs", int64_t{2}}}, 2);
+  OneNode unique("Unique", {Tensor::of<float>({4}, {2, 1, 2, 3})}, {}, 2);
+  OneNode quantised("DynamicQuantizeLinear", {random_floats({2, 5}, 4)}, {}, 3);
+  OneNode norm("LayerNormalization", {random_floats({2, 4}, 5), random_floats({4}, 6)}, {}, 2);
+  top.constants = {1};
+  split.opset = 18;
+  for (OneNode* one : {&pool, &top, &split, &quantised, &norm}) {
+    one->node.outputs[0].clear();
+    expect_native_equals_reference(*one, -1, one->node.op);
+  }
+  unique.node.outputs[0].clear();
+  EXPECT_TRUE(unique.reference().ok()) << "its shape follows from values: on the reference alone";
+}
+
+TEST(Fuzzed, ATensorOfMoreAxesThanNumPyHoldsIsRefused) {
+  schema::Tensor tensor;
+  tensor.set_data_type(1);
+  for (int i = 0; i < 65; ++i) tensor.add_dims(1);
+  tensor.add_float_data(1);
+  std::string name;
+  const Result<Tensor> refused = import_onnx_tensor(tensor.SerializeAsString(), "made.pb", &name);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().text().find("65 axes; up to 64"), std::string::npos) << refused.error().text();
+}
+
+}  // namespace
+}  // namespace hayate
