@@ -7,6 +7,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <new>
 
 #include "base/memory_budget.h"
@@ -90,16 +91,28 @@ Tensor Tensor::reshaped(Shape shape) const {
 
 namespace {
 
+// A number that is no whole one of its range becomes the nearest; NaN 0.
+template <typename Out, typename In>
+Out as(In value) {
+  if constexpr (std::is_integral_v<Out> && std::is_floating_point_v<In>) {
+    if (!(value >= static_cast<In>(std::numeric_limits<Out>::min())))
+      return value != value ? Out{0} : std::numeric_limits<Out>::min();
+    // The upper end itself is no float: its neighbour above is.
+    if (value >= -static_cast<In>(std::numeric_limits<Out>::min())) return std::numeric_limits<Out>::max();
+  }
+  return static_cast<Out>(value);
+}
+
 template <typename Out>
 std::vector<Out> converted(const Tensor& tensor) {
   std::vector<Out> out(static_cast<size_t>(tensor.count()));
   const bool visited = visit_type(tensor.type(), [&]<typename T>() {
-    for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<Out>(tensor.data<T>()[i]);
+    for (size_t i = 0; i < out.size(); ++i) out[i] = as<Out>(tensor.data<T>()[i]);
   });
   if (visited) return out;
   const auto* bits = reinterpret_cast<const uint16_t*>(tensor.bytes());
   for (size_t i = 0; i < out.size(); ++i)
-    out[i] = static_cast<Out>(tensor.type() == Type::kFloat16 ? float_from_half(bits[i]) : float_from_bfloat(bits[i]));
+    out[i] = as<Out>(tensor.type() == Type::kFloat16 ? float_from_half(bits[i]) : float_from_bfloat(bits[i]));
   return out;
 }
 

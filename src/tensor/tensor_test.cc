@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "base/memory_budget.h"
 
 namespace hayate {
@@ -42,6 +45,12 @@ TEST(Tensor, ShapesFromOutsideAreCheckedFirst) {
     EXPECT_EQ(none.error().where, "file: value 'x'");
   }
   EXPECT_TRUE(Tensor::make(Type::kFloat32, Shape(64, 1), "x").ok()) << "as many axes as NumPy's files hold";
+}
+
+TEST(Tensor, IntegersOfFloatsStayInTheirRange) {
+  const double inf = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(to_int64s(Tensor::of<double>({6}, {-inf, inf, std::nan(""), 0x1p63, -0x1p63, -2.75})),
+            (std::vector<int64_t>{INT64_MIN, INT64_MAX, 0, INT64_MAX, INT64_MIN, -2}));
 }
 
 }  // namespace

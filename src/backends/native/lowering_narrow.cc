@@ -114,7 +114,7 @@ DenseWeights Lowering::weights(const float* w, int64_t segments, int64_t segment
       scales.push_back(scale * integers->x_scale);
       for (int64_t p = 0; p < k; ++p) {
         const float value = scale == 0 ? 0.0f : std::nearbyint(w[p * k_stride + c * n_stride] / scale);
-        whole.push_back(static_cast<int8_t>(std::clamp(value, -128.0f, 127.0f)));
+        whole.push_back(value != value ? int8_t{0} : static_cast<int8_t>(std::clamp(value, -128.0f, 127.0f)));
       }
     }
     from.w = whole.data(), from.scale = scales.data(), from.x_zero = integers->x_zero;
