@@ -135,7 +135,7 @@ TEST(LargeGraphs, AHundredThousandNodesAreReadAndCompiledInSeconds) {
   for (const auto& [deep, all_outputs] : {std::pair{true, false}, {false, true}, {true, true}}) {
     const std::string bytes = wide_or_deep(100'000, deep, all_outputs);
     for (const char* backend : {"native", "reference"}) {
-      const double seconds = seconds_of([&, deep = deep] {
+      const double seconds = seconds_of([&] {
         const Result<Graph> read = import_onnx(bytes, "made.onnx");
         ASSERT_TRUE(read.ok()) << read.error().text();
         Plan plan;

@@ -216,7 +216,7 @@ std::string loop_model(int64_t trips) {
 }
 
 // What the program itself, its libraries, and pages that the allocator holds take beside what is counted.
-constexpr double kSlackMb = 32;
+[[maybe_unused]] constexpr double kSlackMb = 32;
 
 // Whatever the model, and whether it runs or is refused, the process stays within the limit and a slack.
 TEST_F(MemoryLimit, ThePeakOfAProcessKeepsToTheLimit) {

@@ -86,8 +86,14 @@ struct Sample {
   int64_t window;
   bool gains;
 };
+#ifdef HAYATE_SANITIZED  // kernels that are not optimised take minutes for the others
+constexpr Sample kSamples[] = {{"gru", 50, true}, {"tcn", 64, true}};
+constexpr int64_t kWindows = 1;  // that are replayed
+#else
+constexpr int64_t kWindows = 3;
 constexpr Sample kSamples[] = {{"lstm_a", 50, true},       {"gru", 50, true},          {"tcn", 64, true},
                                {"tcn_long", 64, false},    {"transformer", 50, false}, {"deeplob", 100, true}};
+#endif
 
 TEST(Stream, SamplesEqualTheFullWindow) {
   for (const Sample& each : kSamples) {
@@ -95,13 +101,18 @@ TEST(Stream, SamplesEqualTheFullWindow) {
     ASSERT_TRUE(model.ok());
     const StreamExecutable executable = streamed(model.value(), each.window);
     EXPECT_EQ(executable.gains(), each.gains) << each.name << ": " << executable.why_not();
-    expect_equal(model.value(), each.window, each.gains ? 3 * each.window : 12, each.name);
+    expect_equal(model.value(), each.window, each.gains ? kWindows * each.window + 2 : 12, each.name);
     if (each.gains) expect_equal(model.value(), each.window, each.window + 5, each.name, "bf16", 0.02);
   }
 }
 
 TEST(Stream, ARowOfNaNIsForgottenWithItsWindow) {
-  for (const char* name : {"lstm_a", "gru", "tcn"}) {
+#ifdef HAYATE_SANITIZED
+  constexpr const char* kModels[] = {"gru"};
+#else
+  constexpr const char* kModels[] = {"lstm_a", "gru", "tcn"};
+#endif
+  for (const char* name : kModels) {
     const Result<Model> model = Model::load(sample(name));
     ASSERT_TRUE(model.ok());
     const int64_t window = std::string(name) == "tcn" ? 64 : 50;
@@ -282,7 +293,11 @@ class RandomModel {
 
 TEST(Stream, RandomModelsEqualTheFullWindow) {
   int gained = 0;
+#ifdef HAYATE_SANITIZED
+  constexpr int kModels = 25;
+#else
   constexpr int kModels = 120;
+#endif
   const std::string path = testing::TempDir() + "/hayate-stream-random.onnx";
   for (unsigned seed = 0; seed < kModels; ++seed) {
     const RandomModel random(seed);
