@@ -195,18 +195,15 @@ class Cutter {
     say(name, node.where(), value);
   }
 
-  // Streamed inputs of the node, and what they are together; false and refused where they do not go together.
-  bool gather(const Node& node, std::vector<size_t>* moving, Streamed::Kind* kind) {
-    *kind = Streamed::kStatic;
+  // The inputs that change from window to window.
+  std::vector<size_t> moving_inputs(const Node& node) const {
+    std::vector<size_t> moving;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       if (node.inputs[i].empty() || constant(node.inputs[i]) != nullptr) continue;
       const auto it = values_.find(node.inputs[i]);
-      if (it == values_.end()) continue;  // made of constants alone
-      if (it->second.kind == Streamed::kStatic) continue;
-      moving->push_back(i);
-      *kind = std::max(*kind, it->second.kind);
+      if (it != values_.end() && it->second.kind != Streamed::kStatic) moving.push_back(i);
     }
-    return true;
+    return moving;
   }
 
   void keep(Graph* graph, const Node& node, const std::vector<std::string>& inputs) {
@@ -224,9 +221,7 @@ class Cutter {
           if (!output.empty()) each->constants.emplace(output, *constant(output));
       return true;
     }
-    std::vector<size_t> moving;
-    Streamed::Kind kind;
-    if (!gather(node, &moving, &kind)) return false;
+    const std::vector<size_t> moving = moving_inputs(node);
     if (moving.empty() || all_tails(node, moving)) {
       keep(&made_.answer, node, node.inputs);
       if (moving.empty()) keep(&follow_, node, node.inputs), keep(&start_, node, node.inputs);
@@ -548,7 +543,8 @@ class Cutter {
     const int64_t flight = v.length - v.left - v.right - 1;
     if (!made_.states.empty() && (made_.in_flight != flight || left_ != v.left))
       return refuse(node, "runs beside a recurrence of another length");
-    if (flight < 0 || v.firsts < v.left) return refuse(node, "has no column of its window that is kept");
+    // With no window in flight there is none whose first steps `start` could have run.
+    if (flight < (v.left > 0 ? 1 : 0) || v.firsts < v.left) return refuse(node, "has no column of its window that is kept");
     made_.in_flight = flight, left_ = v.left;
     if (v.kind == Streamed::kColumns) spare_ = std::min(spare_, v.firsts - v.left);
     const int64_t hidden = shape(node.inputs[2])[2];
