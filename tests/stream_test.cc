@@ -312,5 +312,31 @@ TEST(Stream, RandomModelsEqualTheFullWindow) {
   EXPECT_GT(gained, kModels / 2);
 }
 
+// One column of the window is kept, behind two that see its zeros: no other window is in flight whose start could run.
+TEST(Stream, AWindowAloneInFlightEqualsTheFullOne) {
+  Graph graph;
+  graph.source = "alone", graph.opset = 17;
+  graph.inputs = {{"x", Type::kFloat32, true, {{1, ""}, {3, ""}, {2, ""}}}};
+  unsigned seed = 1;
+  const auto constant = [&](const std::string& name, const Shape& shape) {
+    Tensor made(Type::kFloat32, shape);
+    const std::vector<float> values = noise(made.count(), seed++);
+    std::copy(values.begin(), values.end(), made.data<float>());
+    graph.constants.emplace(name, made);
+  };
+  constant("k", {2, 2, 3}), constant("w", {1, 4, 2}), constant("r", {1, 4, 4});
+  graph.nodes = {{"a", "", "Transpose", {"x"}, {"a"}, {{"perm", std::vector<int64_t>{0, 2, 1}}}},
+                 {"b", "", "Conv", {"a", "k"}, {"b"}, {{"pads", std::vector<int64_t>{2, 0}}}},
+                 {"c", "", "Transpose", {"b"}, {"c"}, {{"perm", std::vector<int64_t>{2, 0, 1}}}},
+                 {"d", "", "RNN", {"c", "w", "r"}, {"", "d"}, {{"hidden_size", int64_t{4}}}}};
+  graph.outputs = {{"d", Type::kFloat32, false, {}}};
+  const std::string path = testing::TempDir() + "/hayate-stream-alone.onnx";
+  ASSERT_TRUE(export_onnx(graph, path).ok());
+  const Result<Model> model = Model::load(path);
+  ASSERT_TRUE(model.ok()) << model.error().text();
+  EXPECT_FALSE(streamed(model.value(), 3).gains());
+  expect_equal(model.value(), 3, 12, "alone");
+}
+
 }  // namespace
 }  // namespace hayate
