@@ -63,6 +63,19 @@ TEST(Fuzzed, TheFirstOfTwoOutputsMayBeLeftOut) {
   EXPECT_TRUE(unique.reference().ok()) << "its shape follows from values: on the reference alone";
 }
 
+// Its graph of other operators leaves out what nobody asks for, too.
+TEST(Fuzzed, TheFirstOutputOfASpelledOperatorMayBeLeftOut) {
+  const Tensor weights = Tensor::of<int8_t>({1, 2, 8}, {1, -2, 3, 4, 5, -6, 7, 8, 9, 10, -11, 12, 13, 14, 15, 16});
+  const Tensor scale = Tensor::of<float>({1}, {0.01f}), zero = Tensor::of<int8_t>({1}, {0});
+  const Tensor none;
+  OneNode layer("DynamicQuantizeLSTM",
+                {random_floats({3, 1, 2}, 7), weights, weights, none, none, none, none, none, scale, zero, scale, zero},
+                {{"hidden_size", int64_t{2}}}, 2, "com.microsoft");
+  layer.left_out = {3, 4, 5, 6, 7};
+  layer.node.outputs[0].clear();
+  expect_native_equals_reference(layer, -1, "last alone");
+}
+
 TEST(Fuzzed, ATensorOfMoreAxesThanNumPyHoldsIsRefused) {
   schema::Tensor tensor;
   tensor.set_data_type(1);

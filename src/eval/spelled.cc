@@ -79,7 +79,7 @@ Result<bool> run_spelled(const KernelContext& c) {
   const auto made = evaluate(graph.value(), feeds);
   if (!made.ok()) return made.error();
   for (size_t i = 0; i < c.outputs.size(); ++i)
-    if (c.outputs[i] != nullptr && c.outputs[i]->byte_count() != 0)
+    if (c.outputs[i] != nullptr && c.outputs[i]->byte_count() != 0 && !outputs[i].name.empty())
       std::memcpy(c.outputs[i]->bytes(), made.value().at(outputs[i].name).bytes(), c.outputs[i]->byte_count());
   return true;
 }

@@ -195,6 +195,9 @@ Peaks measure_peaks(const Machine& machine, const std::function<void(double)>& p
     peaks.levels[i].gb_per_s = read_gb_per_s(loops, probe_bytes(peaks.levels, i));
     done(0.6 * static_cast<double>(i + 1) / static_cast<double>(peaks.levels.size()));
   }
+  // What a level gives, every nearer one gives too: on a busy machine the near ones may have been measured worse.
+  for (size_t i = peaks.levels.size() - 1; i-- > 0;)
+    peaks.levels[i].gb_per_s = std::max(peaks.levels[i].gb_per_s, peaks.levels[i + 1].gb_per_s);
   peaks.fp32_gmacs = gmacs(loops.multiply_add, loops.multiply_add_macs());
   if (const kernels::NarrowLoop loop = kernels::bf16_loop(); loop.run != nullptr)
     peaks.bf16_gmacs = gmacs(loop.run, loop.macs);
