@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "one_node.h"
+#include "stream/split.h"
 
 namespace hayate {
 namespace {
@@ -57,6 +58,55 @@ TEST(Recurrent, StatesDirectionsAndLayoutsStayOnVectorKernels) {
             if (op == "GRU") o.attributes.emplace("linear_before_reset", reset_last);
             for (const int64_t hidden : {1, 6, 16, 19}) expect_native_equals_reference(layer(o, hidden), 0, o.text());
           }
+}
+
+// A layer in two: the reference's parts give what its whole layer gives, native's as many vector kernels as that; also
+// where the first product with the state is a node of its own.
+TEST(Recurrent, SplitLayersEqualWholeOnes) {
+  for (const std::string op : {"LSTM", "GRU"})
+    for (const bool bias : {false, true})
+      for (const int64_t hidden : {1, 6, 19}) {
+        Options o{.op = op, .bias = bias, .states = true};
+        if (op == "GRU") o.attributes.emplace("linear_before_reset", int64_t{1});
+        const OneNode whole = layer(o, hidden);
+        std::map<std::string, TensorType> types;
+        for (const auto& [name, tensor] : whole.feeds()) types[name] = {tensor.type(), tensor.shape()};
+        const Result<Facts> facts = infer(whole.graph(), types);
+        ASSERT_TRUE(facts.ok()) << facts.error().text();
+        Graph split = split_recurrences(whole.graph(), facts.value());
+        ASSERT_EQ(split.nodes.size(), 2u) << o.text();
+        for (const bool apart : {false, true}) {
+          if (apart) {
+            Node& steps = split.nodes[1];
+            Node product{"product", "hayate", "RecurrentProduct", {steps.inputs[3], steps.inputs[1], steps.inputs[2]}, {"rh"},
+                         steps.attributes};
+            steps.inputs.resize(6);
+            steps.inputs[5] = "rh";
+            if (op == "LSTM") steps.inputs[3].clear();
+            split.nodes.insert(split.nodes.begin() + 1, product);
+          }
+          const auto wanted = whole.reference(), made = evaluate(split, whole.feeds());
+          ASSERT_TRUE(wanted.ok() && made.ok()) << (made.ok() ? "" : made.error().text());
+          for (const auto& [name, tensor] : wanted.value())
+            for (int64_t i = 0; i < tensor.count(); ++i)
+              ASSERT_NEAR(made.value().at(name).data<float>()[i], tensor.data<float>()[i], 1e-6) << o.text() << " " << name;
+          expect_native_equals_reference(split, whole.feeds(), 0, o.text() + " split");
+        }
+      }
+}
+
+TEST(Recurrent, WhatHasNoPartsStaysWhole) {
+  for (Options o : {Options{.op = "RNN"}, Options{.op = "GRU"}, Options{.op = "LSTM", .direction = "reverse"},
+                    Options{.op = "LSTM", .lengths = true}, Options{.op = "LSTM", .peephole = true},
+                    Options{.op = "LSTM", .batch_first = true},
+                    Options{.op = "LSTM", .attributes = {{"clip", 0.5f}}}}) {
+    const OneNode whole = layer(o);
+    std::map<std::string, TensorType> types;
+    for (const auto& [name, tensor] : whole.feeds()) types[name] = {tensor.type(), tensor.shape()};
+    const Result<Facts> facts = infer(whole.graph(), types);
+    ASSERT_TRUE(facts.ok());
+    EXPECT_EQ(split_recurrences(whole.graph(), facts.value()).nodes.size(), 1u) << o.text();
+  }
 }
 
 TEST(Recurrent, TheRestRunsOnReferenceKernels) {

@@ -39,6 +39,13 @@ int64_t recurrent_macs(const Node& node, const Facts& facts) {
   return (*x)[0] * (*x)[1] * (count_of(*w) + count_of(*r));
 }
 
+// Steps whose first product is given save it.
+int64_t recurrent_part_macs(const Node& node, const Facts& facts) {
+  const Shape *x = shape_of(facts, node.input(0)), *w = shape_of(facts, node.input(1));
+  if (x == nullptr || x->size() != 3 || w == nullptr) return 0;
+  return ((*x)[0] - (node.input(5).empty() ? 0 : 1)) * (*x)[1] * count_of(*w);
+}
+
 int64_t attention_macs(const Node& node, const Facts& facts) {
   const Shape *q = shape_of(facts, node.input(0)), *k = shape_of(facts, node.input(1));
   if (q == nullptr || k == nullptr || k->size() < 2) return 0;
@@ -51,6 +58,7 @@ int64_t macs_of(const Node& node, const Facts& facts) {
   const std::string_view op = node.op;
   if (node.outputs.empty()) return 0;
   if (op == "LSTM" || op == "GRU" || op == "RNN" || op == "DynamicQuantizeLSTM") return recurrent_macs(node, facts);
+  if (op == "RecurrentInput" || op == "RecurrentProduct" || op == "RecurrentSteps") return recurrent_part_macs(node, facts);
   if (op == "Attention") return attention_macs(node, facts);
   if (op == "QLinearConv") return convolution_macs(node, facts, 3);
   if (op == "Conv" || op == "ConvTranspose" || op == "ConvInteger" || op == "FusedConv")

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <vector>
 
 #include "eval/floats.h"
 #include "eval/kernel.h"
@@ -81,12 +83,95 @@ Result<bool> rnn(const KernelContext& c) {
   return on_floats(c.inputs[0]->type(), [&]<typename T>() { directions<T>(c, 1, ref::rnn<T>); });
 }
 
+// The parts that a stream cuts a layer into, see graph/rules_recurrent.cc.
+struct Part {
+  int64_t gates, width, hidden, rows;
+  const float* bias;  // [2 * width] or null
+  explicit Part(const KernelContext& c)
+      : gates(c.node.get<int64_t>("gates", 4)),
+        width(c.inputs[1]->shape()[1]),
+        hidden(width / gates),
+        rows(c.inputs[0]->shape()[0] * c.inputs[0]->shape()[1]),
+        bias(at_or_null<float>(c.input(2), 0)) {}
+  bool apart(int64_t i) const { return gates == 3 && i >= 2 * hidden; }  // the candidate's, inside the reset gate
+  double on_x(int64_t i) const {
+    if (bias == nullptr) return 0;
+    return static_cast<double>(bias[i]) + (apart(i) ? 0 : static_cast<double>(bias[width + i]));
+  }
+  double on_h(int64_t i) const { return bias != nullptr && apart(i) ? static_cast<double>(bias[width + i]) : 0; }
+};
+
+double product(const float* weights, const float* x, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(weights[i]) * static_cast<double>(x[i]);
+  return sum;
+}
+
+template <bool kInput>
+Result<bool> recurrent_product(const KernelContext& c) {
+  const Part part(c);
+  const int64_t in = c.inputs[1]->shape()[2];
+  for (int64_t r = 0; r < part.rows; ++r)
+    for (int64_t i = 0; i < part.width; ++i)
+      c.outputs[0]->data<float>()[r * part.width + i] = static_cast<float>(
+          product(c.inputs[1]->data<float>() + i * in, c.inputs[0]->data<float>() + r * in, in) +
+          (kInput ? part.on_x(i) : part.on_h(i)));
+  return true;
+}
+
+Result<bool> recurrent_steps(const KernelContext& c) {
+  const Part part(c);
+  const int64_t steps = c.inputs[0]->shape()[0], rows = c.inputs[0]->shape()[1], n = part.hidden;
+  const float *r = c.inputs[1]->data<float>(), *h0 = at_or_null<float>(c.input(3), 0),
+              *first = at_or_null<float>(c.input(5), 0);
+  std::vector<double> sums(static_cast<size_t>(part.width));
+  for (int64_t row = 0; row < rows; ++row) {
+    std::vector<double> cell(static_cast<size_t>(n), 0.0);
+    std::vector<float> h(static_cast<size_t>(n), 0.0f);
+    for (int64_t i = 0; i < n; ++i) {
+      if (h0 != nullptr) h[static_cast<size_t>(i)] = h0[row * n + i];
+      if (c.input(4) != nullptr) cell[static_cast<size_t>(i)] = static_cast<double>(c.inputs[4]->data<float>()[row * n + i]);
+    }
+    for (int64_t t = 0; t < steps; ++t) {
+      const float* x = c.inputs[0]->data<float>() + (t * rows + row) * part.width;
+      for (int64_t i = 0; i < part.width; ++i)
+        sums[static_cast<size_t>(i)] = t == 0 && first != nullptr ? static_cast<double>(first[row * part.width + i])
+                                                                  : product(r + i * n, h.data(), n) + part.on_h(i);
+      const auto at = [&](int64_t gate, int64_t i) { return sums[static_cast<size_t>(gate * n + i)]; };
+      const auto from_x = [&](int64_t gate, int64_t i) { return static_cast<double>(x[gate * n + i]); };
+      const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
+      for (int64_t i = 0; i < n; ++i) {
+        const auto gate = [&](int64_t g) { return from_x(g, i) + at(g, i); };
+        double made = 0;
+        if (part.gates == 4) {
+          double& own = cell[static_cast<size_t>(i)];
+          own = sigmoid(gate(2)) * own + sigmoid(gate(0)) * std::tanh(gate(3));
+          made = sigmoid(gate(1)) * std::tanh(own);
+        } else {
+          const double z = sigmoid(gate(0)), candidate = std::tanh(from_x(2, i) + sigmoid(gate(1)) * at(2, i));
+          made = (1 - z) * candidate + z * static_cast<double>(h[static_cast<size_t>(i)]);
+        }
+        h[static_cast<size_t>(i)] = static_cast<float>(made);
+      }
+      if (c.output(0) != nullptr)
+        std::copy(h.begin(), h.end(), c.outputs[0]->data<float>() + (t * rows + row) * n);
+    }
+    if (c.output(1) != nullptr) std::copy(h.begin(), h.end(), c.outputs[1]->data<float>() + row * n);
+    if (c.output(2) != nullptr)
+      for (int64_t i = 0; i < n; ++i) c.outputs[2]->data<float>()[row * n + i] = static_cast<float>(cell[static_cast<size_t>(i)]);
+  }
+  return true;
+}
+
 }  // namespace
 
 void add_recurrent_kernels(std::vector<KernelEntry>* table) {
   table->push_back({"", "LSTM", lstm});
   table->push_back({"", "GRU", gru});
   table->push_back({"", "RNN", rnn});
+  table->push_back({"hayate", "RecurrentInput", recurrent_product<true>});
+  table->push_back({"hayate", "RecurrentProduct", recurrent_product<false>});
+  table->push_back({"hayate", "RecurrentSteps", recurrent_steps});
 }
 
 }  // namespace hayate

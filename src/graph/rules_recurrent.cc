@@ -76,12 +76,55 @@ Result<Types> recurrent(const ShapeContext& c, int64_t gates) {
   return out;
 }
 
+// What a stream cuts an LSTM (gates = 4) or a GRU with linear_before_reset = 1 (gates = 3) into, forward, with the usual
+// functions; G = gates, B [1, 2*G*H] as the standard has it. All float32.
+//   hayate.RecurrentInput(x [T, N, I], W [1, G*H, I], B) -> W x with its biases, [T, N, G*H]
+//   hayate.RecurrentProduct(h [1, N, H], R [1, G*H, H], B) -> R h, with the bias inside a GRU's reset gate, [1, N, G*H]
+//   hayate.RecurrentSteps(W x [T, N, G*H], R, B, h [1, N, H], c [1, N, H], R h [1, N, G*H] of the first step) -> Y, Y_h,
+//     Y_c as the layer gives them. h may be left out where R h is given and gates = 4; c is an LSTM's.
+std::optional<Error> part_error(const ShapeContext& c, size_t shapes) {
+  for (size_t i = 0; i < c.input_count(); ++i)
+    if (auto error = type_error(c, i, {Type::kFloat32})) return error;
+  const int64_t gates = c.node.get<int64_t>("gates", 4);
+  if (gates != 3 && gates != 4) return c.error(fmt::format("gates is {}; 3 and 4 are known", gates));
+  if (c.rank(0) != 3 || c.rank(1) != 3 || c.shape(1)[0] != 1 || c.shape(1)[1] % gates != 0)
+    return c.error(fmt::format("weights {} are not [1, {}*H, ...]", shape_text(c.shape(1)), gates));
+  const int64_t width = c.shape(1)[1];
+  if (auto error = shape_error(c, 2, {1, 2 * width})) return error;
+  if (c.shape(0)[2] != (shapes == 3 ? width : c.shape(1)[2]))
+    return c.error(fmt::format("input {} does not fit weights {}", shape_text(c.shape(0)), shape_text(c.shape(1))));
+  return std::nullopt;
+}
+
+Result<Types> recurrent_product(const ShapeContext& c) {
+  if (auto error = part_error(c, 2)) return *error;
+  return Types{{c.type(0), {c.shape(0)[0], c.shape(0)[1], c.shape(1)[1]}}};
+}
+
+Result<Types> recurrent_steps(const ShapeContext& c) {
+  if (auto error = part_error(c, 3)) return *error;
+  const int64_t steps = c.shape(0)[0], rows = c.shape(0)[1], width = c.shape(1)[1], hidden = c.shape(1)[2];
+  const bool lstm = c.node.get<int64_t>("gates", 4) == 4;
+  const Shape state{1, rows, hidden};
+  if (auto error = shape_error(c, 3, state)) return *error;
+  if (auto error = shape_error(c, 4, state)) return *error;
+  if (auto error = shape_error(c, 5, {1, rows, width})) return *error;
+  if (width != (lstm ? 4 : 3) * hidden || c.has(4) != lstm || (!c.has(3) && !(lstm && c.has(5))))
+    return c.error("needs R of G*H by H, c where it is an LSTM, and h or an LSTM's R h");
+  Types out{{c.type(0), {steps, 1, rows, hidden}}, {c.type(0), state}};
+  if (lstm) out.push_back({c.type(0), state});
+  return out;
+}
+
 }  // namespace
 
 void add_recurrent_rules(std::vector<OpEntry>* table) {
   table->push_back({"", "LSTM", 3, 8, [](const ShapeContext& c) { return recurrent(c, 4); }});
   table->push_back({"", "GRU", 3, 6, [](const ShapeContext& c) { return recurrent(c, 3); }});
   table->push_back({"", "RNN", 3, 6, [](const ShapeContext& c) { return recurrent(c, 1); }});
+  table->push_back({"hayate", "RecurrentInput", 2, 3, recurrent_product});
+  table->push_back({"hayate", "RecurrentProduct", 2, 3, recurrent_product});
+  table->push_back({"hayate", "RecurrentSteps", 2, 6, recurrent_steps});
 }
 
 }  // namespace hayate

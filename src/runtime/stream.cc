@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cassert>
 #include <cstring>
 
 #include "backends/backend.h"
@@ -10,21 +12,23 @@
 #include "rewrite/rewrite.h"
 #include "runtime/model_data.h"
 #include "stream/incremental.h"
+#include "stream/split.h"
 
 namespace hayate {
 namespace {
 
-// Places of ports by name.
-size_t input_of(const Compiled& compiled, const std::string& name) {
-  for (size_t i = 0; i < compiled.inputs().size(); ++i)
-    if (compiled.inputs()[i].name == name) return i;
-  return 0;
+// Places of ports by name. Require: has_input(), and that it is there.
+bool has_input(const Compiled& compiled, const std::string& name) {
+  return std::any_of(compiled.inputs().begin(), compiled.inputs().end(), [&](const PortType& p) { return p.name == name; });
 }
-size_t output_of(const Compiled& compiled, const std::string& name) {
-  for (size_t i = 0; i < compiled.outputs().size(); ++i)
-    if (compiled.outputs()[i].name == name) return i;
-  return 0;
+size_t place_of(const std::vector<PortType>& ports, const std::string& name) {
+  size_t i = 0;
+  while (i + 1 < ports.size() && ports[i].name != name) ++i;
+  assert(ports[i].name == name);
+  return i;
 }
+size_t input_of(const Compiled& compiled, const std::string& name) { return place_of(compiled.inputs(), name); }
+size_t output_of(const Compiled& compiled, const std::string& name) { return place_of(compiled.outputs(), name); }
 
 Result<int64_t> time_axis(const Graph& graph, const TensorType& type, const Plan& plan) {
   const std::string& name = graph.inputs[0].name;
@@ -58,12 +62,12 @@ Result<int64_t> time_axis(const Graph& graph, const TensorType& type, const Plan
 
 struct StreamExecutable::Data {
   Incremental cut;
-  std::shared_ptr<const Compiled> start, answer, follow;  // answer: of the whole window where nothing is gained
+  std::shared_ptr<const Compiled> start, answer, follow, prepare;  // answer: of the whole window where nothing is gained
   std::vector<Port> outputs;
   std::vector<size_t> answer_outputs;  // of the model, among answer's
   int64_t row_bytes = 0;
   int64_t outer = 1, inner_bytes = 0;  // of the input around its time axis
-  int64_t macs_answer = 0, macs_follow = 0, macs_start = 0, macs_window = 0;
+  int64_t macs_answer = 0, macs_follow = 0, macs_start = 0, macs_prepare = 0, macs_window = 0;
 };
 
 int64_t StreamExecutable::window() const { return data_->cut.window; }
@@ -91,7 +95,7 @@ std::string StreamExecutable::explain() const {
   if (!gains()) return text + fmt::format("Every row runs the whole window ({} MACs): {}.\n", d.macs_window, d.cut.reason);
   text += fmt::format("Before the answer: {} MACs of the window's {}", d.macs_answer, d.macs_window);
   if (d.follow != nullptr)
-    text += fmt::format("; after it: {} MACs, one step of {} windows in flight{}", d.macs_follow + d.macs_start,
+    text += fmt::format("; after it: {} MACs, one step of {} windows in flight{}", d.macs_follow + d.macs_start + d.macs_prepare,
                         d.cut.in_flight,
                         d.start == nullptr ? "" : fmt::format(" and the first {} rows of one", d.cut.start_rows));
   return text + fmt::format(". {} histories, {} states.\n", d.cut.histories.size(), d.cut.states.size());
@@ -121,7 +125,12 @@ Result<StreamExecutable> compile_stream(const Model& model, const Plan& plan) {
   auto data = std::make_shared<StreamExecutable::Data>();
   if (plan.precision == "int8")
     return Error{Code::kUnsupported, "plan", "precision int8 is not streamed yet; fp32 and bf16 are"};
-  Result<Incremental> cut = make_incremental(rewritten.value(), facts.value(), axis.value());
+  // Only our own engines know the parts of a recurrent layer.
+  const bool split = plan.backend == "native" || plan.backend == "reference";
+  const Graph parted = split ? split_recurrences(rewritten.value(), facts.value()) : rewritten.value();
+  const Result<Facts> parted_facts = infer(parted, types.value());
+  if (!parted_facts.ok()) return parted_facts.error();
+  Result<Incremental> cut = make_incremental(parted, parted_facts.value(), axis.value());
   if (!cut.ok()) return cut.error();
   data->cut = std::move(cut).value();
   data->macs_window = macs_of(rewritten.value(), facts.value());
@@ -147,6 +156,11 @@ Result<StreamExecutable> compile_stream(const Model& model, const Plan& plan) {
     auto follow = compile_part(*data->cut.follow, &data->macs_follow);
     if (!follow.ok()) return follow.error();
     data->follow = follow.value();
+    if (data->cut.prepare) {
+      auto prepare = compile_part(*data->cut.prepare, &data->macs_prepare);
+      if (!prepare.ok()) return prepare.error();
+      data->prepare = prepare.value();
+    }
     if (data->cut.start) {
       auto start = compile_part(*data->cut.start, &data->macs_start);
       if (!start.ok()) return start.error();
@@ -167,7 +181,8 @@ struct Stream::Data {
       : of(std::move(executable)),
         answer(of->answer->state()),
         follow(of->follow ? of->follow->state() : nullptr),
-        start(of->start ? of->start->state() : nullptr) {
+        start(of->start ? of->start->state() : nullptr),
+        prepare(of->prepare ? of->prepare->state() : nullptr) {
     const Incremental& cut = of->cut;
     row_input = cut.reason.empty() ? input_of(*of->answer, cut.answer.inputs[0].name) : 0;
     if (!cut.reason.empty()) {
@@ -178,7 +193,12 @@ struct Stream::Data {
       histories.push_back({input_of(*of->answer, each.input), output_of(*of->answer, each.output),
                            {zeros(*of->answer, each.input), zeros(*of->answer, each.input)}});
     for (const Incremental::State& each : cut.states) {
-      Ring ring{input_of(*of->answer, each.input), 0, 0, 0, each.hidden, each.initial.data(), {}};
+      Ring ring;
+      ring.hidden = each.hidden, ring.initial = each.initial.data();
+      if (has_input(*of->answer, each.input))
+        ring.answer = static_cast<float*>(static_cast<void*>(answer->input(input_of(*of->answer, each.input))));
+      if (prepare != nullptr && has_input(*of->prepare, each.input))
+        ring.prepare = static_cast<float*>(static_cast<void*>(prepare->input(input_of(*of->prepare, each.input))));
       if (follow != nullptr) {
         ring.from = input_of(*of->follow, each.input), ring.to = output_of(*of->follow, each.output);
         for (Tensor& tensor : ring.memory) {
@@ -194,7 +214,14 @@ struct Stream::Data {
     if (follow != nullptr)
       for (const std::string& column : cut.columns)
         follow->bind_input(input_of(*of->follow, column), answer->output(output_of(*of->answer, column)));
+    for (const size_t place : of->answer_outputs)
+      for (Tensor& tensor : answers.emplace_back())
+        tensor = Tensor(Type::kUInt8, {of->answer->outputs()[place].row_bytes});
+    if (prepare != nullptr)
+      for (size_t i = 0; i < of->prepare->outputs().size(); ++i)
+        answer->bind_input(input_of(*of->answer, of->prepare->outputs()[i].name), prepare->output(i));
     bind();
+    (void)take_oldest();
   }
 
   static Tensor zeros(const Compiled& compiled, const std::string& input) {
@@ -203,8 +230,11 @@ struct Stream::Data {
     return made;
   }
 
-  // Histories and states are read from one memory and written to the other, in turn.
+  // Histories and states are read from one memory and written to the other, in turn; so are answers, which stay what
+  // they are while a run without a row warms the caches.
   void bind() noexcept {
+    for (size_t i = 0; i < answers.size(); ++i)
+      answer->bind_output(of->answer_outputs[i], answers[i][1 - turn].bytes());
     for (History& each : histories) {
       answer->bind_input(each.input, each.memory[turn].bytes());
       answer->bind_output(each.output, each.memory[1 - turn].bytes());
@@ -222,10 +252,6 @@ struct Stream::Data {
     if (unsettled)
       if (const Status status = settle(); !status.ok()) return status;
     std::memcpy(answer->input(row_input), row, static_cast<size_t>(of->row_bytes));
-    for (const Ring& each : rings) {
-      const float* from = follow == nullptr ? each.initial : each.memory[ring_turn].data<float>() + oldest * each.hidden;
-      std::memcpy(answer->input(each.input), from, static_cast<size_t>(each.hidden) * sizeof(float));
-    }
     const Status status = answer->run(1);
     if (!status.ok()) return status;
     turn = 1 - turn;
@@ -252,7 +278,21 @@ struct Stream::Data {
     const Status status = follow->run(1);
     ring_turn = 1 - ring_turn;
     oldest = (oldest + 1) % of->cut.in_flight;
-    return status;
+    const Status taken = take_oldest();
+    // What ran here has driven from the caches what the next answer reads. The last row once more brings it back; all
+    // that writes is written again.
+    (void)answer->run(1);
+    return status.ok() ? taken : status;
+  }
+
+  // The oldest window's states go to where the next answer reads them, and what follows from them alone is made.
+  Status take_oldest() noexcept {
+    for (const Ring& each : rings) {
+      const float* from = follow == nullptr ? each.initial : each.memory[ring_turn].data<float>() + oldest * each.hidden;
+      for (float* to : {each.answer, each.prepare})
+        if (to != nullptr) std::memcpy(to, from, static_cast<size_t>(each.hidden) * sizeof(float));
+    }
+    return prepare == nullptr ? Status{} : prepare->run(1);
   }
 
   Status push_whole(const void* row) noexcept {
@@ -279,15 +319,17 @@ struct Stream::Data {
     size_t input, output;
     Tensor memory[2];
   };
-  struct Ring {
-    size_t input, from, to, start;
-    int64_t hidden;
-    const float* initial;
+  struct Ring {  // a state of all windows in flight
+    float *answer = nullptr, *prepare = nullptr;  // where those read the oldest window's; null: they do not
+    size_t from = 0, to = 0, start = 0;           // of `follow`, and of `start`
+    int64_t hidden = 0;
+    const float* initial = nullptr;
     Tensor memory[2];
   };
   std::shared_ptr<const StreamExecutable::Data> of;
-  std::unique_ptr<State> answer, follow, start;
+  std::unique_ptr<State> answer, follow, start, prepare;
   std::vector<History> histories;
+  std::vector<std::array<Tensor, 2>> answers;  // of each output; empty: where `answer` has them
   std::vector<Ring> rings;
   Tensor rows, row;  // the last ones, where the whole window or a window's start runs on them; one of zeros
   size_t row_input = 0;
@@ -314,7 +356,10 @@ Status Stream::push(const void* row) noexcept {
   return status;
 }
 Status Stream::settle() noexcept { return data_->settle(); }
-const void* Stream::output(size_t i) const { return data_->answer->output(data_->of->answer_outputs[i]); }
+const void* Stream::output(size_t i) const {
+  const Data& d = *data_;
+  return d.answers.empty() ? d.answer->output(d.of->answer_outputs[i]) : d.answers[i][static_cast<size_t>(d.turn)].bytes();
+}
 bool Stream::ready() const { return data_->count >= data_->of->cut.window; }
 
 // Twice the window of zeros: the first fills the histories, the second lets every window in flight start on them.

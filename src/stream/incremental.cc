@@ -66,6 +66,7 @@ class Cutter {
     row.kind = Streamed::kColumns, row.axis = time_, row.length = made_.window, row.name = input.name;
     row.first = input.name, row.firsts = rows_;
     start_.source = graph_.source + " (a window's start)", start_.opset = graph_.opset;
+    prepare_.source = graph_.source + " (before a row)", prepare_.opset = graph_.opset;
     add_input(&start_, input.name, type.type, with(type.shape, time_, rows_));
     made_.start_rows = rows_;
     add_input(&made_.answer, input.name, type.type, with(type.shape, time_, 1));
@@ -82,9 +83,10 @@ class Cutter {
       made_.answer.outputs.insert(made_.answer.outputs.begin() + position_++, {output.name, output.type, false, {}});
     }
     if (!made_.states.empty()) {
-      for (Graph* each : {&made_.answer, &follow_, &start_})
+      for (Graph* each : {&made_.answer, &follow_, &start_, &prepare_})
         for (const auto& [name, tensor] : graph_.constants) each->constants.emplace(name, tensor);
       made_.follow = std::move(follow_);
+      if (!prepare_.nodes.empty()) made_.prepare = std::move(prepare_);
       if (left_ > 0) made_.start = std::move(start_);
     } else {
       for (const auto& [name, tensor] : graph_.constants) made_.answer.constants.emplace(name, tensor);
@@ -243,7 +245,8 @@ class Cutter {
     if (node.is("Gemm") || node.is("MatMul")) return dense(node, moving);
     if (node.is("LayerNormalization") || node.is("RMSNormalization") || node.is("Softmax") || node.is("LogSoftmax"))
       return last_axes(node);
-    if (node.is("LSTM") || node.is("GRU") || node.is("RNN")) return recurrent(node);
+    if (node.is("LSTM") || node.is("GRU") || node.is("RNN") || is_own(node, "RecurrentSteps")) return recurrent(node);
+    if (is_own(node, "RecurrentInput")) return emit(node, values_[node.inputs[0]], of_first(node, values_[node.inputs[0]]));
     return refuse(node, "is not known to leave columns of time apart");
   }
 
@@ -533,13 +536,17 @@ class Cutter {
     return emit(node, v, of_first(node, v));
   }
 
+  static bool is_own(const Node& node, std::string_view op) { return node.domain == "hayate" && node.op == op; }
+
   bool recurrent(const Node& node) {
     const std::string& x = node.inputs[0];
     Value v = values_[x];
+    const bool split = is_own(node, "RecurrentSteps");
     if (node.get<std::string>("direction", "forward") != "forward") return refuse(node, "reads the window backwards");
     if (node.get<int64_t>("layout", 0) != 0 || v.axis != 0) return refuse(node, "has time on another axis than the first");
-    if (!node.input(4).empty()) return refuse(node, "has lengths of its own");
-    const bool lstm = node.is("LSTM");
+    if (!split && !node.input(4).empty()) return refuse(node, "has lengths of its own");
+    const bool lstm = split ? node.get<int64_t>("gates", 4) == 4 : node.is("LSTM");
+    const size_t h_at = split ? 3 : 5;
     const int64_t flight = v.length - v.left - v.right - 1;
     if (!made_.states.empty() && (made_.in_flight != flight || left_ != v.left))
       return refuse(node, "runs beside a recurrence of another length");
@@ -547,9 +554,10 @@ class Cutter {
     if (flight < (v.left > 0 ? 1 : 0) || v.firsts < v.left) return refuse(node, "has no column of its window that is kept");
     made_.in_flight = flight, left_ = v.left;
     if (v.kind == Streamed::kColumns) spare_ = std::min(spare_, v.firsts - v.left);
-    const int64_t hidden = shape(node.inputs[2])[2];
+    const int64_t hidden = shape(node.inputs[split ? 1 : 2])[2];
     Node answer = node, follow = node, first = node;
-    answer.inputs.resize(lstm ? 8 : 6), follow.inputs.resize(lstm ? 8 : 6), follow.outputs.resize(lstm ? 3 : 2);
+    const size_t wide = split ? 6 : lstm ? 8 : 6;
+    answer.inputs.resize(wide), follow.inputs.resize(wide), follow.outputs.resize(lstm ? 3 : 2);
     first.outputs.resize(lstm ? 3 : 2);
     first.inputs[0] = v.firsts == v.left ? v.first : slice(&start_, v.first, 0, 0, v.left);
     answer.inputs[0] = v.name;
@@ -560,7 +568,7 @@ class Cutter {
     } else {
       follow.inputs[0] = v.step;
     }
-    for (const size_t at : lstm ? std::vector<size_t>{5, 6} : std::vector<size_t>{5}) {
+    for (const size_t at : lstm ? std::vector<size_t>{h_at, h_at + 1} : std::vector<size_t>{h_at}) {
       Incremental::State state;
       state.node = node.where(), state.hidden = hidden;
       state.input = fmt::format("{}/state_{}", node.outputs[0].empty() ? node.name : node.outputs[0], made_.states.size());
@@ -571,11 +579,14 @@ class Cutter {
         if (given == nullptr || given->count() != hidden) return refuse(node, "starts from a state that is not constant");
         std::copy(given->data<float>(), given->data<float>() + hidden, state.initial.begin());
       }
-      add_input(&made_.answer, state.input, Type::kFloat32, {1, 1, hidden});
-      answer.inputs[at] = follow.inputs[at] = state.input;
-      follow.outputs[at == 5 ? 1 : 2] = state.output;
-      first.outputs[at == 5 ? 1 : 2] = state.start;
+      follow.inputs[at] = state.input;
+      follow.outputs[at == h_at ? 1 : 2] = state.output;
+      first.outputs[at == h_at ? 1 : 2] = state.start;
       start_.outputs.push_back({state.start, Type::kFloat32, false, {}});
+      const bool prepared = split && flight > 0 && at == h_at;
+      if (prepared) answer.inputs[5] = prepare(node, state.input, hidden);
+      answer.inputs[at] = prepared && lstm ? "" : state.input;
+      if (!answer.inputs[at].empty()) add_input(&made_.answer, state.input, Type::kFloat32, {1, 1, hidden});
       made_.states.push_back(state);
     }
     made_.answer.nodes.push_back(answer);
@@ -586,6 +597,18 @@ class Cutter {
     if (!node.outputs[0].empty()) define(node, 0, y);
     for (size_t o = 1; o < node.outputs.size(); ++o) define(node, o, plain_value(Streamed::kTail));
     return true;
+  }
+
+  // The product of the recurrent weights with state h, made before the row comes: an input of `answer`.
+  std::string prepare(const Node& node, const std::string& h, int64_t hidden) {
+    const std::string name = h + "/product";
+    const Attributes gates{{"gates", node.get<int64_t>("gates", 4)}};
+    add_input(&prepare_, h, Type::kFloat32, {1, 1, hidden});
+    prepare_.nodes.push_back(
+        {node.name + " (of its state)", "hayate", "RecurrentProduct", {h, node.inputs[1], node.inputs[2]}, {name}, gates});
+    prepare_.outputs.push_back({name, Type::kFloat32, false, {}});
+    add_input(&made_.answer, name, Type::kFloat32, {1, 1, shape(node.inputs[1])[1]});
+    return name;
   }
 
  public:
@@ -623,7 +646,7 @@ class Cutter {
   const Facts& facts_;
   int64_t time_, rows_;
   Incremental made_;
-  Graph follow_;
+  Graph follow_, prepare_;
   std::map<std::string, Value> values_;
   std::map<std::pair<std::string, int64_t>, std::string> lengthened_;
   std::vector<Windows> windows_;

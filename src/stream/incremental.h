@@ -38,6 +38,9 @@ struct Incremental {
   // `start_rows` rows of the window that joins those in flight, the last of which came one row ago. Outputs: its states.
   std::optional<Graph> start;
   int64_t start_rows = 0;
+  // Runs last after the answer: what the next one needs of the oldest window's states alone (the products of recurrent
+  // weights with h). Inputs: states [1, 1, hidden]; outputs, under the same names inputs of `answer`.
+  std::optional<Graph> prepare;
 
   struct History {
     std::string input, output;  // of `answer`
@@ -46,7 +49,7 @@ struct Incremental {
   };
   std::vector<History> histories;
   struct State {
-    std::string input, output, start;  // of `answer` and `follow`; of `follow`; of `start`
+    std::string input, output, start;  // of `answer`, `follow` and `prepare`; of `follow`; of `start`
     int64_t hidden = 0;
     std::vector<float> initial;
     std::string node;

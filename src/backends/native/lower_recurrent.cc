@@ -40,6 +40,22 @@ bool has_fast_form(const Node& node, int64_t directions) {
   return std::all_of(names.begin(), names.end(), [](const std::string& name) { return simple_function(name); });
 }
 
+// The biases [D, 2*G*H] (null: zeros) of direction d: what is added to W x, and to R h (a GRU's candidate keeps its own
+// inside the reset gate, unless that comes first).
+std::pair<std::vector<float>, std::vector<float>> added_to_products(const Tensor* bias, int64_t gates, int64_t hidden,
+                                                                    int64_t d = 0, bool reset_first = false) {
+  const int64_t width = gates * hidden;
+  std::vector<float> on_x(static_cast<size_t>(width), 0.0f), on_h(on_x);
+  if (bias == nullptr) return {on_x, on_h};
+  const float *wb = bias->data<float>() + d * 2 * width, *rb = wb + width;
+  for (int64_t i = 0; i < width; ++i) {
+    const bool apart = gates == 3 && !reset_first && i >= 2 * hidden;
+    on_x[static_cast<size_t>(i)] = wb[i] + (apart ? 0.0f : rb[i]);
+    if (apart) on_h[static_cast<size_t>(i)] = rb[i];
+  }
+  return {on_x, on_h};
+}
+
 // A layer of one or two directions, in the layout [T, N, ...] whatever the file has.
 struct Layer {
   Lowering& l;
@@ -91,20 +107,6 @@ struct Layer {
     return l.dense(v);
   }
 
-  // The biases: that of the projections, and what is added to R h (a GRU's candidate keeps its own inside the reset
-  // gate).
-  std::pair<std::vector<float>, std::vector<float>> biases(int64_t d) const {
-    std::vector<float> on_x(static_cast<size_t>(width), 0.0f), on_h(on_x);
-    if (bias == nullptr) return {on_x, on_h};
-    const float *wb = bias->data<float>() + d * 2 * width, *rb = wb + width;
-    for (int64_t i = 0; i < width; ++i) {
-      const bool apart = gru && !reset_first && i >= 2 * hidden;
-      on_x[static_cast<size_t>(i)] = wb[i] + (apart ? 0.0f : rb[i]);
-      if (apart) on_h[static_cast<size_t>(i)] = rb[i];
-    }
-    return {on_x, on_h};
-  }
-
   // The layer over the state, columns `first` to `first + n` of the gates.
   DenseWeights over_state(const float* rd, int64_t from, int64_t n) const {
     const float* weights = rd + from * hidden;
@@ -120,7 +122,7 @@ struct Layer {
   void emit_direction(int64_t d) {
     const float *wd = w.data<float>() + d * width * in, *rd = r.data<float>() + d * width * hidden;
     const DenseWeights weights_x = l.weights(wd, 1, in, width, 1, in, over_x ? &*over_x : nullptr);
-    const auto [on_x, on_h] = biases(d);
+    const auto [on_x, on_h] = added_to_products(bias, gates, hidden, d, reset_first);
     const View bias_x = l.floats(on_x), bias_h = l.floats(on_h);
     const View projections = l.scratch(Type::kFloat32, {steps, rows, width}),
                work = l.scratch(Type::kFloat32, {rows * (width + hidden) + 4});  // h of fewer bits behind the gates
@@ -128,7 +130,7 @@ struct Layer {
     args = {};
     args.set = &l.set(), args.gru = gru, args.reverse = backwards(d);
     args.steps = steps, args.rows = rows, args.hidden = hidden, args.y_step = rows * directions * hidden,
-    args.y_row = directions * hidden;
+    args.y_row = directions * hidden, args.x_step = rows * width, args.x_row = width;
     View own_y = y, own_c = c_last;
     own_y.offset += d * hidden, own_c.offset += d * rows * hidden;
     const std::optional<View> h0 = first(5, d, gru || rnn), c0 = gru || rnn ? std::nullopt : first(6, d, false);
@@ -148,7 +150,7 @@ struct Layer {
     }
     l.emit(run_recurrent, gru ? "gru" : "lstm", args,
            {&own_y, &weights_r.packed, gru ? &bias_h : nullptr, &projections, &work, h0 ? &*h0 : nullptr,
-            c0 ? &*c0 : nullptr, gru ? nullptr : &own_c});
+            c0 ? &*c0 : nullptr, gru ? nullptr : &own_c, nullptr});
   }
 
   // Defines a state [D, N, H] as the file lays it out.
@@ -186,6 +188,82 @@ struct Layer {
   }
 };
 
+// The parts that a stream cuts an LSTM or a GRU (linear_before_reset = 1) into, see graph/rules_recurrent.cc. Kernels,
+// packed weights and order of sums are those of the whole layer: so are the bits.
+struct Part {
+  Lowering& l;
+  const Node& node;
+  int64_t gates, hidden, width;
+  const Tensor* bias;
+
+  Part(Lowering& lowering, const Node& of, const Tensor& weights, size_t bias_at)
+      : l(lowering),
+        node(of),
+        gates(of.get<int64_t>("gates", 4)),
+        hidden(weights.shape()[1] / gates),
+        width(weights.shape()[1]),
+        bias(l.constant(of.input(bias_at))) {}
+
+  View dense_over(const Tensor& weights, const View& x, const std::vector<float>& added) const {
+    const int64_t in = weights.shape()[2];
+    const DenseWeights packed = l.weights(weights.data<float>(), 1, in, width, 1, in);
+    const View on = l.floats(added), y = l.make(node.outputs[0]);
+    emit_dense(l, x, packed, &on, y, {});
+    return y;
+  }
+};
+
+bool recurrent_input(Lowering& l, const Node& node) {
+  const Tensor* w = l.constant(node.inputs[1]);
+  if (w == nullptr || (!node.input(2).empty() && l.constant(node.input(2)) == nullptr)) return false;
+  const Part part(l, node, *w, 2);
+  part.dense_over(*w, l.view(node.inputs[0]), added_to_products(part.bias, part.gates, part.hidden).first);
+  return true;
+}
+
+bool recurrent_product(Lowering& l, const Node& node) {
+  const Tensor* r = l.constant(node.inputs[1]);
+  if (r == nullptr || (!node.input(2).empty() && l.constant(node.input(2)) == nullptr)) return false;
+  const Part part(l, node, *r, 2);
+  part.dense_over(*r, l.view(node.inputs[0]), added_to_products(part.bias, part.gates, part.hidden).second);
+  return true;
+}
+
+bool recurrent_steps(Lowering& l, const Node& node) {
+  const Tensor* r = l.constant(node.inputs[1]);
+  if (r == nullptr || (!node.input(2).empty() && l.constant(node.input(2)) == nullptr)) return false;
+  const Part part(l, node, *r, 2);
+  View x = l.view(node.inputs[0]);
+  if (x.strides[2] != 1) x = l.dense(x);
+  const bool gru = part.gates == 3;
+  const int64_t steps = x.shape[0], rows = x.shape[1], hidden = part.hidden, width = part.width;
+  if (steps == 0 || rows == 0) return false;
+  const DenseWeights weights = l.weights(r->data<float>(), 1, hidden, width, 1, hidden);
+  RecurrentArgs args;
+  args.set = &l.set(), args.gru = gru, args.narrow = weights.narrow;
+  args.steps = steps, args.rows = rows, args.hidden = hidden, args.y_step = rows * hidden, args.y_row = hidden;
+  args.x_step = x.strides[0], args.x_row = x.strides[1];
+  const auto given = [&](size_t i) -> std::optional<View> {
+    if (node.input(i).empty()) return std::nullopt;
+    return l.dense(l.view(node.input(i)));
+  };
+  const std::optional<View> h0 = given(3), c0 = given(4), product = given(5);
+  const View on_h = l.floats(added_to_products(part.bias, part.gates, hidden).second),
+             work = l.scratch(Type::kFloat32, {rows * (width + hidden) + 4}),
+             y = l.scratch(Type::kFloat32, {steps, 1, rows, hidden}), c = l.scratch(Type::kFloat32, {1, rows, hidden});
+  const auto or_null = [](const std::optional<View>& view) { return view ? &*view : nullptr; };
+  l.emit(run_recurrent, gru ? "gru" : "lstm", args,
+         {&y, &weights.packed, gru ? &on_h : nullptr, &x, &work, or_null(h0), or_null(c0), gru ? nullptr : &c,
+          or_null(product)});
+  View last = y;
+  last.offset += (steps - 1) * y.strides[0];
+  last.shape = {1, rows, hidden}, last.strides = {rows * hidden, hidden, 1};
+  const View* made[] = {&y, &last, &c};
+  for (size_t i = 0; i < node.outputs.size(); ++i)
+    if (!node.outputs[i].empty()) l.define(node.outputs[i], *made[i]);
+  return true;
+}
+
 bool recurrent(Lowering& l, const Node& node) {
   const Tensor *w = l.constant(node.inputs[1]), *r = l.constant(node.inputs[2]);
   if (l.type(node.inputs[0]).type != Type::kFloat32 || w == nullptr || r == nullptr ||
@@ -203,7 +281,12 @@ bool recurrent(Lowering& l, const Node& node) {
 }  // namespace
 
 void add_recurrent_lowers(LowerTable* table) {
-  table->insert({{"LSTM", recurrent}, {"GRU", recurrent}, {"RNN", recurrent}});
+  table->insert({{"LSTM", recurrent},
+                 {"GRU", recurrent},
+                 {"RNN", recurrent},
+                 {"hayate.RecurrentInput", recurrent_input},
+                 {"hayate.RecurrentProduct", recurrent_product},
+                 {"hayate.RecurrentSteps", recurrent_steps}});
 }
 
 }  // namespace hayate::native

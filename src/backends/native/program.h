@@ -11,7 +11,7 @@
 
 namespace hayate::native {
 
-constexpr size_t kRefsMax = 8;
+constexpr size_t kRefsMax = 9;
 
 // A place in memory: a base of the state (0: arena, 1: absolute, then inputs, then outputs) and an offset in bytes.
 struct Ref {

@@ -246,10 +246,10 @@ class OverState {
 
 bool run_recurrent(const Step& step, Bases bases) {
   const auto& a = step.as<RecurrentArgs>();
-  const int64_t gates = a.gru ? 3 : 4, width = gates * a.hidden;
+  const int64_t gates = a.gru ? 3 : 4, width = gates * a.hidden, x_row = a.x_row;
   float *y = step.at<float>(bases, 0), *sums = step.at<float>(bases, 4), *cell = step.at<float>(bases, 7);
   const float *projections = step.at<const float>(bases, 3), *first_h = step.at<const float>(bases, 5),
-              *first_c = step.at<const float>(bases, 6);
+              *first_c = step.at<const float>(bases, 6), *first_product = step.at<const float>(bases, 8);
   kernels::Dense dense;
   dense.m = a.rows, dense.n = width, dense.k = a.hidden, dense.inner = 1, dense.segment_length = a.hidden;
   dense.packed = step.at<const float>(bases, 1), dense.bias = step.at<const float>(bases, 2);
@@ -265,16 +265,17 @@ bool run_recurrent(const Step& step, Bases bases) {
   int64_t before_row = a.hidden;
   for (int64_t t = 0; t < a.steps; ++t) {
     const int64_t at = a.reverse ? a.steps - 1 - t : t;
-    const float* projected = projections + at * a.rows * width;
+    const float* projected = projections + at * a.x_step;
     float* h = y + at * a.y_step;
     dense.backwards = t % 2 != 0;
+    const float* made_before = t == 0 ? first_product : nullptr;
     if (a.gru) {
-      over_state(dense, before, before_row);
+      if (made_before == nullptr) over_state(dense, before, before_row);
       kernels::GruCell args{.m = a.rows,
                             .hidden = a.hidden,
                             .x = projected,
-                            .r = sums,
-                            .x_row = width,
+                            .r = made_before != nullptr ? made_before : sums,
+                            .x_row = x_row,
                             .r_row = width,
                             .h_before = before,
                             .h_before_row = before_row,
@@ -284,16 +285,19 @@ bool run_recurrent(const Step& step, Bases bases) {
     } else {
       kernels::LstmCell args{.m = a.rows,
                              .hidden = a.hidden,
-                             .gates = projected,
-                             .gates_row = width,
+                             .x = projected,
+                             .r = nullptr,
+                             .x_row = x_row,
+                             .r_row = width,
                              .c = cell,
                              .c_row = a.hidden,
                              .h = h,
                              .h_row = a.y_row};
-      if (before != nullptr) {
-        dense.start = projected, dense.start_stride = width;
+      if (made_before != nullptr) {
+        args.r = made_before;
+      } else if (before != nullptr) {
         over_state(dense, before, before_row);
-        args.gates = sums;
+        args.r = sums;
       }
       a.set->lstm_cell(args);
     }

@@ -125,12 +125,14 @@ bool run_fill(const Step& step, Bases bases);
 constexpr float kStateScale = 127, kStateZero = 128;  // of a state as integers
 
 // One direction of an LSTM or GRU over all steps. References: y (of the first step in file order), packed recurrent
-// weights, recurrent bias, projections [T, N, G*H], gates [N, G*H], first h [N, H], first c [N, H], c [N, H].
+// weights, recurrent bias, projections [T, N, G*H], gates [N, G*H], first h [N, H], first c [N, H], c [N, H], R h [N, G*H]
+// of the first step where that is known already.
 struct RecurrentArgs {
   const kernels::Set* set = nullptr;
   bool gru = false, reverse = false;
   int64_t steps = 0, rows = 0, hidden = 0;
   int64_t y_step = 0, y_row = 0;
+  int64_t x_step = 0, x_row = 0;   // of the projections
   kernels::Activation activation;  // of an RNN
   // Of recurrent weights of fewer bits: h in their form lies behind the gates (of an RNN: in their place). Integers
   // stand for h = (q - kStateZero) / kStateScale, for sigmoid and tanh keep it within -1 to 1.

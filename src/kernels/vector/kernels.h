@@ -160,12 +160,13 @@ struct Depthwise {
   Activation activation;
 };
 
-// One step of an LSTM for m rows: gates [m, 4 * hidden] hold the sums of i, o, f, c (ONNX's order) before activation;
-// c = sigmoid(f) * c + sigmoid(i) * tanh(c~); h = sigmoid(o) * tanh(c). c [m, hidden] is read and written.
+// One step of an LSTM for m rows: x and r [m, 4 * hidden] hold the sums from the input (with the biases) and from the
+// previous h (null: none) of i, o, f, c (ONNX's order); c = sigmoid(f) * c + sigmoid(i) * tanh(c~); h = sigmoid(o) *
+// tanh(c). c [m, hidden] is read and written.
 struct LstmCell {
   int64_t m = 0, hidden = 0;
-  const float* gates = nullptr;
-  int64_t gates_row = 0;
+  const float *x = nullptr, *r = nullptr;
+  int64_t x_row = 0, r_row = 0;
   float* c = nullptr;
   int64_t c_row = 0;
   float* h = nullptr;  // may not be read by anyone else meanwhile

@@ -283,11 +283,15 @@ TEST(Kernels, RecurrentCellsEqualTheirPlainTwins) {
   for (const Isa isa : vector_isas())
     for (const int64_t hidden : {1, 7, 16, 33, 100}) {
       constexpr int64_t m = 3;
-      const auto gates = noise(m * 4 * hidden, 1), r = noise(m * 3 * hidden, 2), state = noise(m * hidden, 3);
+      const auto gates = noise(m * 4 * hidden, 1), r = noise(m * 4 * hidden, 2), state = noise(m * hidden, 3);
       std::vector<float> c[2] = {state, state}, h[2] = {state, state}, g[2] = {state, state};
       for (const int which : {0, 1}) {
         const Set& set = set_for(which == 0 ? Isa::kPlain : isa);
-        set.lstm_cell({m, hidden, gates.data(), 4 * hidden, c[which].data(), hidden, h[which].data(), hidden});
+        const LstmCell alone{m, hidden, gates.data(), nullptr, 4 * hidden, 0, c[which].data(), hidden, h[which].data(), hidden};
+        set.lstm_cell(alone);
+        LstmCell of_both = alone;  // the input's sums of one row for all
+        of_both.r = r.data(), of_both.r_row = 4 * hidden, of_both.x_row = 0;
+        set.lstm_cell(of_both);
         set.gru_cell(
             {m, hidden, gates.data(), r.data(), 3 * hidden, 3 * hidden, state.data(), hidden, g[which].data(), hidden});
       }

@@ -273,7 +273,11 @@ void depthwise(const Depthwise& a) {
 void lstm_cell(const LstmCell& a) {
   for (int64_t r = 0; r < a.m; ++r)
     for (int64_t k = 0; k < a.hidden; ++k) {
-      const auto gate = [&](int64_t g) { return static_cast<double>(a.gates[r * a.gates_row + g * a.hidden + k]); };
+      const auto gate = [&](int64_t g) {
+        const int64_t at = g * a.hidden + k;
+        return static_cast<double>(a.x[r * a.x_row + at]) +
+               (a.r == nullptr ? 0.0 : static_cast<double>(a.r[r * a.r_row + at]));
+      };
       const double c =
           sigmoid(gate(2)) * static_cast<double>(a.c[r * a.c_row + k]) + sigmoid(gate(0)) * std::tanh(gate(3));
       a.c[r * a.c_row + k] = static_cast<float>(c);

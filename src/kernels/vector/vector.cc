@@ -130,8 +130,10 @@ void lstm_cell(const LstmCell& a) {
   for (int64_t r = 0; r < a.m; ++r)
     for (int64_t k = 0; k < a.hidden; k += kLanes) {
       const int64_t count = a.hidden - k;
-      const auto gate = [&](int64_t g)
-                            HWY_ATTR { return load_some(a.gates + r * a.gates_row + g * a.hidden + k, count); };
+      const auto gate = [&](int64_t g) HWY_ATTR {
+        const V x = load_some(a.x + r * a.x_row + g * a.hidden + k, count);
+        return a.r == nullptr ? x : hn::Add(x, load_some(a.r + r * a.r_row + g * a.hidden + k, count));
+      };
       float* cell = a.c + r * a.c_row + k;
       const V c = hn::MulAdd(sigmoid(gate(2)), load_some(cell, count), hn::Mul(sigmoid(gate(0)), tanh_of(gate(3))));
       store_some(c, cell, count);
