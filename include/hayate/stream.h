@@ -1,9 +1,11 @@
 // A model over the last T rows, asked again at every row: the full window's answer at the cost of what the row changes.
+// Or a model that carries its own state from row to row (window 0).
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hayate/executable.h"
@@ -38,7 +40,8 @@ class StreamExecutable {
   std::shared_ptr<const Data> data_;
 };
 
-// plan.window rows, time along plan.time_axis; plan.backend runs the parts.
+// plan.window rows, time along plan.time_axis; plan.backend runs the parts. With window 0 plan.states names the model's
+// states, and a row is all of its other input.
 Result<StreamExecutable> compile_stream(const Model& model, const Plan& plan);
 
 // One sliding window. One thread at a time; may move.
@@ -52,12 +55,21 @@ class Stream {
   // ready() says whether the window is full. Allocates, locks and throws nothing but in steps that are called plain.
   Status push(const void* row) noexcept;
   const void* output(size_t i) const;
+  int64_t rows() const;  // that have come
   bool ready() const;
 
-  // What an answer leaves to do for the next ones. push() does it first where it was not asked for.
+  // What an answer leaves to do for the next ones. Where rows come faster than it is asked for, push() does what the next
+  // answer needs, and of the rest what is about to be too late.
   Status settle() noexcept;
+  // A slice of it, for who has other work to look after; false: nothing is left.
+  bool settle_slice(Status* status) noexcept;
 
   void reset() noexcept;  // as before the first row
+
+  // All that the rows so far have left, to go on from in another process, or on another machine. restore() takes a
+  // snapshot of a stream of the same model and plan; any other bytes are an error, and change nothing.
+  std::string snapshot() const;
+  Result<bool> restore(std::string_view snapshot);
 
  private:
   friend class StreamExecutable;

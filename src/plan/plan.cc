@@ -55,6 +55,10 @@ bool take(Plan* plan, int64_t* version, std::string_view key, const simdjson::do
   if (key == "calibration") return word(&plan->calibration);
   if (key == "window") return number(&plan->window);
   if (key == "time_axis") return word(&plan->time_axis);
+  if (key == "states") {
+    texts(value, &plan->states);
+    return true;
+  }
   if (key == "batch_max") return number(&plan->batch_max);
   if (key == "threads") return number(&plan->threads);
   if (key == "ort_library") return word(&plan->ort_library);
@@ -67,13 +71,15 @@ bool take(Plan* plan, int64_t* version, std::string_view key, const simdjson::do
 
 std::string list_text(const std::vector<std::string>& values) { return fmt::format("[{}]", fmt::join(values, ", ")); }
 
+std::string texts_text(const std::vector<std::string>& texts) {
+  std::vector<std::string> quoted;
+  for (const std::string& text : texts) quoted.push_back(json_string(text));
+  return list_text(quoted);
+}
+
 std::string buckets_text(const std::vector<std::vector<std::string>>& buckets) {
   std::vector<std::string> made;
-  for (const std::vector<std::string>& bucket : buckets) {
-    std::vector<std::string> quoted;
-    for (const std::string& shape : bucket) quoted.push_back(json_string(shape));
-    made.push_back(list_text(quoted));
-  }
+  for (const std::vector<std::string>& bucket : buckets) made.push_back(texts_text(bucket));
   return list_text(made);
 }
 
@@ -89,10 +95,10 @@ bool Plan::depends_on_machine() const {
 
 std::string Plan::to_json() const {
   return fmt::format(
-      "{{\"version\": {}, \"machine\": {}, \"backend\": {}, \"isa\": {}, \"precision\": {}, \"calibration\": {}, \"window\": {}, \"time_axis\": {}, \"batch_max\": {}, \"threads\": {}, "
+      "{{\"version\": {}, \"machine\": {}, \"backend\": {}, \"isa\": {}, \"precision\": {}, \"calibration\": {}, \"window\": {}, \"time_axis\": {}, \"states\": {}, \"batch_max\": {}, \"threads\": {}, "
       "\"ort_library\": {}, "
       "\"ort_optimisation\": {}, \"ort_provider\": {}, \"shapes\": {}, \"shapes_max\": {}}}",
-      kPlanVersion, json_string(machine), json_string(backend), json_string(isa), json_string(precision), json_string(calibration), window, json_string(time_axis), batch_max, threads,
+      kPlanVersion, json_string(machine), json_string(backend), json_string(isa), json_string(precision), json_string(calibration), window, json_string(time_axis), texts_text(states), batch_max, threads,
       json_string(ort_library), json_string(ort_optimisation), json_string(ort_provider), buckets_text(shapes),
       shapes_max);
 }
@@ -107,7 +113,7 @@ Result<Plan> Plan::from_json(const std::string& text) {
     simdjson::error_code error = simdjson::SUCCESS;
     if (!take(&plan, &version, key, value, &error))
       return bad(fmt::format(
-          "has an unknown key '{}'; keys are version, machine, backend, isa, precision, calibration, window, time_axis, batch_max, threads, ort_library, "
+          "has an unknown key '{}'; keys are version, machine, backend, isa, precision, calibration, window, time_axis, states, batch_max, threads, ort_library, "
           "ort_optimisation, ort_provider, shapes, shapes_max",
           key));
     if (error != simdjson::SUCCESS) return bad(fmt::format("'{}' has a value of the wrong type", key));

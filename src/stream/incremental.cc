@@ -75,8 +75,7 @@ class Cutter {
     for (const Node& node : graph_.nodes)
       if (!cut(node)) return give_up();
     for (const ValueInfo& output : graph_.outputs) {
-      const Value& value = values_[output.name];
-      if (value.kind != Streamed::kTail) {
+      if (values_[output.name].kind != Streamed::kTail) {
         refuse("output '" + output.name + "' is not taken from the end of the window");
         return give_up();
       }
@@ -231,6 +230,11 @@ class Cutter {
         define(node, o, plain_value(moving.empty() ? Streamed::kStatic : Streamed::kTail));
       return true;
     }
+    return by_columns(node, moving) || whole(node, moving);
+  }
+
+  // The node for the columns that are new alone. Where it refuses, nothing has been made.
+  bool by_columns(const Node& node, const std::vector<size_t>& moving) {
     for (const size_t i : moving)
       if (values_[node.inputs[i]].kind == Streamed::kTail)
         return refuse(node, "mixes what is taken from one place of the window with all of it");
@@ -248,6 +252,25 @@ class Cutter {
     if (node.is("LSTM") || node.is("GRU") || node.is("RNN") || is_own(node, "RecurrentSteps")) return recurrent(node);
     if (is_own(node, "RecurrentInput")) return emit(node, values_[node.inputs[0]], of_first(node, values_[node.inputs[0]]));
     return refuse(node, "is not known to leave columns of time apart");
+  }
+
+  // The node on whole windows, for the answer alone: of each value that changes all columns are kept.
+  bool whole(const Node& node, const std::vector<size_t>& moving) {
+    for (const size_t i : moving) {
+      const Value& v = values_[node.inputs[i]];
+      if (v.kind == Streamed::kSteps || v.left > 0) return false;
+    }
+    Node copy = node;
+    for (const size_t i : moving) {
+      const Value& v = values_[node.inputs[i]];
+      if (v.kind == Streamed::kColumns) copy.inputs[i] = lengthened(node.inputs[i], v.length - v.right - 1);
+    }
+    made_.answer.nodes.push_back(std::move(copy));
+    for (size_t o = 0; o < node.outputs.size(); ++o) define(node, o, plain_value(Streamed::kTail));
+    // Why it runs on whole windows; should the rest be refused, that is what is said.
+    if (made_.whole.empty()) made_.whole = std::move(made_.reason);
+    made_.reason.clear();
+    return true;
   }
 
   bool all_tails(const Node& node, const std::vector<size_t>& moving) {
@@ -357,7 +380,7 @@ class Cutter {
       v.batch = *batch;
       Node step = node;
       step.op = "Reshape", step.attributes = {};
-      windows_.push_back({follow_.nodes.size(), with(to, *axis, 1), v.batch});
+      made_.shaped.push_back({follow_.nodes.size(), with(to, *axis, 1), static_cast<size_t>(v.batch)});
       step.inputs = {v.step, ""};
       follow_.nodes.push_back(std::move(step));
     }
@@ -418,6 +441,8 @@ class Cutter {
     if (begin >= end) return refuse(node, "takes an empty part of the window");
     if (v.kind == Streamed::kSteps && !(end == v.length && begin == end - 1))
       return refuse(node, "takes more than the last step of a recurrence");
+    if (v.kind == Streamed::kColumns && begin == end - 1 && begin < v.left)
+      return refuse(node, "takes a column that sees the zeros before the window's start");
     const int64_t cut = v.length - end;
     Value made = v;
     made.length = end - begin, made.left = std::max<int64_t>(0, v.left - begin), made.right = std::max<int64_t>(0, v.right - cut);
@@ -428,7 +453,6 @@ class Cutter {
       return alias(node, made, last);
     }
     if (begin == end - 1) {  // one place: a kept column, or one of the right edge
-      if (begin < v.left) return refuse(node, "takes a column that sees the zeros before the window's start");
       const int64_t at = begin - (v.length - v.right - 1), back = std::max<int64_t>(0, -at);
       const std::string from = lengthened(node.inputs[0], back);
       return alias(node, made, slice(&made_.answer, from, v.axis, std::max<int64_t>(at, 0), std::max<int64_t>(at, 0) + 1));
@@ -486,7 +510,9 @@ class Cutter {
     const Window& w = found.value();
     const size_t t = static_cast<size_t>(v.axis) - 2;
     if (w.stride[t] != 1) return refuse(node, "takes steps of more than one row along time");
-    const int64_t reach = (w.kernel[t] - 1) * w.dilation[t];
+    const int64_t reach = (w.kernel[t] - 1) * w.dilation[t], length = v.length + w.pads_begin[t] + w.pads_end[t] - reach;
+    if (v.firsts + w.pads_begin[t] - reach <= 0 || v.left + w.pads_begin[t] + v.right + w.pads_end[t] >= length)
+      return refuse(node, "reaches over the whole window: no column of it is kept");
     Node own = node;
     Shape pads = w.pads_begin;
     pads[t] = 0;
@@ -500,12 +526,9 @@ class Cutter {
     own.attributes["pads"] = pads;
     own.inputs[0] = v.first;
     start_.nodes.push_back(std::move(own));
-    v.firsts += w.pads_begin[t] - reach;
-    if (v.firsts <= 0) return refuse(node, "reaches over the whole window: no column of it is kept");
-    v.length += w.pads_begin[t] + w.pads_end[t] - reach;
+    v.firsts += w.pads_begin[t] - reach, v.length = length;
     v.left += w.pads_begin[t], v.right += w.pads_end[t];
     v.name = v.step = v.first = "";
-    if (v.left + v.right >= v.length) return refuse(node, "reaches over the whole window: no column of it is kept");
     define(node, 0, v);
     return true;
   }
@@ -552,6 +575,9 @@ class Cutter {
       return refuse(node, "runs beside a recurrence of another length");
     // With no window in flight there is none whose first steps `start` could have run.
     if (flight < (v.left > 0 ? 1 : 0) || v.firsts < v.left) return refuse(node, "has no column of its window that is kept");
+    for (size_t at = h_at; at < h_at + (lstm ? 2 : 1); ++at)
+      if (!node.input(at).empty() && (constant(node.input(at)) == nullptr || constant(node.input(at))->count() != shape(node.inputs[split ? 1 : 2])[2]))
+        return refuse(node, "starts from a state that is not constant");
     made_.in_flight = flight, left_ = v.left;
     if (v.kind == Streamed::kColumns) spare_ = std::min(spare_, v.firsts - v.left);
     const int64_t hidden = shape(node.inputs[split ? 1 : 2])[2];
@@ -562,7 +588,7 @@ class Cutter {
     first.inputs[0] = v.firsts == v.left ? v.first : slice(&start_, v.first, 0, 0, v.left);
     answer.inputs[0] = v.name;
     if (v.kind == Streamed::kColumns) {
-      expanded_.push_back({follow_.nodes.size(), with(shape(x), 0, 1)});
+      made_.shaped.push_back({follow_.nodes.size(), with(shape(x), 0, 1), 1});
       const std::string from = column(x);
       follow.inputs[0] = add_node(&follow_, "Expand", {from, ""}, x);
     } else {
@@ -576,7 +602,6 @@ class Cutter {
       state.initial.assign(static_cast<size_t>(hidden), 0.0f);
       if (!node.input(at).empty()) {
         const Tensor* given = constant(node.input(at));
-        if (given == nullptr || given->count() != hidden) return refuse(node, "starts from a state that is not constant");
         std::copy(given->data<float>(), given->data<float>() + hidden, state.initial.begin());
       }
       follow.inputs[at] = state.input;
@@ -611,37 +636,8 @@ class Cutter {
     return name;
   }
 
- public:
-  // What only the number of windows in flight completes.
-  void finish(Incremental* made) {
-    if (!made->follow) return;
-    Graph& follow = *made->follow;
-    const int64_t flight = made->in_flight;
-    const auto name_of = [&](const Tensor& tensor) {
-      const std::string name = fmt::format("stream_shape_{}", count_++);
-      follow.constants.emplace(name, tensor);
-      return name;
-    };
-    for (const auto& [at, to] : expanded_) {
-      Shape shape = to;
-      shape[1] = flight;
-      follow.nodes[at].inputs[1] = name_of(integers(shape));
-    }
-    for (const auto& [at, to, batch] : windows_) follow.nodes[at].inputs[1] = name_of(integers(with(to, batch, flight)));
-    for (const Incremental::State& state : made->states) {
-      add_input(&follow, state.input, Type::kFloat32, {1, flight, state.hidden});
-      follow.outputs.push_back({state.output, Type::kFloat32, false, {}});
-    }
-  }
-
- private:
   int64_t spare_ = INT64_MAX, left_ = 0;
   Graph start_;
-  struct Windows {
-    size_t node;
-    Shape to;
-    int64_t batch;
-  };
   const Graph& graph_;
   const Facts& facts_;
   int64_t time_, rows_;
@@ -649,8 +645,6 @@ class Cutter {
   Graph follow_, prepare_;
   std::map<std::string, Value> values_;
   std::map<std::pair<std::string, int64_t>, std::string> lengthened_;
-  std::vector<Windows> windows_;
-  std::vector<std::pair<size_t, Shape>> expanded_;
   int64_t position_ = 0;
   int count_ = 0;
 };
@@ -670,14 +664,26 @@ Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int
   const int64_t window = facts.find(graph.inputs[0].name)->second.type.shape[static_cast<size_t>(time)];
   Cutter all(graph, facts, time, window);
   Incremental made = all.run();
-  if (!made.start) {
-    all.finish(&made);
-    return made;
-  }
+  if (!made.start) return made;
   // Once more, for a start of as few rows as do.
-  Cutter cutter(graph, facts, time, window - all.spare_rows());
-  made = cutter.run();
-  cutter.finish(&made);
+  return Cutter(graph, facts, time, window - all.spare_rows()).run();
+}
+
+Graph Incremental::follow_of(int64_t windows) const {
+  Graph made = *follow;
+  for (size_t i = 0; i < shaped.size(); ++i) {
+    Shape to = shaped[i].to;
+    to[shaped[i].axis] = windows;
+    const std::string name = fmt::format("stream_windows_{}", i);
+    made.constants.emplace(name, integers(to));
+    made.nodes[shaped[i].node].inputs[1] = name;
+  }
+  for (const State& state : states) {
+    ValueInfo input{state.input, Type::kFloat32, true, {}};
+    for (const int64_t extent : {int64_t{1}, windows, state.hidden}) input.dims.push_back({extent, ""});
+    made.inputs.push_back(input);
+    made.outputs.push_back({state.output, Type::kFloat32, false, {}});
+  }
   return made;
 }
 

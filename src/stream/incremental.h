@@ -4,7 +4,8 @@
 // Of a value with a time axis of L columns, columns `left` to L - right - 1 are kept: column j of one window is column
 // j - 1 of the next. The first `left` see the zeros that convolutions put before the window's start, the last `right`
 // those behind its end. Behind a forward LSTM, GRU or RNN every column depends on where the window started (a step); what
-// is taken out of a column or a step at a fixed place is a tail. Anything else makes the whole window run again.
+// is taken out of a column or a step at a fixed place is a tail. What mixes columns otherwise (attention, sums over time)
+// gets all of them, kept, and is a tail too; where they are steps or see zeros, the whole window runs again.
 #pragma once
 
 #include <optional>
@@ -25,15 +26,17 @@ const char* kind_name(Streamed::Kind kind);
 
 struct Incremental {
   std::string reason;  // not empty: nothing is gained, every row runs the whole window, and why
+  std::string whole;   // not empty: the first node that runs on all columns of the window in `answer`, and why
   int64_t window = 0;
 
   // Runs when a row arrives. Inputs: the row, as the model's input with one column; histories; the state of the oldest
   // window. Outputs: the model's; the histories after this row; columns for `follow`.
   Graph answer;
-  // Runs after the answer, where anything is recurrent: one step of every window in flight. Inputs: columns, states
-  // [1, in_flight, hidden]; outputs: the states after it.
+  // Runs after the answer, where anything is recurrent: one step of windows in flight. follow_of(windows) is it for so
+  // many at a time; inputs: columns, states [1, windows, hidden]; outputs: the states after it.
   std::optional<Graph> follow;
   int64_t in_flight = 0;
+  Graph follow_of(int64_t windows) const;
   // Where recurrences start on columns that see the zeros before the window: runs after the answer on the first
   // `start_rows` rows of the window that joins those in flight, the last of which came one row ago. Outputs: its states.
   std::optional<Graph> start;
@@ -56,6 +59,12 @@ struct Incremental {
   };
   std::vector<State> states;
   std::vector<std::string> columns;  // outputs of `answer` that are inputs of `follow`
+  struct Shaped {  // a node of `follow` whose input 1 is the shape `to`, with the windows on an axis of it
+    size_t node;
+    Shape to;
+    size_t axis;
+  };
+  std::vector<Shaped> shaped;
 
   // For a person: what every value of the model is.
   struct Line {

@@ -195,9 +195,11 @@ void add_stream(CLI::App* app, Program* p) {
   CLI::App* stream = app->add_subcommand(
       "stream", "Replay rows through a sliding window: the full window's answer at the cost of one row");
   add_model(stream, &p->model);
-  stream->add_option("--window", p->model.plan.window, "Rows of the window")
+  stream->add_option("--window", p->model.plan.window, "Rows of the window; 0: the model carries its state, see --state")
       ->required()
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 20));
+  stream->add_option("--state", p->model.plan.states,
+                     "IN=OUT: the input takes what the output was one row before; repeat for more");
   stream->add_option("--time-axis", p->model.plan.time_axis,
                      "NAME:AXIS of the input, where several axes have as many places as the window");
   stream->add_option("--inputs", p->stream.inputs, ".npz or .npy with one array of rows, [N, ...]");

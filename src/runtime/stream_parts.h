@@ -1,0 +1,39 @@
+// A model cut for streaming, compiled.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/backend.h"
+#include "hayate/stream.h"
+#include "stream/incremental.h"
+
+namespace hayate {
+
+struct StreamExecutable::Data {
+  Incremental cut;
+  // As Incremental has them; answer is the whole model where nothing is gained. follow: for one window, and for each size
+  // of block.
+  std::shared_ptr<const Compiled> answer, start, prepare, follow_one;
+  struct Block {
+    int64_t windows;
+    std::shared_ptr<const Compiled> follow;
+  };
+  std::vector<Block> blocks;
+  std::vector<Port> outputs;
+  std::vector<size_t> answer_outputs;  // of the model, among answer's
+  size_t row_input = 0;
+  std::vector<std::pair<size_t, size_t>> carried;  // window 0: inputs that take outputs of the row before
+  int64_t row_bytes = 0;
+  int64_t outer = 1, inner_bytes = 0;  // of the input around its time axis
+  int64_t macs_answer = 0, macs_follow = 0, macs_start = 0, macs_prepare = 0, macs_window = 0;
+  std::string identity;  // of the model and plan: who restores a snapshot must have the same
+  std::string blank;     // the snapshot of a stream that has seen nothing but zeros
+};
+
+// Places of ports by name. They must be there.
+size_t input_of(const Compiled& compiled, const std::string& name);
+size_t output_of(const Compiled& compiled, const std::string& name);
+
+}  // namespace hayate

@@ -1,0 +1,178 @@
+#include "runtime/streaming.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "runtime/rows_kept.h"
+#include "runtime/windows.h"
+
+namespace hayate {
+namespace {
+
+Tensor zeros(const PortType& port) {
+  Tensor made(port.type.type, port.type.shape);
+  if (made.byte_count() > 0) std::memset(made.bytes(), 0, made.byte_count());
+  return made;
+}
+
+// Memory that is read at one row and written for the next, in turn.
+using Pair = std::array<Tensor, 2>;
+
+// A model that is cut.
+class Incrementally final : public Streaming {
+ public:
+  explicit Incrementally(const StreamExecutable::Data& of)
+      : of_(of), answer_(of.answer->state()), row_(input_of(*of.answer, of.cut.answer.inputs[0].name)) {
+    for (const Incremental::History& each : of.cut.histories) {
+      const size_t input = input_of(*of.answer, each.input);
+      const PortType& port = of.answer->inputs()[input];
+      histories_.push_back({input, output_of(*of.answer, each.output), {zeros(port), zeros(port)}});
+    }
+    for (const size_t output : of.answer_outputs) {
+      const PortType& port = of.answer->outputs()[output];
+      answers_.push_back({zeros(port), zeros(port)});
+    }
+    if (of.cut.follow && of.cut.in_flight > 0) windows_.emplace(of, answer_.get());
+    if (windows_ == std::nullopt)  // the states that a window starts from are those of every answer
+      for (const Incremental::State& each : of.cut.states)
+        std::copy_n(each.initial.data(), each.hidden,
+                    static_cast<float*>(static_cast<void*>(answer_->input(input_of(*of.answer, each.input)))));
+    bind();
+  }
+
+  Status push(const void* row) noexcept override {
+    if (windows_)
+      if (const Status status = windows_->expect(windows_->rows_seen()); !status.ok()) return status;
+    std::memcpy(answer_->input(row_), row, static_cast<size_t>(of_.row_bytes));
+    if (const Status status = answer_->run(1); !status.ok()) return status;
+    turn_ = 1 - turn_;
+    bind();
+    if (windows_) windows_->arrived(row);
+    warm_ = !windows_;
+    return {};
+  }
+
+  bool step(Status* status) noexcept override {
+    if (warm_) return false;
+    if (windows_->step(status)) return true;
+    // What ran meanwhile has driven from the caches what the next answer reads. The last row once more brings it back; all
+    // that writes is written again before it is read.
+    (void)answer_->run(1);
+    warm_ = true;
+    return true;
+  }
+
+  const void* output(size_t i) const noexcept override { return answers_[i][turn_].bytes(); }
+
+  void keep(Kept* kept) noexcept override {
+    for (History& each : histories_) kept->at(each.memory[turn_].bytes(), each.memory[turn_].byte_count());
+    for (Pair& each : answers_) kept->at(each[turn_].bytes(), each[turn_].byte_count());
+    if (windows_) windows_->keep(kept);
+  }
+  bool restored() noexcept override {
+    warm_ = !windows_;
+    return !windows_ || windows_->restored();
+  }
+
+ private:
+  struct History {
+    size_t input, output;
+    Pair memory;
+  };
+
+  void bind() noexcept {
+    for (size_t i = 0; i < answers_.size(); ++i)
+      answer_->bind_output(of_.answer_outputs[i], answers_[i][1 - turn_].bytes());
+    for (History& each : histories_) {
+      answer_->bind_input(each.input, each.memory[turn_].bytes());
+      answer_->bind_output(each.output, each.memory[1 - turn_].bytes());
+    }
+  }
+
+  const StreamExecutable::Data& of_;
+  std::unique_ptr<State> answer_;
+  size_t row_;
+  std::vector<History> histories_;
+  std::vector<Pair> answers_;  // stay what they are while the caches are warmed
+  std::optional<Windows> windows_;
+  size_t turn_ = 0;
+  bool warm_ = true;
+};
+
+// Every row runs the whole window.
+class Wholly final : public Streaming {
+ public:
+  explicit Wholly(const StreamExecutable::Data& of)
+      : of_(of), answer_(of.answer->state()), rows_(of.cut.window, of.outer, of.inner_bytes), seen_(of.cut.window) {}
+
+  Status push(const void* row) noexcept override {
+    rows_.put(seen_++, row);
+    rows_.copy(seen_ - of_.cut.window, of_.cut.window, answer_->input(0));
+    return answer_->run(1);
+  }
+  bool step(Status*) noexcept override { return false; }
+  const void* output(size_t i) const noexcept override { return answer_->output(of_.answer_outputs[i]); }
+  void keep(Kept* kept) noexcept override {
+    kept->at(&seen_, sizeof seen_), kept->at(rows_.memory().bytes(), rows_.memory().byte_count());
+    for (const size_t output : of_.answer_outputs)
+      kept->at(answer_->output(output), static_cast<size_t>(of_.answer->outputs()[output].row_bytes));
+  }
+  bool restored() noexcept override { return seen_ >= of_.cut.window && seen_ < INT64_MAX / 2; }
+
+ private:
+  const StreamExecutable::Data& of_;
+  std::unique_ptr<State> answer_;
+  RowsKept rows_;
+  int64_t seen_;
+};
+
+// The model's own state goes from one row to the next.
+class Carrying final : public Streaming {
+ public:
+  explicit Carrying(const StreamExecutable::Data& of) : of_(of), answer_(of.answer->state()) {
+    for (const auto& [input, output] : of.carried) {
+      const PortType& port = of.answer->inputs()[input];
+      states_.push_back({input, output, {zeros(port), zeros(port)}});
+    }
+  }
+
+  Status push(const void* row) noexcept override {
+    std::memcpy(answer_->input(of_.row_input), row, static_cast<size_t>(of_.row_bytes));
+    for (Own& each : states_) {
+      answer_->bind_input(each.input, each.memory[turn_].bytes());
+      answer_->bind_output(each.output, each.memory[1 - turn_].bytes());
+    }
+    const Status status = answer_->run(1);
+    if (status.ok()) turn_ = 1 - turn_;
+    return status;
+  }
+  bool step(Status*) noexcept override { return false; }
+  const void* output(size_t i) const noexcept override { return answer_->output(of_.answer_outputs[i]); }
+  void keep(Kept* kept) noexcept override {
+    for (Own& each : states_) kept->at(each.memory[turn_].bytes(), each.memory[turn_].byte_count());
+    for (const size_t output : of_.answer_outputs)
+      kept->at(answer_->output(output), static_cast<size_t>(of_.answer->outputs()[output].row_bytes));
+  }
+  bool restored() noexcept override { return true; }
+
+ private:
+  struct Own {
+    size_t input, output;
+    Pair memory;
+  };
+  const StreamExecutable::Data& of_;
+  std::unique_ptr<State> answer_;
+  std::vector<Own> states_;
+  size_t turn_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Streaming> make_streaming(const StreamExecutable::Data& of) {
+  if (of.cut.window == 0) return std::make_unique<Carrying>(of);
+  if (!of.cut.reason.empty()) return std::make_unique<Wholly>(of);
+  return std::make_unique<Incrementally>(of);
+}
+
+}  // namespace hayate

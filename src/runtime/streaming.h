@@ -1,0 +1,37 @@
+// How a stream gets from a row to its answer: one way for models that are cut, one for those of which every row runs the
+// whole window, one for those that carry their state.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "hayate/status.h"
+#include "runtime/stream_parts.h"
+
+namespace hayate {
+
+// Is shown all memory that a stream has to keep, always in the same order: to copy it, or to write over it.
+class Kept {
+ public:
+  virtual void at(void* memory, size_t bytes) noexcept = 0;
+
+ protected:
+  ~Kept() = default;
+};
+
+// One thread at a time.
+class Streaming {
+ public:
+  virtual ~Streaming() = default;
+  virtual Status push(const void* row) noexcept = 0;
+  // The next piece of work that an answer left; false: there is none.
+  virtual bool step(Status* status) noexcept = 0;
+  virtual const void* output(size_t i) const noexcept = 0;
+  virtual void keep(Kept* kept) noexcept = 0;
+  // After memory came from elsewhere; false: it is none that keep() gave.
+  virtual bool restored() noexcept = 0;
+};
+
+std::unique_ptr<Streaming> make_streaming(const StreamExecutable::Data& of);
+
+}  // namespace hayate
