@@ -1,0 +1,208 @@
+// What a stream keeps between rows: windows that lag behind bursts, snapshots, states that the model carries itself.
+#include <cstring>
+
+#include "import/onnx/onnx_writer.h"
+#include "streamed.h"
+
+namespace hayate {
+namespace {
+
+#ifdef HAYATE_SANITIZED  // kernels that are not optimised take minutes for the others
+constexpr std::pair<const char*, int64_t> kRecurrent[] = {{"gru", 50}};
+#else
+constexpr std::pair<const char*, int64_t> kRecurrent[] = {{"gru", 50}, {"lstm_a", 50}, {"deeplob", 100}};
+#endif
+
+Model loaded(const std::string& path) {
+  const Result<Model> model = Model::load(path);
+  EXPECT_TRUE(model.ok()) << model.error().text();
+  return model.value();
+}
+
+// Rows that come before anything has settled, and in between slices of it: windows lag, some take their steps alone, some
+// are about to be too late.
+TEST(StreamState, BurstsEqualTheFullWindow) {
+  for (const auto& [name, window] : kRecurrent) {
+    const Model model = loaded(sample(name));
+    expect_equal(model, window, window + 80, std::string(name) + " never settled", "fp32", 0, [](Stream*, int64_t) {});
+    std::mt19937 random(5);
+    expect_equal(model, window, 3 * window, std::string(name) + " in slices", "fp32", 0, [&](Stream* stream, int64_t r) {
+      const int64_t slices = r % 40 < 25 ? static_cast<int64_t>(random() % 2) : static_cast<int64_t>(random() % 12);
+      Status status;
+      for (int64_t i = 0; i < slices && stream->settle_slice(&status); ++i) ASSERT_TRUE(status.ok());
+    });
+  }
+}
+
+TEST(StreamState, SlicesEnd) {
+  Stream stream = streamed(loaded(sample("gru")), 50).stream();
+  const std::vector<float> row = noise(40, 1);
+  Status status;
+  ASSERT_TRUE(stream.push(row.data()).ok());
+  int slices = 0;
+  while (stream.settle_slice(&status)) ASSERT_LT(++slices, 100);
+  EXPECT_TRUE(status.ok());
+  EXPECT_GT(slices, 3);  // several blocks, the next answer's window, the caches
+  EXPECT_FALSE(stream.settle_slice(&status));
+}
+
+TEST(StreamState, RandomModelsInBurstsEqualTheFullWindow) {
+  const std::string path = testing::TempDir() + "/hayate-stream-bursts.onnx";
+#ifdef HAYATE_SANITIZED
+  constexpr unsigned kModels = 10;
+#else
+  constexpr unsigned kModels = 60;
+#endif
+  for (unsigned seed = 500; seed < 500 + kModels; ++seed) {
+    const RandomModel random(seed);
+    ASSERT_TRUE(export_onnx(random.graph(), path).ok());
+    std::mt19937 slices(seed);
+    expect_equal(loaded(path), random.window, 3 * random.window, "seed " + std::to_string(seed), "fp32", 2e-6,
+                 [&](Stream* stream, int64_t) {
+                   Status status;
+                   for (unsigned i = slices() % 4; i > 0 && stream->settle_slice(&status); --i) ASSERT_TRUE(status.ok());
+                 });
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(StreamState, ASnapshotGoesOnElsewhere) {
+  for (const auto& [name, window] : {std::pair<const char*, int64_t>{"gru", 50}, {"tcn", 64}, {"tcn_long", 64}}) {
+    const StreamExecutable executable = streamed(loaded(sample(name)), window);
+    Stream one = executable.stream(), other = executable.stream();
+    const int64_t width = executable.row_bytes() / 4;
+    const std::vector<float> x = noise(100 * width, 8);
+    std::string taken;
+    for (int64_t r = 0; r < 100; ++r) {
+      if (r == 70) {
+        taken = one.snapshot();
+        ASSERT_TRUE(other.restore(taken).ok());
+        EXPECT_EQ(other.rows(), 70);
+        EXPECT_EQ(std::memcmp(one.output(0), other.output(0), static_cast<size_t>(executable.outputs()[0].row_bytes)), 0);
+      }
+      ASSERT_TRUE(one.push(x.data() + r * width).ok());
+      if (r % 2 == 0) {  // so that windows lag when the snapshot is taken
+        ASSERT_TRUE(one.settle().ok());
+      }
+      if (r < 70) continue;
+      ASSERT_TRUE(other.push(x.data() + r * width).ok());
+      ASSERT_EQ(std::memcmp(one.output(0), other.output(0), static_cast<size_t>(executable.outputs()[0].row_bytes)), 0)
+          << name << " row " << r;
+    }
+    // Back to where it was taken, by the same stream.
+    ASSERT_TRUE(one.restore(taken).ok());
+    ASSERT_TRUE(one.push(x.data() + 70 * width).ok());
+    Stream third = executable.stream();
+    ASSERT_TRUE(third.restore(taken).ok());
+    ASSERT_TRUE(third.push(x.data() + 70 * width).ok());
+    EXPECT_EQ(std::memcmp(one.output(0), third.output(0), static_cast<size_t>(executable.outputs()[0].row_bytes)), 0);
+  }
+}
+
+TEST(StreamState, OtherSnapshotsAreRefusedAndChangeNothing) {
+  const Model gru = loaded(sample("gru"));
+  const StreamExecutable executable = streamed(gru, 50);
+  Stream stream = executable.stream(), twin = executable.stream();
+  const std::vector<float> x = noise(60 * 40, 3);
+  for (int64_t r = 0; r < 30; ++r) ASSERT_TRUE(stream.push(x.data() + r * 40).ok() && twin.push(x.data() + r * 40).ok());
+  const std::string good = stream.snapshot();
+  const auto refusal = [&](const std::string& bytes) {
+    const Result<bool> restored = stream.restore(bytes);
+    return restored.ok() ? std::string("was taken") : restored.error().text();
+  };
+  EXPECT_NE(refusal("").find("0 bytes is none of a stream"), std::string::npos);
+  EXPECT_NE(refusal(std::string(1000, 'x')).find("none of a stream"), std::string::npos);
+  for (size_t cut = 1; cut < good.size(); cut = cut * 3 / 2 + 1) EXPECT_NE(refusal(good.substr(0, cut)), "was taken") << cut;
+  EXPECT_NE(refusal(good + "x").find("are accepted"), std::string::npos);
+  for (size_t at = 0; at < good.size(); at = at < 80 ? at + 1 : at * 5 / 4) {
+    std::string flipped = good;
+    flipped[at] = static_cast<char>(flipped[at] ^ 16);
+    EXPECT_NE(refusal(flipped), "was taken") << "byte " << at;
+  }
+  const std::string another = "is of another model, window, time axis, states, precision or backend";
+  EXPECT_NE(refusal(streamed(gru, 50, "bf16").stream().snapshot()).find(another), std::string::npos);
+  EXPECT_NE(refusal(streamed(loaded(sample("lstm_a")), 50).stream().snapshot()).find(another), std::string::npos);
+  for (int64_t r = 30; r < 60; ++r) {  // nothing of that has changed it
+    ASSERT_TRUE(stream.push(x.data() + r * 40).ok() && twin.push(x.data() + r * 40).ok());
+    ASSERT_EQ(std::memcmp(stream.output(0), twin.output(0), static_cast<size_t>(executable.outputs()[0].row_bytes)), 0);
+  }
+}
+
+// One step of a recurrence that takes its state as an input and gives it back: h' = tanh(x w + h r), y = h' v.
+Model carrying(const std::string& name, bool same_shape = true) {
+  Graph graph;
+  graph.source = name, graph.opset = 17;
+  unsigned seed = 1;
+  const auto input = [&](const std::string& of, int64_t n) {
+    graph.inputs.push_back({of, Type::kFloat32, true, {{1, ""}, {n, ""}}});
+  };
+  const auto constant = [&](const std::string& of, const Shape& shape) {
+    Tensor made(Type::kFloat32, shape);
+    const std::vector<float> values = noise(made.count(), seed++);
+    std::copy(values.begin(), values.end(), made.data<float>());
+    graph.constants.emplace(of, made);
+  };
+  input("x", 3), input("h", same_shape ? 4 : 1);
+  constant("w", {3, 4}), constant("r", {same_shape ? 4 : 1, 4}), constant("v", {4, 2});
+  graph.nodes = {{"a", "", "MatMul", {"x", "w"}, {"a"}, {}},
+                 {"b", "", "MatMul", {"h", "r"}, {"b"}, {}},
+                 {"c", "", "Add", {"a", "b"}, {"c"}, {}},
+                 {"d", "", "Tanh", {"c"}, {"h_next"}, {}},
+                 {"e", "", "MatMul", {"h_next", "v"}, {"y"}, {}}};
+  graph.outputs = {{"h_next", Type::kFloat32, false, {}}, {"y", Type::kFloat32, false, {}}};
+  const std::string path = testing::TempDir() + "/hayate-" + name + ".onnx";
+  EXPECT_TRUE(export_onnx(graph, path).ok());
+  return loaded(path);
+}
+
+TEST(StreamState, AModelCarriesItsOwnState) {
+  const Model model = carrying("carrying");
+  Plan plan = Plan::defaults(model);
+  plan.window = 0, plan.states = {"h=h_next"};
+  const Result<StreamExecutable> executable = compile_stream(model, plan);
+  ASSERT_TRUE(executable.ok()) << executable.error().text();
+  ASSERT_EQ(executable.value().outputs().size(), 1u);
+  EXPECT_EQ(executable.value().outputs()[0].name, "y");
+  EXPECT_EQ(executable.value().row_bytes(), 12);
+  EXPECT_FALSE(executable.value().gains());
+  EXPECT_NE(executable.value().explain().find("input 'h' takes output 'h_next'"), std::string::npos);
+  const Result<Executable> whole = compile(model, Plan::defaults(model));
+  ASSERT_TRUE(whole.ok());
+  Session session = whole.value().session();
+  Stream stream = executable.value().stream();
+  std::vector<float> h(4, 0.0f);
+  const std::vector<float> x = noise(300, 6);
+  for (int turn = 0; turn < 2; ++turn) {
+    std::fill(h.begin(), h.end(), 0.0f);
+    for (int64_t r = 0; r < 100; ++r) {
+      std::memcpy(session.input(0), x.data() + r * 3, 12);
+      std::memcpy(session.input(1), h.data(), 16);
+      ASSERT_TRUE(session.run(1).ok() && stream.push(x.data() + r * 3).ok());
+      std::memcpy(h.data(), session.output(0), 16);
+      ASSERT_EQ(std::memcmp(stream.output(0), session.output(1), 8), 0) << "row " << r;
+    }
+    stream.reset();
+  }
+}
+
+TEST(StreamState, SaysWhatIsNoState) {
+  const Model model = carrying("carrying");
+  const auto refusal = [&](const Model& of, int64_t window, std::vector<std::string> states) {
+    Plan plan = Plan::defaults(of);
+    plan.window = window, plan.states = std::move(states);
+    const Result<StreamExecutable> made = compile_stream(of, plan);
+    return made.ok() ? std::string("was taken") : made.error().text();
+  };
+  EXPECT_NE(refusal(model, 0, {}).find("window is 0 and no state is named"), std::string::npos);
+  EXPECT_NE(refusal(model, -1, {}).find("window is -1"), std::string::npos);
+  EXPECT_NE(refusal(model, 3, {"h=h_next"}).find("takes window 0"), std::string::npos);
+  EXPECT_NE(refusal(model, 0, {"h"}).find("state 'h' is no IN=OUT"), std::string::npos);
+  EXPECT_NE(refusal(model, 0, {"g=h_next"}).find("names no input; 'x', 'h' are there"), std::string::npos);
+  EXPECT_NE(refusal(model, 0, {"h=g"}).find("names no output; 'h_next', 'y' are there"), std::string::npos);
+  EXPECT_NE(refusal(model, 0, {"h=y"}).find("both must be one type"), std::string::npos);
+  EXPECT_NE(refusal(model, 0, {"h=h_next", "h=h_next"}).find("names an input again"), std::string::npos);
+  EXPECT_NE(refusal(carrying("other", false), 0, {"h=h_next"}).find("both must be one type"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace hayate
