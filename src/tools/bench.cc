@@ -18,6 +18,8 @@
 #include "tensor/npy.h"
 #include "tools/contestant.h"
 #include "tools/progress.h"
+#include "tools/stream_rows.h"
+#include "tools/stream_runner.h"
 #include "tune/peaks.h"
 
 namespace hayate {
@@ -84,6 +86,28 @@ double peak_memory(const ModelOptions& options, const std::string& program, cons
   return at == std::string::npos ? 0 : std::strtod(said.c_str() + at + 12, nullptr);
 }
 
+// A stream at each precision, where streams are asked for; their rows go behind the others.
+Result<std::vector<std::unique_ptr<StreamRunner>>> make_streams(const ModelOptions& options, const BenchOptions& bench,
+                                                                const Pools* pools, std::vector<BenchRow>* rows) {
+  std::vector<std::unique_ptr<StreamRunner>> made;
+  if (!bench.streams) return made;
+  const Result<Model> model = model_for_stream(options);
+  if (!model.ok()) return model.error();
+  for (const std::string& precision : bench.precisions) {
+    ModelOptions own = options;
+    own.plan.backend = "native", own.plan.window = bench.window, own.plan.precision = precision;
+    double ms = 0;
+    const Result<StreamExecutable> cut = timed(&ms, [&] { return compile_stream(model.value(), own.plan); });
+    if (!cut.ok()) return cut.error();
+    made.push_back(std::make_unique<StreamRunner>(cut.value(), pools));
+    Result<BenchRow> row = made.back()->first_rows(own, model.value());
+    if (!row.ok()) return row.error();
+    row.value().compile_ms = ms;
+    rows->push_back(std::move(row).value());
+  }
+  return made;
+}
+
 Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const BenchOptions& bench, int64_t batch,
                                         double ticks_per_us, const Result<Peaks>& peaks, Progress* progress) {
   double load_ms = 0;
@@ -95,7 +119,7 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
   const Pools pools = Pools::make(*graph, inputs.value());
   std::vector<std::unique_ptr<Contestant>> all;
   std::vector<BenchRow> rows;
-  for (const std::string& backend : bench.backends)
+  for (const std::string& backend : bench.streams_alone ? std::vector<std::string>() : bench.backends)
     for (const std::string& precision : backend == "native" ? bench.precisions : std::vector<std::string>{"fp32"}) {
       ModelOptions own = options;
       own.plan.precision = precision;
@@ -109,6 +133,9 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
     }
   std::vector<Runner*> runners;
   for (const auto& each : all) runners.push_back(each.get());
+  auto streams = make_streams(options, bench, &pools, &rows);
+  if (!streams.ok()) return streams.error();
+  for (const auto& each : streams.value()) runners.push_back(each.get());
   take_turns(runners, bench.seconds, [&](double done) {
     progress->at(static_cast<int64_t>(100 * done), fmt::format("{}, batch {}", rows[0].model, batch));
     return !interrupted();
@@ -120,6 +147,11 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
     if (rows[c].backend == "onnxruntime") peer_p50 = rows[c].p50_us;
     if (rows[c].backend == "native" && rows[c].precision == "fp32" && peaks.ok())
       take_bound(*all[c], peaks.value(), &rows[c]);
+  }
+  for (size_t s = 0; s < streams.value().size(); ++s) {
+    BenchRow& row = rows[all.size() + s];
+    take_times(&streams.value()[s]->ticks, ticks_per_us, &row);
+    streams.value()[s]->take_after(ticks_per_us, &row);
   }
   for (BenchRow& row : rows) row.ratio = row.p50_us == 0 ? 0 : peer_p50 / row.p50_us;
   return rows;

@@ -19,6 +19,9 @@ struct BenchOptions {
   std::string json;      // file to write; empty: none
   bool summary = false;  // one line per model instead of the table
   bool steps = false;    // also print what each step of native takes
+  bool streams = false;  // also streams
+  int64_t window = -1;   // of those, rows; 0: the model carries its state
+  bool streams_alone = false;  // without the full windows
   std::string program;   // this program, to measure memory in child processes
 };
 
@@ -34,6 +37,9 @@ struct BenchRow {
   double ratio = 0;                             // onnxruntime's p50 over this one; 0: not timed
   double bound_us = 0;                          // the least that this machine's core could take; 0: not measured
   std::string bound_of = {};                    // what most of the bound is
+  bool stream = false;                          // times are of a row's answer
+  int64_t window = 0;
+  double after_p50_us = 0, after_p99_us = 0;    // of what an answer leaves to do
 };
 
 int bench(const ModelOptions& options, const BenchOptions& bench);

@@ -14,7 +14,8 @@ namespace hayate {
 namespace {
 
 const BenchRow* row_of(const std::vector<BenchRow>& rows, std::string_view backend) {
-  const auto it = std::find_if(rows.begin(), rows.end(), [&](const BenchRow& row) { return row.backend == backend; });
+  const auto it = std::find_if(rows.begin(), rows.end(),
+                               [&](const BenchRow& row) { return row.backend == backend && !row.stream; });
   return it == rows.end() ? nullptr : &*it;
 }
 
@@ -40,16 +41,32 @@ std::string bound_json(const BenchRow& row) {
                      json_string(row.bound_of), share_of_bound(row));
 }
 
+std::string stream_json(const BenchRow& row) {
+  if (!row.stream) return "";
+  return fmt::format(", \"stream\": true, \"window\": {}, \"after_p50_us\": {:.3f}, \"after_p99_us\": {:.3f}", row.window,
+                     row.after_p50_us, row.after_p99_us);
+}
+
 std::string row_json(const BenchRow& row) {
   return fmt::format(
       "{{\"model\": {}, \"backend\": {}, \"precision\": {}, \"batch\": {}, \"threads\": {}, \"count\": {}, "
       "\"p50_us\": {:.3f}, \"p99_us\": {:.3f}, \"p999_us\": {:.3f}, \"max_us\": {:.3f}, \"rows_per_s\": {:.1f}, "
       "\"max_abs_error\": {}, \"max_rel_error\": {}, \"peak_rss_mb\": {:.2f}, \"plain_steps\": {}, "
-      "\"load_ms\": {:.3f}, \"compile_ms\": {:.3f}, \"ratio_to_onnxruntime\": {:.3f}{}}}",
+      "\"load_ms\": {:.3f}, \"compile_ms\": {:.3f}, \"ratio_to_onnxruntime\": {:.3f}{}{}}}",
       json_string(row.model), json_string(row.backend), json_string(row.precision), row.batch, row.threads, row.count,
       row.p50_us, row.p99_us, row.p999_us, row.max_us, row.rows_per_s, json_number(row.max_abs_error),
       json_number(row.max_rel_error), row.peak_rss_mb, row.plain_steps, row.load_ms, row.compile_ms, row.ratio,
-      bound_json(row));
+      bound_json(row), stream_json(row));
+}
+
+}  // namespace
+
+namespace {
+
+// "native", "native bf16", "stream", "stream bf16".
+std::string name_of(const BenchRow& row) {
+  const std::string name = row.stream ? "stream" : row.backend;
+  return row.precision == "fp32" ? name : name + " " + row.precision;
 }
 
 }  // namespace
@@ -71,12 +88,17 @@ void print_rows(const std::vector<BenchRow>& rows, const BenchOptions& bench) {
     fmt::print(
         "{:<24} {:<12} {:>5} {:>9} {:>9.2f} {:>9.2f} {:>9.2f} {:>9.1f} {:>12.0f} {:>9.2g} {:>7} {:>6.1f} {:>6.1f} "
         "{:>5} {:>7} {:>8} {:>6}\n",
-        row.model, row.precision == "fp32" ? row.backend : row.backend + " " + row.precision, row.batch, row.count,
+        row.model, name_of(row), row.batch, row.count,
         row.p50_us, row.p99_us, row.p999_us, row.max_us, row.rows_per_s, row.max_abs_error,
         row.peak_rss_mb == 0 ? "?" : fmt::format("{:.1f}", row.peak_rss_mb), row.load_ms, row.compile_ms,
         row.plain_steps, row.ratio == 0 ? "" : fmt::format("{:.2f}x", row.ratio),
         row.bound_us == 0 ? "" : fmt::format("{:.2f}", row.bound_us),
         row.bound_us == 0 ? "" : fmt::format("{:.0f}%", 100 * share_of_bound(row)));
+  for (const BenchRow& row : rows)
+    if (row.stream)
+      fmt::print("  {}: {}, after an answer p50 {:.2f} us, p99 {:.2f} us; one core sustains {:.0f} rows/s\n", name_of(row),
+                 row.window == 0 ? "carries its state" : fmt::format("window {}", row.window), row.after_p50_us,
+                 row.after_p99_us, row.rows_per_s);
 }
 
 std::string rows_json(const std::vector<BenchRow>& rows) {

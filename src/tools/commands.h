@@ -45,6 +45,8 @@ struct StreamOptions {
   std::string inputs, output;  // files: rows [N, ...]; answers
   bool check = false;          // every answer against the full window's, some against ONNX Runtime's
   bool explain = false;        // what is kept, stepped and made again
+  bool json = false;           // one object for machines
+  int64_t burst = 1;           // rows that come before anything is settled
 };
 // Rows through a sliding window of plan.window rows.
 int stream(const ModelOptions& options, const StreamOptions& stream);

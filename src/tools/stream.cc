@@ -1,86 +1,20 @@
-// hayate stream: rows replayed through a sliding window, and each answer held against the full window's.
+// hayate stream: rows replayed through a stream, each answer held against that of the model run by hand.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
+#include "base/json.h"
 #include "base/tsc.h"
-#include "hayate/stream.h"
 #include "tensor/npy.h"
 #include "tools/commands.h"
 #include "tools/progress.h"
+#include "tools/stream_rows.h"
 
 namespace hayate {
 namespace {
-
-constexpr double kRelative = 1e-5, kAbsolute = 1e-6;  // design: of float32 against another order of sums
-
-Error bad(const std::string& where, std::string what) { return {Code::kInvalidArgument, where, std::move(what)}; }
-
-// The rows of the file's only array, [N, ...], each of row_bytes.
-Result<Tensor> read_rows(const std::string& path, int64_t row_bytes) {
-  Tensor rows;
-  if (path.ends_with(".npy")) {
-    const Result<std::string> bytes = read_file(path);
-    if (!bytes.ok()) return bytes.error();
-    Result<Tensor> made = parse_npy(bytes.value(), path);
-    if (!made.ok()) return made;
-    rows = made.value();
-  } else {
-    const auto made = read_npz(path);
-    if (!made.ok()) return made.error();
-    if (made.value().size() != 1)
-      return bad(path, fmt::format("holds {} arrays; one array of rows [N, ...] is accepted", made.value().size()));
-    rows = made.value().begin()->second;
-  }
-  if (rows.type() != Type::kFloat32) return bad(path, fmt::format("holds {}; float32 rows are accepted", type_name(rows.type())));
-  if (rows.rank() < 1 || static_cast<int64_t>(rows.byte_count()) != rows.shape()[0] * row_bytes)
-    return bad(path, fmt::format("has shape {}; rows of {} float32 each, [N, ...], are accepted", shape_text(rows.shape()),
-                                 row_bytes / 4));
-  return rows;
-}
-
-// The same window whole, on the same rows.
-class Whole {
- public:
-  Whole(const Executable& executable, int64_t window, int64_t row_bytes)
-      : session_(executable.session()), window_(window), row_bytes_(row_bytes) {}
-
-  // Of rows at - window + 1 to at; those before the first are zeros. Requires: time is the axis behind the batch.
-  Status run(const Tensor& rows, int64_t at) {
-    auto* to = static_cast<std::byte*>(session_.input(0));
-    const int64_t missing = std::max<int64_t>(0, window_ - 1 - at);
-    std::memset(to, 0, static_cast<size_t>(missing * row_bytes_));
-    std::memcpy(to + missing * row_bytes_, rows.bytes() + (at - window_ + 1 + missing) * row_bytes_,
-                static_cast<size_t>((window_ - missing) * row_bytes_));
-    return session_.run(1);
-  }
-  const void* output(size_t i) const { return session_.output(i); }
-
- private:
-  Session session_;
-  int64_t window_, row_bytes_;
-};
-
-struct Worst {
-  double absolute = 0;
-  int64_t outside = 0;  // answers past the tolerance
-  int64_t compared = 0;
-};
-
-void compare(const float* got, const float* wanted, int64_t n, Worst* worst) {
-  bool outside = false;
-  for (int64_t i = 0; i < n; ++i) {
-    const double a = static_cast<double>(got[i]), b = static_cast<double>(wanted[i]);
-    if (std::isnan(a) && std::isnan(b)) continue;
-    const double error = std::fabs(a - b);
-    if (!(error <= kAbsolute + kRelative * std::fabs(b))) outside = true;
-    worst->absolute = std::isnan(error) ? error : std::max(worst->absolute, error);
-  }
-  worst->outside += outside;
-  ++worst->compared;
-}
 
 double percentile(std::vector<uint64_t> ticks, double part) {
   if (ticks.empty()) return 0;
@@ -89,96 +23,151 @@ double percentile(std::vector<uint64_t> ticks, double part) {
   return static_cast<double>(ticks[static_cast<size_t>(std::max(rank, 1.0)) - 1]) / ticks_per_microsecond();
 }
 
-struct Replayed {
-  std::vector<uint64_t> answer, after;  // ticks of each row
-  Worst full, peer;
-};
+class Replay {
+ public:
+  Replay(const ModelOptions& options, const StreamOptions& stream, const StreamExecutable& cut)
+      : options_(options), stream_(stream), cut_(cut), window_(cut.stream()) {}
 
-Result<Executable> whole_window(const Model& model, Plan plan, const std::string& backend) {
-  plan.backend = backend, plan.batch_max = 1;
-  if (backend != "native") plan.precision = "fp32";
-  return compile(model, plan);
-}
+  // Ready to hold answers against other ones.
+  Result<bool> check(const Model& model) {
+    auto full = by_hand(model, options_.plan, options_.plan.backend);
+    if (!full.ok()) return full.error();
+    full_ = std::move(full).value();
+    auto peer = by_hand(model, options_.plan, "onnxruntime");
+    if (!peer.ok()) fmt::print(stderr, "hayate: not compared with ONNX Runtime: {}\n", peer.error().text());
+    if (peer.ok()) peer_ = std::move(peer).value();
+    return true;
+  }
+
+  Result<bool> run(const Tensor& rows) {
+    count_ = rows.shape()[0];
+    for (const Port& port : cut_.outputs()) {
+      Shape shape = port.shape;
+      if (shape.empty()) shape.push_back(1);
+      shape[0] = count_;
+      if (port.type == "float32") answers_.emplace(port.name, Tensor(Type::kFloat32, shape));
+    }
+    // Whole windows are as good from anywhere; states have to be fed from the first row on.
+    const int64_t every = cut_.window() == 0 ? 1 : std::max<int64_t>(1, count_ / kPeerRows);
+    Progress progress("stream", count_);
+    for (int64_t r = 0; r < count_ && !interrupted(); ++r) {
+      const uint64_t start = ticks_now();
+      const Status status = window_.push(rows.bytes() + r * cut_.row_bytes());
+      const uint64_t answered = ticks_now();
+      const bool settles = (r + 1) % stream_.burst == 0;
+      const Status settled = settles ? window_.settle() : Status{};
+      answer_ticks_.push_back(answered - start);
+      if (settles) after_ticks_.push_back(ticks_now() - answered);
+      if (!status.ok() || !settled.ok())
+        return Error{Code::kOutOfRange, options_.model, fmt::format("row {} holds a value that a step cannot take", r)};
+      take(rows, r, peer_ != nullptr && r % every == 0 && r / every < kPeerRows);
+      progress.at(r + 1);
+    }
+    return true;
+  }
+
+  int report() const {
+    if (stream_.json)
+      print_json();
+    else
+      print();
+    return full_apart_.outside == 0 ? 0 : 1;
+  }
+  const std::map<std::string, Tensor>& answers() const { return answers_; }
+
+ private:
+  void take(const Tensor& rows, int64_t r, bool ask_peer) {
+    const bool full = full_ != nullptr && full_->run(rows, r).ok(), peer = ask_peer && peer_->run(rows, r).ok();
+    for (size_t i = 0; i < cut_.outputs().size(); ++i) {
+      const Port& port = cut_.outputs()[i];
+      const auto answer = answers_.find(port.name);
+      if (answer == answers_.end()) continue;
+      const auto* got = static_cast<const float*>(window_.output(i));
+      std::memcpy(answer->second.bytes() + r * port.row_bytes, got, static_cast<size_t>(port.row_bytes));
+      if (full) full_apart_.add(got, static_cast<const float*>(full_->output(port.name)), port.row_bytes / 4);
+      if (peer) peer_apart_.add(got, static_cast<const float*>(peer_->output(port.name)), port.row_bytes / 4);
+    }
+  }
+
+  std::string way() const {
+    if (cut_.window() == 0) return "the model carries its state";
+    return cut_.gains() ? "incremental" : "whole windows: " + cut_.why_not();
+  }
+  double rows_per_second() const {
+    double ticks = 0;
+    for (const uint64_t each : answer_ticks_) ticks += static_cast<double>(each);
+    for (const uint64_t each : after_ticks_) ticks += static_cast<double>(each);
+    return ticks == 0 ? 0 : static_cast<double>(answer_ticks_.size()) / ticks * ticks_per_microsecond() * 1e6;
+  }
+
+  void print() const {
+    const auto us = [](const std::vector<uint64_t>& ticks, double part) { return percentile(ticks, part); };
+    fmt::print("{} rows, window {}, {}\n", answer_ticks_.size(), cut_.window(), way());
+    fmt::print("row to answer  p50 {:.2f} us  p99 {:.2f} us  p99.9 {:.2f} us  max {:.2f} us\n", us(answer_ticks_, 0.5),
+               us(answer_ticks_, 0.99), us(answer_ticks_, 0.999), us(answer_ticks_, 1));
+    fmt::print("after it       p50 {:.2f} us  p99 {:.2f} us{}; one core sustains {:.0f} rows/s\n", us(after_ticks_, 0.5),
+               us(after_ticks_, 0.99), stream_.burst > 1 ? fmt::format(" a burst of {}", stream_.burst) : "",
+               rows_per_second());
+    const auto apart = [](const char* who, const Apart& is) {
+      fmt::print("{:<14} {} answers compared, max absolute error {:.3g}, {} past tolerance\n", who, is.compared, is.absolute,
+                 is.outside);
+    };
+    if (full_ != nullptr) apart(cut_.window() == 0 ? "fed by hand" : "full window", full_apart_);
+    if (peer_ != nullptr) apart("ONNX Runtime", peer_apart_);
+  }
+
+  void print_json() const {
+    const auto apart = [](const char* key, const Apart& is) {
+      return fmt::format(", \"{}\": {{\"compared\": {}, \"max_abs_error\": {}, \"past_tolerance\": {}}}", key, is.compared,
+                         json_number(is.absolute), is.outside);
+    };
+    fmt::print(
+        "{{\"model\": {}, \"window\": {}, \"rows\": {}, \"incremental\": {}, \"why_not\": {}, \"p50_us\": {:.3f}, \"p99_us\": "
+        "{:.3f}, \"p999_us\": {:.3f}, \"max_us\": {:.3f}, \"after_p50_us\": {:.3f}, \"after_p99_us\": {:.3f}, "
+        "\"rows_per_s\": {:.1f}{}{}}}\n",
+        json_string(options_.model), cut_.window(), answer_ticks_.size(), cut_.gains(), json_string(cut_.why_not()),
+        percentile(answer_ticks_, 0.5), percentile(answer_ticks_, 0.99), percentile(answer_ticks_, 0.999),
+        percentile(answer_ticks_, 1), percentile(after_ticks_, 0.5), percentile(after_ticks_, 0.99), rows_per_second(),
+        full_ != nullptr ? apart("full", full_apart_) : "", peer_ != nullptr ? apart("onnxruntime", peer_apart_) : "");
+  }
+
+  const ModelOptions& options_;
+  const StreamOptions& stream_;
+  const StreamExecutable& cut_;
+  Stream window_;
+  std::unique_ptr<ByHand> full_, peer_;
+  Apart full_apart_, peer_apart_;
+  std::vector<uint64_t> answer_ticks_, after_ticks_;
+  std::map<std::string, Tensor> answers_;
+  int64_t count_ = 0;
+};
 
 }  // namespace
 
 int stream(const ModelOptions& options, const StreamOptions& stream) {
-  LoadOptions load;
-  load.sets = options.sets, load.shapes = options.shapes, load.raw_score = options.raw_score;
-  const Result<Model> model = Model::load(options.model, load);
+  end_on_interrupt();
+  const Result<Model> model = model_for_stream(options);
   if (!model.ok()) return fail(model.error());
   const Result<StreamExecutable> cut = compile_stream(model.value(), options.plan);
   if (!cut.ok()) return fail(cut.error());
   if (stream.explain) fmt::print("{}", cut.value().explain());
-  if (stream.inputs.empty()) return stream.explain ? 0 : fail(bad("stream", "nothing to do: give --inputs rows.npz, or --explain"));
+  if (stream.inputs.empty() && stream.explain) return 0;
+  if (stream.inputs.empty())
+    return fail({Code::kInvalidArgument, "stream", "nothing to do: give --inputs rows.npz, or --explain"});
   const Result<Tensor> rows = read_rows(stream.inputs, cut.value().row_bytes());
   if (!rows.ok()) return fail(rows.error());
-  std::optional<Whole> full, peer;
-  if (stream.check) {
-    const std::vector<int64_t> shape = model.value().inputs()[0].shape;
-    if (shape.size() < 2 || (shape[1] != -1 && shape[1] != options.plan.window))
-      return fail(bad(options.model, "--check needs time on the axis behind the batch"));
-    const Result<Executable> native = whole_window(model.value(), options.plan, options.plan.backend);
-    if (!native.ok()) return fail(native.error());
-    full.emplace(native.value(), cut.value().window(), cut.value().row_bytes());
-    const Result<Executable> other = whole_window(model.value(), options.plan, "onnxruntime");
-    if (other.ok())
-      peer.emplace(other.value(), cut.value().window(), cut.value().row_bytes());
-    else
-      fmt::print(stderr, "hayate: not compared with ONNX Runtime: {}\n", other.error().text());
+  Replay replay(options, stream, cut.value());
+  if (stream.check)
+    if (const Result<bool> ready = replay.check(model.value()); !ready.ok()) return fail(ready.error());
+  if (const Result<bool> ran = replay.run(rows.value()); !ran.ok()) return fail(ran.error());
+  const int status = replay.report();
+  if (interrupted()) {
+    fmt::print(stderr, "hayate: interrupted; the figures are of the rows so far, nothing was written\n");
+    return kInterruptedStatus;
   }
-  Stream window = cut.value().stream();
-  Replayed replayed;
-  const int64_t count = rows.value().shape()[0], every = std::max<int64_t>(1, count / kPeerRows);
-  std::map<std::string, Tensor> answers;
-  for (const Port& port : cut.value().outputs()) {
-    Shape shape = port.shape;
-    shape[0] = count;
-    if (port.type == "float32") answers.emplace(port.name, Tensor(Type::kFloat32, shape));
-  }
-  Progress progress("stream", count);
-  for (int64_t r = 0; r < count && !interrupted(); ++r) {
-    const uint64_t start = ticks_now();
-    const Status status = window.push(rows.value().bytes() + r * cut.value().row_bytes());
-    const uint64_t answered = ticks_now();
-    const Status settled = window.settle();
-    replayed.answer.push_back(answered - start), replayed.after.push_back(ticks_now() - answered);
-    if (!status.ok() || !settled.ok()) return fail({Code::kOutOfRange, options.model, fmt::format("row {} failed", r)});
-    for (size_t i = 0; i < cut.value().outputs().size(); ++i) {
-      const Port& port = cut.value().outputs()[i];
-      const auto answer = answers.find(port.name);
-      if (answer == answers.end()) continue;
-      const auto* got = static_cast<const float*>(window.output(i));
-      std::memcpy(answer->second.bytes() + r * port.row_bytes, got, static_cast<size_t>(port.row_bytes));
-      if (full && (i > 0 || full->run(rows.value(), r).ok()))
-        compare(got, static_cast<const float*>(full->output(i)), port.row_bytes / 4, &replayed.full);
-      if (peer && r % every == 0 && (i > 0 || peer->run(rows.value(), r).ok()))
-        compare(got, static_cast<const float*>(peer->output(i)), port.row_bytes / 4, &replayed.peer);
-    }
-    progress.at(r + 1);
-  }
-  double after = 0, before = 0;
-  for (const uint64_t ticks : replayed.after) after += static_cast<double>(ticks);
-  for (const uint64_t ticks : replayed.answer) before += static_cast<double>(ticks);
-  const double per_row = (before + after) / static_cast<double>(std::max<int64_t>(count, 1)) / ticks_per_microsecond();
-  fmt::print("{} rows, window {}, {}\n", count, cut.value().window(),
-             cut.value().gains() ? "incremental" : "whole windows: " + cut.value().why_not());
-  fmt::print("row to answer  p50 {:.2f} us  p99 {:.2f} us  p99.9 {:.2f} us  max {:.2f} us\n", percentile(replayed.answer, 0.5),
-             percentile(replayed.answer, 0.99), percentile(replayed.answer, 0.999), percentile(replayed.answer, 1));
-  fmt::print("after it       p50 {:.2f} us  p99 {:.2f} us; one core sustains {:.0f} rows/s\n",
-             percentile(replayed.after, 0.5), percentile(replayed.after, 0.99), per_row == 0 ? 0 : 1e6 / per_row);
-  if (full)
-    fmt::print("full window    {} answers compared, max absolute error {:.3g}, {} past tolerance\n", replayed.full.compared,
-               replayed.full.absolute, replayed.full.outside);
-  if (peer)
-    fmt::print("ONNX Runtime   {} answers compared, max absolute error {:.3g}, {} past tolerance\n", replayed.peer.compared,
-               replayed.peer.absolute, replayed.peer.outside);
-  if (!stream.output.empty()) {
-    const Result<bool> written = write_npz(stream.output, answers);
-    if (!written.ok()) return fail(written.error());
-  }
-  if (interrupted()) return kInterruptedStatus;
-  return replayed.full.outside == 0 ? 0 : 1;
+  if (!stream.output.empty())
+    if (const Result<bool> written = write_npz(stream.output, replay.answers()); !written.ok()) return fail(written.error());
+  return status;
 }
 
 }  // namespace hayate

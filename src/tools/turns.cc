@@ -18,6 +18,7 @@ void Runner::turn(std::chrono::microseconds length, bool counts) {
     run();
     const uint64_t took = ticks_now() - first;
     if (counts && is_warm) ticks.push_back(took);
+    settle();
   }
 }
 

@@ -16,6 +16,7 @@ class Runner {
 
   virtual void feed(size_t call) = 0;  // puts the inputs of that call in place; not timed
   virtual void run() noexcept = 0;     // timed
+  virtual void settle() {}             // what a call leaves to be done before the next; not timed
 
   // Calls for `length`, at least kCallsMin. The first ones, for kWarm and at least kWarmCalls, bring back the caches
   // after the others' turns and do not count; of the rest each one's ticks are kept where `counts`.

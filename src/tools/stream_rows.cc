@@ -1,0 +1,206 @@
+#include "tools/stream_rows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+
+#include "base/file.h"
+#include "tensor/npy.h"
+
+namespace hayate {
+namespace {
+
+constexpr double kRelative = 1e-5, kAbsolute = 1e-6;  // design: of float32 against another order of sums
+
+Error bad(const std::string& where, std::string what) { return {Code::kInvalidArgument, where, std::move(what)}; }
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r')) text.remove_suffix(1);
+  return text;
+}
+
+// A number, or nothing for NaN; false where the cell is neither.
+bool number(std::string_view cell, float* value) {
+  *value = std::numeric_limits<float>::quiet_NaN();
+  if (cell.empty()) return true;
+  if (cell.front() == '+') cell.remove_prefix(1);
+  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), *value);
+  return error == std::errc() && end == cell.data() + cell.size();
+}
+
+Result<Tensor> parse_csv(const std::string& text, const std::string& path, int64_t columns) {
+  std::vector<float> values;
+  int64_t line = 0, rows = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    std::string_view rest = std::string_view(text).substr(at, end - at);
+    at = end + 1, ++line;
+    if (trimmed(rest).empty()) continue;
+    const size_t before = values.size();
+    std::string_view wrong;
+    for (bool more = true; more;) {
+      const size_t comma = rest.find(',');
+      const std::string_view cell = trimmed(rest.substr(0, comma));
+      if (!number(cell, &values.emplace_back()) && wrong.empty()) wrong = cell;
+      more = comma != std::string_view::npos;
+      rest.remove_prefix(more ? comma + 1 : rest.size());
+    }
+    if (!wrong.empty() && rows == 0 && before == 0 && line == 1) {  // names
+      values.clear();
+      continue;
+    }
+    const auto place = [&] { return fmt::format("{}:{}", path, line); };
+    if (!wrong.empty()) return bad(place(), fmt::format("'{}' is no number", std::string(wrong.substr(0, 40))));
+    if (static_cast<int64_t>(values.size() - before) != columns)
+      return bad(place(), fmt::format("has {} columns; rows of {} numbers are accepted", values.size() - before, columns));
+    ++rows;
+  }
+  auto made = Tensor::make(Type::kFloat32, {rows, columns}, path);
+  if (made.ok()) std::copy(values.begin(), values.end(), made.value().data<float>());
+  return made;
+}
+
+Result<Tensor> only_array(const std::string& path) {
+  if (path.ends_with(".npy")) {
+    const Result<std::string> bytes = read_file(path);
+    if (!bytes.ok()) return bytes.error();
+    return parse_npy(bytes.value(), path);
+  }
+  const auto made = read_npz(path);
+  if (!made.ok()) return made.error();
+  if (made.value().size() != 1)
+    return bad(path, fmt::format("holds {} arrays; one array of rows [N, ...] is accepted", made.value().size()));
+  return made.value().begin()->second;
+}
+
+// The session's ports by name.
+std::map<std::string, size_t> places(const std::vector<Port>& ports) {
+  std::map<std::string, size_t> made;
+  for (size_t i = 0; i < ports.size(); ++i) made[ports[i].name] = i;
+  return made;
+}
+
+class OverWindows final : public ByHand {
+ public:
+  OverWindows(const Executable& executable, int64_t window)
+      : session_(executable.session()), outputs_(places(executable.outputs())), window_(window) {
+    row_bytes_ = executable.inputs()[0].row_bytes / window;
+  }
+  // Requires: time is the axis behind the batch.
+  Status run(const Tensor& rows, int64_t row) override {
+    auto* to = static_cast<std::byte*>(session_.input(0));
+    const int64_t missing = std::max<int64_t>(0, window_ - 1 - row);
+    std::memset(to, 0, static_cast<size_t>(missing * row_bytes_));
+    std::memcpy(to + missing * row_bytes_, rows.bytes() + (row - window_ + 1 + missing) * row_bytes_,
+                static_cast<size_t>((window_ - missing) * row_bytes_));
+    return session_.run(1);
+  }
+  const void* output(const std::string& name) const override { return session_.output(outputs_.at(name)); }
+
+ private:
+  Session session_;
+  std::map<std::string, size_t> outputs_;
+  int64_t window_, row_bytes_ = 0;
+};
+
+class FedBack final : public ByHand {
+ public:
+  FedBack(const Executable& executable, const std::vector<std::string>& states)
+      : session_(executable.session()), outputs_(places(executable.outputs())) {
+    std::map<std::string, size_t> inputs = places(executable.inputs());
+    for (const std::string& text : states) {
+      const size_t equal = text.find('='), input = inputs.at(text.substr(0, equal)),
+                   output = outputs_.at(text.substr(equal + 1));
+      const size_t bytes = static_cast<size_t>(executable.inputs()[input].row_bytes);
+      std::memset(session_.input(input), 0, bytes);
+      states_.push_back({input, output, bytes});
+      inputs.erase(text.substr(0, equal));
+    }
+    row_ = inputs.begin()->second;
+    row_bytes_ = executable.inputs()[row_].row_bytes;
+  }
+  Status run(const Tensor& rows, int64_t row) override {
+    if (row > 0)
+      for (const auto& [input, output, bytes] : states_) std::memcpy(session_.input(input), session_.output(output), bytes);
+    std::memcpy(session_.input(row_), rows.bytes() + row * row_bytes_, static_cast<size_t>(row_bytes_));
+    return session_.run(1);
+  }
+  const void* output(const std::string& name) const override { return session_.output(outputs_.at(name)); }
+
+ private:
+  struct Fed {
+    size_t input, output, bytes;
+  };
+  Session session_;
+  std::map<std::string, size_t> outputs_;
+  std::vector<Fed> states_;
+  size_t row_ = 0;
+  int64_t row_bytes_ = 0;
+};
+
+}  // namespace
+
+Result<Tensor> read_rows(const std::string& path, int64_t row_bytes) {
+  if (path.ends_with(".csv")) {
+    const Result<std::string> text = read_file(path);
+    if (!text.ok()) return text.error();
+    return parse_csv(text.value(), path, row_bytes / 4);
+  }
+  Result<Tensor> made = only_array(path);
+  if (!made.ok()) return made;
+  const Tensor& rows = made.value();
+  if (rows.type() != Type::kFloat32)
+    return bad(path, fmt::format("holds {}; float32 rows are accepted", type_name(rows.type())));
+  if (rows.rank() < 1 || static_cast<int64_t>(rows.byte_count()) != rows.shape()[0] * row_bytes)
+    return bad(path, fmt::format("has shape {}; rows of {} float32 each, [N, ...], are accepted", shape_text(rows.shape()),
+                                 row_bytes / 4));
+  return made;
+}
+
+Result<Model> model_for_stream(const ModelOptions& options) {
+  LoadOptions load;
+  load.sets = options.sets, load.shapes = options.shapes, load.raw_score = options.raw_score;
+  return Model::load(options.model, load);
+}
+
+Result<std::unique_ptr<ByHand>> by_hand(const Model& model, const Plan& given, const std::string& backend) {
+  Plan plan = given;
+  plan.backend = backend, plan.batch_max = 1;
+  if (backend != "native") plan.precision = "fp32", plan.isa = "";
+  if (plan.window > 0) {
+    const std::vector<int64_t> shape = model.inputs()[0].shape;
+    if (shape.size() < 2 || (shape[1] != -1 && shape[1] != plan.window))
+      return bad("stream", "answers are held against whole windows only where time is the axis behind the batch");
+    if (shape[1] == -1) {
+      std::string text = fmt::format("{}:*,{}", model.inputs()[0].name, plan.window);
+      for (size_t i = 2; i < shape.size(); ++i) text += ",*";
+      plan.shapes = {{text}};
+    }
+  }
+  const Result<Executable> made = compile(model, plan);
+  if (!made.ok()) return made.error();
+  if (plan.window > 0) return std::unique_ptr<ByHand>(new OverWindows(made.value(), plan.window));
+  return std::unique_ptr<ByHand>(new FedBack(made.value(), plan.states));
+}
+
+void Apart::add(const float* got, const float* wanted, int64_t n) {
+  bool past = false;
+  for (int64_t i = 0; i < n; ++i) {
+    const double a = static_cast<double>(got[i]), b = static_cast<double>(wanted[i]);
+    if (a == b || (std::isnan(a) && std::isnan(b))) continue;
+    const double error = std::isnan(a - b) ? std::numeric_limits<double>::infinity() : std::fabs(a - b);
+    past = past || !(error <= kAbsolute + kRelative * std::fabs(b));
+    absolute = std::max(absolute, error);
+    relative = std::max(relative, error / std::max(std::fabs(b), kAbsolute));
+  }
+  outside += past;
+  ++compared;
+}
+
+}  // namespace hayate
