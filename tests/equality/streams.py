@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares `hayate run` with ONNX Runtime on models that carry state over a real signal, chunk by chunk, each engine
 keeping its own state: voice detectors (silero), noise suppressors (dtln, gtcrn; the latter also with its authors' sound
-file), and DeepLOB models over real order books.
+file), and DeepLOB models over real order books; and `hayate stream`, which keeps the state or the window itself.
 
 The truth is the reference, which sums in float64. native passes within 1e-5 relative + 1e-6 absolute of it, or where its
 error is at most twice ONNX Runtime's own: the state carries what every float32 engine lost from chunk to chunk.
@@ -70,6 +70,19 @@ def silero(run, signal, chunk, context, state, chunks):
         feeds = {name: made[after] for name, (_, after) in state.items()}
         answers.append(np.concatenate([made["output"].ravel()] + [value.ravel() for value in feeds.values()]))
     return np.array(answers)
+
+
+def streamed(program, path, rows, *options):
+    """Every answer of `hayate stream` over the rows, and whether it says that they are what the model gives by hand."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = os.path.join(folder, "rows.npy"), os.path.join(folder, "out.npz")
+        np.save(given, rows)
+        command = [program, "stream", path, "--inputs", given, "--output", made, "--check", *options]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode not in (0, 1):
+            raise RuntimeError(done.stderr.strip()[:300])
+        with np.load(made) as arrays:
+            return {key: arrays[key] for key in arrays.files}, done.returncode == 0
 
 
 def dtln(first, second, signal, chunks):
@@ -153,8 +166,16 @@ def main():
     v5 = {"state": ((2, 1, 128), "stateN")}
     for name, context, state in (("silero_vad_v4_20221027", 0, v4), ("silero_vad_v5_20240627", 64, v5), ("silero_vad_16k_op15", 64, v5)):
         path = os.path.join(models, "silero", name + ".onnx")
-        check(f"{name}, {arguments.chunks} chunks", *(silero(run, speech, 512, context, state, arguments.chunks)
-                                                      for run in engines(path, ["sr=16000"], {"sr": np.array(16000, np.int64)})))
+        made = [silero(run, speech, 512, context, state, arguments.chunks)
+                for run in engines(path, ["sr=16000"], {"sr": np.array(16000, np.int64)})]
+        check(f"{name}, {arguments.chunks} chunks", *made)
+        rows = np.stack([speech[16000 + k * 512 - context:16000 + (k + 1) * 512] for k in range(arguments.chunks)])
+        states = [word for key, (_, after) in state.items() for word in ("--state", f"{key}={after}")]
+        got, held = streamed(arguments.program, path, rows, "--window", "0", *states, "--set", "sr=16000",
+                             "--shape", f"input:1,{rows.shape[1]}", *[w for k, (shape, _) in state.items() for w in ("--shape", f"{k}:{','.join(map(str, shape))}")])
+        same = np.array_equal(got["output"].ravel(), made[0][:, 0])
+        compared, failed = compared + 1, failed + (not (held and same))
+        print(f"{'equal  ' if same else 'DIFFERS'}  {name}, as a stream: the bits of native with its state fed by hand")
     paths = [os.path.join(models, "dtln", f"model_{k}.onnx") for k in (1, 2)]
     check(f"dtln, {arguments.chunks} chunks", *(dtln(*both, speech, arguments.chunks) for both in zip(*map(engines, paths))))
     mix = sound(os.path.join(models, "gtcrn/mix.wav"))
@@ -173,10 +194,17 @@ def main():
         check(f"deeplob_btc over {name}", *made)
     with np.load(os.path.join(arguments.data, "data/order_books/book_features.npz")) as arrays:
         features, ends = arrays["features"], arrays["test"][::97][:64]
+        arrays_start = int(ends[0])
     windows = np.stack([features[end - 99:end + 1] for end in ends])
     for model in ("deeplob", "lstm", "gru", "mlp"):
         made = [next(iter(run({"book": windows}).values())) for run in engines(os.path.join(models, f"books/book_{model}.onnx"))]
         check(f"books/book_{model} over the books it was tested on", *made)
+        rows = features[arrays_start:arrays_start + 400]
+        got, held = streamed(arguments.program, os.path.join(models, f"books/book_{model}.onnx"), rows, "--window", "100")
+        windows_of = np.stack([rows[k - 99:k + 1] for k in range(99, 400, 7)])
+        truth, peer = ([next(iter(run({"book": windows_of}).values()))] for run in engines(os.path.join(models, f"books/book_{model}.onnx"))[1:])
+        check(f"books/book_{model} as a stream", next(iter(got.values()))[99::7], truth[0], peer[0])
+        compared, failed = compared + 1, failed + (not held)
     print(f"{compared} comparisons, {failed} differ")
     return 2 if compared == 0 else int(failed > 0)
 
