@@ -45,6 +45,11 @@ class Quantiser {
           node.inputs[2] = weights(node.inputs[2], channel_axis(node, 2));
         ++layers;
       }
+      if (node.domain == "hayate" && (node.op == "RecurrentSteps" || node.op == "RecurrentProduct") &&
+          ranges.contains(node.inputs[1]) && graph_.constant(node.inputs[1]) != nullptr) {
+        node.inputs[1] = weights(node.inputs[1], 1);
+        ++layers;
+      }
       graph_.nodes.push_back(std::move(node));
     }
     drop_replaced();

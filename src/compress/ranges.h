@@ -14,8 +14,8 @@ struct Range {
 };
 using Ranges = std::map<std::string, Range, std::less<>>;
 
-// The node's input 0 and weights may become integers: Gemm, MatMul, Conv of one group, LSTM, GRU and RNN whose weights
-// are float32 constants.
+// The node's input 0 and weights may become integers: Gemm, MatMul, Conv of one group, LSTM, GRU, RNN and
+// hayate.RecurrentInput whose weights are float32 constants.
 bool can_be_integers(const Graph& graph, const Node& node);
 
 // Of input 0 of every such node when the graph runs on `inputs`, whose shapes it is bound to (rewrite/). NaN and

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstring>
+#include <map>
+#include <optional>
 
+#include "backends/calibration.h"
+#include "compress/quantise.h"
 #include "eval/macs.h"
 #include "rewrite/rewrite.h"
 #include "runtime/model_data.h"
@@ -108,17 +111,45 @@ namespace {
 
 using Parts = StreamExecutable::Data;
 
-Result<std::shared_ptr<const Compiled>> compile_part(const Graph& part, const Plan& plan, int64_t* macs) {
+// What the layers of the parts see: what the model's see, by the parts' names, and states of known bounds.
+Result<Ranges> ranges_of_parts(const Graph& model, const Batch& batch, const Graph& parted, const Incremental& cut,
+                               const Plan& plan) {
+  Result<Ranges> ranges = calibrated(model, batch, plan);
+  if (!ranges.ok()) return ranges;
+  const Ranges seen = ranges.value();
+  for (const auto& [part, model] : cut.origins)
+    if (const auto it = seen.find(model); it != seen.end()) ranges.value()[part] = it->second;
+  std::map<std::string, const Node*> of_input;
+  for (const Node& node : parted.nodes) {
+    if (node.domain != "hayate") continue;
+    if (node.op == "RecurrentInput") of_input[node.outputs[0]] = &node;
+    const auto input = of_input.find(node.inputs[0]);
+    if (node.op != "RecurrentSteps" || input == of_input.end()) continue;
+    const auto range = seen.find(input->second->inputs[0]);
+    if (range != seen.end() && range->second.high > range->second.low) ranges.value()[node.inputs[1]] = {-1, 1};
+  }
+  return ranges;
+}
+
+// How the parts of a model are compiled: with `ranges`, on 8-bit integers.
+struct PartsPlan {
+  Plan plan;
+  std::optional<Ranges> ranges;
+};
+
+Result<std::shared_ptr<const Compiled>> compile_part(const Graph& floats, const PartsPlan& as, int64_t* macs) {
+  Graph part = floats;
+  if (as.ranges) (void)quantise(&part, *as.ranges);  // a part without such layers stays as it is
   const Result<InputTypes> types = declared_types(part, 1);
   if (!types.ok()) return types.error();
   const Result<Facts> facts = infer(part, types.value());
   if (!facts.ok()) return facts.error();
   *macs = macs_of(part, facts.value());
-  return compile_graph(part, Batch{1, "a part of a stream", types.value(), {}}, plan);
+  return compile_graph(part, Batch{1, "a part of a stream", types.value(), {}}, as.plan);
 }
 
 // Compiles graph into *to.
-Result<bool> compile_into(std::shared_ptr<const Compiled>* to, const Graph& graph, const Plan& plan, int64_t* macs) {
+Result<bool> compile_into(std::shared_ptr<const Compiled>* to, const Graph& graph, const PartsPlan& plan, int64_t* macs) {
   auto made = compile_part(graph, plan, macs);
   if (!made.ok()) return made.error();
   *to = made.value();
@@ -126,7 +157,7 @@ Result<bool> compile_into(std::shared_ptr<const Compiled>* to, const Graph& grap
 }
 
 // The windows in flight in blocks of about kBlockWindows, as even as they go.
-Result<bool> compile_blocks(Parts* parts, const Plan& plan) {
+Result<bool> compile_blocks(Parts* parts, const PartsPlan& plan) {
   const int64_t flight = parts->cut.in_flight, count = std::max<int64_t>(1, (flight + kBlockWindows / 2) / kBlockWindows);
   for (int64_t i = 0; i < count; ++i) {
     Parts::Block block{flight / count + (i < flight % count ? 1 : 0), nullptr};
@@ -143,7 +174,7 @@ Result<bool> compile_blocks(Parts* parts, const Plan& plan) {
   return alone;
 }
 
-Result<bool> compile_parts(Parts* parts, const Graph& whole, const Plan& plan) {
+Result<bool> compile_parts(Parts* parts, const Graph& whole, const Batch& batch, const PartsPlan& plan, const Plan& given) {
   const Incremental& cut = parts->cut;
   if (cut.reason.empty()) {
     if (auto made = compile_into(&parts->answer, cut.answer, plan, &parts->macs_answer); !made.ok()) return made;
@@ -152,8 +183,12 @@ Result<bool> compile_parts(Parts* parts, const Graph& whole, const Plan& plan) {
       parts->cut.reason = fmt::format("{:.0f} % of its multiply-adds would run at every row{}{}", 100 * std::min(left, 1.0),
                                       cut.whole.empty() ? "" : ": ", cut.whole);
   }
-  int64_t ignored = 0;
-  if (!cut.reason.empty()) return compile_into(&parts->answer, whole, plan, &ignored);
+  if (!cut.reason.empty()) {
+    auto made = compile_graph(whole, batch, given);
+    if (!made.ok()) return made.error();
+    parts->answer = made.value();
+    return true;
+  }
   if (!cut.follow || cut.in_flight == 0) return true;
   if (auto made = compile_blocks(parts, plan); !made.ok()) return made;
   if (cut.prepare)
@@ -193,8 +228,6 @@ Result<bool> cut_window(Parts* parts, Graph graph, const Plan& plan) {
   if (!axis.ok()) return axis.error();
   Result<Graph> rewritten = rewrite(graph, types.value());
   if (!rewritten.ok()) return rewritten.error();
-  if (plan.precision == "int8")
-    return Error{Code::kUnsupported, "plan", "precision int8 is not streamed yet; fp32 and bf16 are"};
   const Result<Facts> facts = infer(rewritten.value(), types.value());
   if (!facts.ok()) return facts.error();
   // Only our own engines know the parts of a recurrent layer.
@@ -211,7 +244,14 @@ Result<bool> cut_window(Parts* parts, Graph graph, const Plan& plan) {
   for (size_t i = 0; i < type.shape.size(); ++i)
     if (i != at) (i < at ? parts->outer : parts->inner_bytes) *= type.shape[i];
   parts->row_bytes = parts->outer * parts->inner_bytes;
-  if (auto made = compile_parts(parts, rewritten.value(), plan); !made.ok()) return made;
+  const Batch batch{1, "the window of a stream", types.value(), {}};
+  PartsPlan as{plan, std::nullopt};
+  if (plan.precision == "int8" && plan.backend == "native" && parts->cut.reason.empty()) {
+    auto ranges = ranges_of_parts(graph, find_batch(graph, types.value()), parted, parts->cut, plan);
+    if (!ranges.ok()) return ranges.error();
+    as.ranges = std::move(ranges).value(), as.plan.precision = "fp32";
+  }
+  if (auto made = compile_parts(parts, rewritten.value(), batch, as, plan); !made.ok()) return made;
   set_outputs(parts, graph, {});
   return true;
 }

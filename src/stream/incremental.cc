@@ -207,10 +207,15 @@ class Cutter {
     return moving;
   }
 
+  // The node of the model as `copy`, which may read other values.
+  void put(Graph* graph, const Node& node, Node copy) {
+    if (!copy.inputs.empty() && copy.inputs[0] != node.inputs[0]) made_.origins[copy.inputs[0]] = node.inputs[0];
+    graph->nodes.push_back(std::move(copy));
+  }
   void keep(Graph* graph, const Node& node, const std::vector<std::string>& inputs) {
     Node copy = node;
     copy.inputs = inputs;
-    graph->nodes.push_back(std::move(copy));
+    put(graph, node, std::move(copy));
   }
 
   bool cut(const Node& node) {
@@ -265,7 +270,7 @@ class Cutter {
       const Value& v = values_[node.inputs[i]];
       if (v.kind == Streamed::kColumns) copy.inputs[i] = lengthened(node.inputs[i], v.length - v.right - 1);
     }
-    made_.answer.nodes.push_back(std::move(copy));
+    put(&made_.answer, node, std::move(copy));
     for (size_t o = 0; o < node.outputs.size(); ++o) define(node, o, plain_value(Streamed::kTail));
     // Why it runs on whole windows; should the rest be refused, that is what is said.
     if (made_.whole.empty()) made_.whole = std::move(made_.reason);
@@ -520,12 +525,12 @@ class Cutter {
     own.attributes["pads"] = pads;
     own.attributes["auto_pad"] = std::string("NOTSET");
     own.inputs[0] = lengthened(node.inputs[0], reach);
-    made_.answer.nodes.push_back(own);
+    put(&made_.answer, node, own);
     pads = own.get<Shape>("pads", {});
     pads[t] = w.pads_begin[t], pads[t + w.kernel.size()] = 0;
     own.attributes["pads"] = pads;
     own.inputs[0] = v.first;
-    start_.nodes.push_back(std::move(own));
+    put(&start_, node, std::move(own));
     v.firsts += w.pads_begin[t] - reach, v.length = length;
     v.left += w.pads_begin[t], v.right += w.pads_end[t];
     v.name = v.step = v.first = "";
@@ -614,9 +619,7 @@ class Cutter {
       if (!answer.inputs[at].empty()) add_input(&made_.answer, state.input, Type::kFloat32, {1, 1, hidden});
       made_.states.push_back(state);
     }
-    made_.answer.nodes.push_back(answer);
-    follow_.nodes.push_back(follow);
-    start_.nodes.push_back(first);
+    put(&made_.answer, node, answer), put(&follow_, node, follow), put(&start_, node, first);
     Value y = v;
     y.kind = Streamed::kSteps, y.axis = 0, y.batch = 2, y.name = y.step = y.first = "", y.firsts = v.left;
     if (!node.outputs[0].empty()) define(node, 0, y);

@@ -8,6 +8,7 @@
 // gets all of them, kept, and is a tail too; where they are steps or see zeros, the whole window runs again.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -65,6 +66,9 @@ struct Incremental {
     size_t axis;
   };
   std::vector<Shaped> shaped;
+
+  // What the parts call a value that a layer of the model reads first, where they call it otherwise: its name there.
+  std::map<std::string, std::string> origins;
 
   // For a person: what every value of the model is.
   struct Line {

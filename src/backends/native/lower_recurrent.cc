@@ -204,20 +204,29 @@ struct Part {
         width(weights.shape()[1]),
         bias(l.constant(of.input(bias_at))) {}
 
-  View dense_over(const Tensor& weights, const View& x, const std::vector<float>& added) const {
+  View dense_over(const Tensor& weights, const View& x, const Integers* integers, const std::vector<float>& added) const {
     const int64_t in = weights.shape()[2];
-    const DenseWeights packed = l.weights(weights.data<float>(), 1, in, width, 1, in);
+    const DenseWeights packed = l.weights(weights.data<float>(), 1, in, width, 1, in, integers);
     const View on = l.floats(added), y = l.make(node.outputs[0]);
     emit_dense(l, x, packed, &on, y, {});
     return y;
   }
 };
 
+// Of a layer over a state whose weights, input 1, are integers.
+std::optional<Integers> integers_of_state(const Lowering& l, const Node& node) {
+  auto scales = l.weight_scales(node, 1, 1);
+  if (!scales) return std::nullopt;
+  return Integers{"", 1 / kStateScale, static_cast<int32_t>(kStateZero), std::move(*scales)};
+}
+
 bool recurrent_input(Lowering& l, const Node& node) {
   const Tensor* w = l.constant(node.inputs[1]);
   if (w == nullptr || (!node.input(2).empty() && l.constant(node.input(2)) == nullptr)) return false;
   const Part part(l, node, *w, 2);
-  part.dense_over(*w, l.view(node.inputs[0]), added_to_products(part.bias, part.gates, part.hidden).first);
+  const std::optional<Integers> integers = l.integers_of(node, 1, 1);
+  part.dense_over(*w, l.view(integers ? integers->x : node.inputs[0]), integers ? &*integers : nullptr,
+                  added_to_products(part.bias, part.gates, part.hidden).first);
   return true;
 }
 
@@ -225,7 +234,9 @@ bool recurrent_product(Lowering& l, const Node& node) {
   const Tensor* r = l.constant(node.inputs[1]);
   if (r == nullptr || (!node.input(2).empty() && l.constant(node.input(2)) == nullptr)) return false;
   const Part part(l, node, *r, 2);
-  part.dense_over(*r, l.view(node.inputs[0]), added_to_products(part.bias, part.gates, part.hidden).second);
+  const std::optional<Integers> integers = integers_of_state(l, node);
+  part.dense_over(*r, l.view(node.inputs[0]), integers ? &*integers : nullptr,
+                  added_to_products(part.bias, part.gates, part.hidden).second);
   return true;
 }
 
@@ -238,7 +249,9 @@ bool recurrent_steps(Lowering& l, const Node& node) {
   const bool gru = part.gates == 3;
   const int64_t steps = x.shape[0], rows = x.shape[1], hidden = part.hidden, width = part.width;
   if (steps == 0 || rows == 0) return false;
-  const DenseWeights weights = l.weights(r->data<float>(), 1, hidden, width, 1, hidden);
+  const std::optional<Integers> integers = integers_of_state(l, node);
+  const DenseWeights weights =
+      l.weights(r->data<float>(), 1, hidden, width, 1, hidden, integers ? &*integers : nullptr);
   RecurrentArgs args;
   args.set = &l.set(), args.gru = gru, args.narrow = weights.narrow;
   args.steps = steps, args.rows = rows, args.hidden = hidden, args.y_step = rows * hidden, args.y_row = hidden;

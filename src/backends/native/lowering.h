@@ -101,6 +101,8 @@ class Lowering {
   // Where both input 0 and input `w` of the node come out of DequantizeLinear, input 0 behind a QuantizeLinear of a
   // float, with one scale, and the weights from integers around 0 with one scale for all or for each place of `axis`.
   std::optional<Integers> integers_of(const Node& node, size_t w, int64_t axis) const;
+  // Of the weights alone: their scales.
+  std::optional<std::vector<float>> weight_scales(const Node& node, size_t w, int64_t axis) const;
   View floats(const std::vector<float>& values);  // a constant made here
   void plain(const Node& node);
   // Fuses what follows: if the only reader of `name` is a unary function that kernels apply while they store, that node

@@ -39,8 +39,8 @@ const Tensor* Lowering::dequantised(const std::string& name) const {
 }
 
 std::optional<Integers> Lowering::integers_of(const Node& node, size_t w, int64_t axis) const {
-  const Node *x = maker(node.input(0), "DequantizeLinear"), *weights = maker(node.input(w), "DequantizeLinear");
-  if (x == nullptr || weights == nullptr) return std::nullopt;
+  const Node* x = maker(node.input(0), "DequantizeLinear");
+  if (x == nullptr) return std::nullopt;
   const Node* q = maker(x->inputs[0], "QuantizeLinear");
   if (q == nullptr || type(q->inputs[0]).type != Type::kFloat32 || type(node.input(0)).type != Type::kFloat32)
     return std::nullopt;
@@ -63,26 +63,30 @@ std::optional<Integers> Lowering::integers_of(const Node& node, size_t w, int64_
     made.x_zero = 128 + (zero == nullptr ? 0 : *zero->data<int8_t>());
   else
     return std::nullopt;
+  if (!(made.x_scale > 0)) return std::nullopt;
+  auto scales = weight_scales(node, w, axis);
+  if (!scales) return std::nullopt;
+  made.w_scales = std::move(*scales);
+  return made;
+}
+
+std::optional<std::vector<float>> Lowering::weight_scales(const Node& node, size_t w, int64_t axis) const {
+  const Node* weights = maker(node.input(w), "DequantizeLinear");
+  if (weights == nullptr) return std::nullopt;
   const Tensor *values = constant(weights->inputs[0]), *scales = constant(weights->input(1)),
                *zeros = constant(weights->input(2));
   if (values == nullptr || values->type() != Type::kInt8 || scales == nullptr || scales->type() != Type::kFloat32 ||
-      (!weights->input(2).empty() && zeros == nullptr) || weights->get<int64_t>("block_size", 0) != 0 ||
-      !(made.x_scale > 0))
+      (!weights->input(2).empty() && zeros == nullptr) || weights->get<int64_t>("block_size", 0) != 0)
     return std::nullopt;
   if (zeros != nullptr && !std::all_of(zeros->data<int8_t>(), zeros->data<int8_t>() + zeros->count(),
                                        [](int8_t v) { return v == 0; }))
     return std::nullopt;
-  const int64_t rank = values->rank();
   int64_t along = weights->get<int64_t>("axis", 1);
-  if (along < 0) along += rank;
+  if (along < 0) along += values->rank();
   const int64_t places = values->shape()[static_cast<size_t>(axis)];
-  if (scales->count() == 1)
-    made.w_scales.assign(static_cast<size_t>(places), *scales->data<float>());
-  else if (along == axis && scales->count() == places)
-    made.w_scales.assign(scales->data<float>(), scales->data<float>() + places);
-  else
-    return std::nullopt;
-  return made;
+  if (scales->count() == 1) return std::vector<float>(static_cast<size_t>(places), *scales->data<float>());
+  if (along != axis || scales->count() != places) return std::nullopt;
+  return std::vector<float>(scales->data<float>(), scales->data<float>() + places);
 }
 
 DenseWeights Lowering::float_weights(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride) {

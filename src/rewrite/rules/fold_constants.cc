@@ -25,8 +25,8 @@ int64_t work_for(const Node& node, const Editor& editor) {
   return work_of(node, own);
 }
 
-// Weights of a layer on integers: the layer reads its input through DequantizeLinear too, and a backend may run both as
-// they are.
+// Weights of a layer on integers: the layer reads its input through DequantizeLinear too, or that is a state, and a
+// backend may run both as they are.
 bool stays_integer(const Node& node, Editor* editor) {
   if (!node.is("DequantizeLinear")) return false;
   const Node* reader = editor->only_reader(node.outputs[0]);
@@ -35,7 +35,11 @@ bool stays_integer(const Node& node, Editor* editor) {
   const auto is_layer = [&](std::initializer_list<std::string_view> ops) {
     return std::any_of(ops.begin(), ops.end(), [&](std::string_view op) { return reader->is(op); });
   };
-  return input != nullptr && input->is("DequantizeLinear") && is_layer({"Gemm", "MatMul", "Conv", "LSTM", "GRU", "RNN"});
+  const bool own = reader->domain == "hayate";
+  if (own && (reader->op == "RecurrentSteps" || reader->op == "RecurrentProduct"))  // over a state of known bounds
+    return reader->inputs[1] == node.outputs[0];
+  return input != nullptr && input->is("DequantizeLinear") &&
+         (is_layer({"Gemm", "MatMul", "Conv", "LSTM", "GRU", "RNN"}) || (own && reader->op == "RecurrentInput"));
 }
 
 }  // namespace
