@@ -163,9 +163,21 @@ class Cutter {
     Incremental::History history;
     history.input = fmt::format("{}/history_{}", value, back), history.value = value;
     history.shape = with(shape(value), v.axis, back);
+    // Kept with channels last, as engines have images: what goes in and out is copied as it lies.
+    const bool image = v.axis > 1 && history.shape.size() > 2;
+    Shape last, first;  // permutations to there and back
+    for (int64_t i = 0; i < static_cast<int64_t>(history.shape.size()); ++i) last.push_back(i), first.push_back(i);
+    if (image) {
+      std::rotate(last.begin() + 1, last.begin() + 2, last.end());
+      std::rotate(first.begin() + 1, first.end() - 1, first.end());
+      std::rotate(history.shape.begin() + 1, history.shape.begin() + 2, history.shape.end());
+    }
     add_input(&made_.answer, history.input, type(value).type, history.shape);
-    made = add_node(&made_.answer, "Concat", {history.input, v.name}, value, {{"axis", v.axis}});
+    const std::string before =
+        image ? add_node(&made_.answer, "Transpose", {history.input}, value, {{"perm", first}}) : history.input;
+    made = add_node(&made_.answer, "Concat", {before, v.name}, value, {{"axis", v.axis}});
     history.output = slice(&made_.answer, made, v.axis, 1, 1 + back);
+    if (image) history.output = add_node(&made_.answer, "Transpose", {history.output}, value, {{"perm", last}});
     add_output(&made_.answer, history.output, type(value).type);
     made_.histories.push_back(history);
     return made;
