@@ -1,22 +1,59 @@
 #include "kernels/tree_program.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <map>
+#include <memory>
+#include <numeric>
 #include <tuple>
 
 namespace hayate::kernels {
 namespace {
 
-constexpr int64_t kMaskCodeMax = 255, kWalkCodeMax = 65535;
-constexpr int64_t kMaskSlotsMax = 128, kWalkSlotsMax = 8192;  // codes on the stack: 16 KB
-constexpr int64_t kWalkTrees = 8;    // enough to hide a load's latency, few enough for registers
-constexpr int64_t kWalkChunk = 512;  // trees whose leaves are added together, in order
-constexpr int64_t kMaskRows = 8;     // rows that share a group's masks
+constexpr int64_t kWalkCodeMax = 65535;
+constexpr int64_t kWalkSlotsMax = 8192;  // codes on the stack: 16 KB
+constexpr int64_t kWalkTrees = 8;        // enough to hide a load's latency, few enough for registers
+constexpr int64_t kWalkChunk = 512;      // trees whose leaves are added together, in order
+constexpr int64_t kMaskRows = 8;         // rows that share a group's masks
 constexpr int64_t kMasksBytesMax = int64_t{1} << 28;
+
+bool always() { return true; }
+
+// Every way to run an ensemble: what it needs, and what a row costs: the sum of the three products. The factors are ns
+// on one core of a Zen 4 (bench/kernels), and only their proportions matter. What all have in common, adding the
+// leaves, is left out.
+struct Method {
+  const char* name;
+  Isa isa;              // the least that may be asked for
+  bool (*supported)();  // by this processor
+  int64_t code_max, slots_max;
+  double per_code, per_level, per_step;  // per_level: of one tree; per_step: of 64 trees
+};
+constexpr Method kMethods[kTreeMethods] = {
+    {"trees_plain", Isa::kPlain, always, 0, 0, 0, 6, 0},
+    {"trees_walk", Isa::kPlain, always, kWalkCodeMax, kWalkSlotsMax, 7, 1.2, 0},
+    {"trees_walk_avx512", Isa::kAvx512, x86::avx512_masks_supported, kWalkCodeMax, kWalkSlotsMax, 4, 1.2, 0},
+    {"trees_masks", Isa::kPlain, always, kMaskThresholdsMax, kMaskSlotsMax, 10, 0, 70},
+    {"trees_masks_avx2", Isa::kAvx2, x86::avx2_masks_supported, kMaskThresholdsMax, kMaskSlotsMaxAvx2, 5, 0, 3.7},
+    {"trees_masks_avx512", Isa::kAvx512, x86::avx512_masks_supported, kMaskThresholdsMax, kMaskSlotsMax, 2.8, 0, 1.8}};
+
+const Method& facts_of(TreeMethod method) { return kMethods[static_cast<int>(method)]; }
+bool has_masks(TreeMethod method) { return facts_of(method).per_step > 0; }
+
+const MaskKernels& mask_kernels(TreeMethod method) {
+  return method == TreeMethod::kMasksAvx512 ? x86::kAvx512Masks
+         : method == TreeMethod::kMasksAvx2 ? x86::kAvx2Masks
+                                            : kPlainMasks;
+}
+
+// Whether who asks for one instruction set lets another be used.
+bool includes(Isa asked, Isa used) {
+  return used == Isa::kPlain || used == asked || (asked == Isa::kAvx512 && used == Isa::kAvx2);
+}
 
 // A split as the program sees it: on_true where x <= threshold (strict: x < threshold).
 struct Canonical {
@@ -36,31 +73,38 @@ std::optional<Canonical> canonical(const Trees& t, int64_t node) {
 
 }  // namespace
 
-const char* tree_method_name(TreeMethod method) {
-  constexpr const char* kNames[] = {"trees_plain", "trees_walk", "trees_walk_avx512", "trees_masks_avx512"};
-  return kNames[static_cast<int>(method)];
-}
+const char* tree_method_name(TreeMethod method) { return facts_of(method).name; }
 
+// plan() decides everything that a cost depends on, lay() writes the arrays.
 class TreeProgramBuilder {
  public:
-  TreeProgramBuilder(const Trees& trees, TreeMethod method) : t_(trees) {
+  TreeProgramBuilder(const Trees& trees, TreeMethod method) : t_(trees), method_(facts_of(method)) {
     p_.method_ = method;
     p_.tree_count_ = static_cast<int64_t>(trees.roots.size());
   }
 
-  std::optional<TreeProgram> build() {
-    if (t_.outputs > TreeProgram::kOutputsMax) return std::nullopt;
-    if (p_.method_ == TreeMethod::kPlain) {
-      p_.trees_ = t_;
-      return std::move(p_);
-    }
+  // Estimated ns of a row; nothing where the method does not apply.
+  std::optional<double> plan() {
+    if (t_.outputs > TreeProgram::kOutputsMax || !method_.supported()) return std::nullopt;
+    if (p_.method_ == TreeMethod::kPlain) return method_.per_level * static_cast<double>(depths());
     if (!t_.member_bounds.empty()) return std::nullopt;  // membership in lists is the plain method's alone
     copy_semantics();
-    const bool masks = p_.method_ == TreeMethod::kMasksAvx512;
-    if (p_.avx512() && !x86::tree_masks_supported()) return std::nullopt;
-    if (!plan_slots(masks ? kMaskCodeMax : kWalkCodeMax, masks ? kMaskSlotsMax : kWalkSlotsMax)) return std::nullopt;
+    if (!plan_slots(method_.code_max, method_.slots_max)) return std::nullopt;
     number_leaves();
-    if (masks ? !lay_masks() : !lay_walk()) return std::nullopt;
+    if (has_masks(p_.method_) && !plan_masks()) return std::nullopt;
+    if (!has_masks(p_.method_)) plan_walk();
+    const double codes = static_cast<double>(p_.slots_.size() + p_.mask_slots_.size() + p_.set_slots_.size());
+    const double levels = std::accumulate(p_.walk_depths_.begin(), p_.walk_depths_.end(), 0.0) * kWalkTrees;
+    return method_.per_code * codes + method_.per_level * levels +
+           method_.per_step * static_cast<double>(mask_step_count_);
+  }
+
+  // Requires: plan() gave a cost. Once.
+  TreeProgram lay() {
+    if (p_.method_ == TreeMethod::kPlain)
+      p_.trees_ = t_;
+    else
+      has_masks(p_.method_) ? lay_masks() : lay_walk();
     return std::move(p_);
   }
 
@@ -76,13 +120,15 @@ class TreeProgramBuilder {
     p_.trees_.linear_coefficient = t_.linear_coefficient;
   }
 
+  using Key = std::tuple<int32_t, int64_t, bool, bool>;
+
   // Every split's slot and rank. False where they do not fit.
   bool plan_slots(int64_t code_max, int64_t slots_max) {
     slot_.assign(t_.kind.size(), 0), rank_.assign(t_.kind.size(), 0), swapped_.assign(t_.kind.size(), 0);
+    missing_near_.assign(t_.kind.size(), 0);
     if (!collect_thresholds()) return false;
     // Slots of one column lie together: std::map keeps them in the order of column, segment, missing side,
     // zero rule.
-    using Key = std::tuple<int32_t, int64_t, bool, bool>;
     std::map<Key, int32_t> keys;
     std::vector<std::pair<int64_t, Key>> splits;
     for (int64_t i = 0; i < t_.node_count(); ++i) {
@@ -92,13 +138,15 @@ class TreeProgramBuilder {
       const int64_t at =
           std::lower_bound(all.begin(), all.end(), bound_of(c, by_column_.at(t_.feature[i]).counts_equal)) -
           all.begin();
-      const Key key{t_.feature[i], at / code_max, !c.missing_true, c.zero_missing};
+      // Masks know of each node which side is a missing value's, a walk's slots are one for each side.
+      const Key key{t_.feature[i], at / code_max, !has_masks(p_.method_) && !c.missing_true, c.zero_missing};
       keys.emplace(key, 0);
       if (static_cast<int64_t>(keys.size()) > slots_max) return false;
       splits.emplace_back(i, key);
       rank_[i] = static_cast<uint16_t>(at % code_max), swapped_[i] = c.swapped;
+      missing_near_[i] = c.missing_true ? 255 : 0;
     }
-    add_columns(&keys, code_max);
+    has_masks(p_.method_) ? add_mask_slots(&keys) : add_columns(&keys, code_max);
     for (const auto& [node, key] : splits) slot_[node] = static_cast<uint16_t>(keys.at(key));
     return plan_sets(slots_max);
   }
@@ -131,30 +179,70 @@ class TreeProgramBuilder {
     return true;
   }
 
-  void add_columns(std::map<std::tuple<int32_t, int64_t, bool, bool>, int32_t>* keys, int64_t code_max) {
+  void add_columns(std::map<Key, int32_t>* keys, int64_t code_max) {
     for (auto& [key, slot] : *keys) {
       const auto& [column, segment, missing_false, zero] = key;
       slot = static_cast<int32_t>(p_.slots_.size());
       p_.slots_.push_back(
           {static_cast<int32_t>(segment * code_max), static_cast<uint16_t>(missing_false ? code_max : 0), zero});
-      if (p_.columns_.empty() || p_.columns_.back().column != column) add_column(column, slot);
+      if (p_.columns_.empty() || p_.columns_.back().column != column) {
+        const ByColumn& from = by_column_.at(column);
+        const Ranks ranks = add_ranks(from.thresholds);
+        p_.columns_.push_back({column, ranks.steps, slot, slot + 1});
+        p_.ranks_.push_back({ranks.first_threshold, ranks.first_pivot, ranks.pivot_vectors, from.counts_equal});
+      }
       p_.columns_.back().last_slot = slot + 1;
     }
   }
 
+  // A slot counts in its own segment of the column's thresholds, so that a rank is a code.
+  void add_mask_slots(std::map<Key, int32_t>* keys) {
+    for (auto& [key, slot] : *keys) {
+      const auto& [column, segment, unused, zero] = key;
+      slot = static_cast<int32_t>(p_.mask_slots_.size());
+      const ByColumn& from = by_column_.at(column);
+      const auto first = from.thresholds.begin() + segment * kMaskThresholdsMax;
+      const std::vector<double> own(first,
+                                    first + std::min<int64_t>(kMaskThresholdsMax, from.thresholds.end() - first));
+      const Ranks ranks = add_ranks(own);
+      p_.mask_slots_.push_back({column, ranks.first_threshold, ranks.first_pivot, add_keys(own, from.counts_equal),
+                                static_cast<int8_t>(ranks.steps), static_cast<int8_t>(ranks.pivot_vectors),
+                                from.counts_equal, zero});
+      p_.any_zero_missing_ = p_.any_zero_missing_ || zero;
+    }
+  }
+
+  // 16 pivots and the keys of a slot; the place of the first.
+  int32_t add_keys(const std::vector<double>& sorted, bool at_least) {
+    constexpr float kPadding = std::numeric_limits<float>::quiet_NaN(),
+                    kInfinity = std::numeric_limits<float>::infinity();
+    const size_t first = p_.keys_.size();
+    p_.keys_.resize(first + 16 + (sorted.size() / 16 + 1) * 16, kPadding);
+    for (size_t i = 0; i < sorted.size(); ++i) {
+      float key = static_cast<float>(sorted[i]);
+      if (at_least ? static_cast<double>(key) < sorted[i] : static_cast<double>(key) > sorted[i])
+        key = std::nextafter(key, at_least ? kInfinity : -kInfinity);
+      p_.keys_[first + 16 + i] = key;
+      if (i % 16 == 15) p_.keys_[first + i / 16] = key;
+    }
+    return static_cast<int32_t>(first);
+  }
+
+  struct Ranks {
+    int32_t first_threshold, first_pivot, steps, pivot_vectors;
+  };
+
   // NaN compares false with everything: the padding counts for no x, infinity included.
-  void add_column(int32_t column, int32_t slot) {
+  Ranks add_ranks(const std::vector<double>& sorted) {
     constexpr double kPadding = std::numeric_limits<double>::quiet_NaN();
-    const ByColumn& from = by_column_.at(column);
-    const size_t count = from.thresholds.size(), first = p_.thresholds_.size(), first_pivot = p_.pivots_.size();
+    const size_t count = sorted.size(), first = p_.thresholds_.size(), first_pivot = p_.pivots_.size();
     const int32_t steps = static_cast<int32_t>(std::bit_width(count));
-    p_.thresholds_.insert(p_.thresholds_.end(), from.thresholds.begin(), from.thresholds.end());
+    p_.thresholds_.insert(p_.thresholds_.end(), sorted.begin(), sorted.end());
     p_.thresholds_.resize(first + std::max<size_t>(16, size_t{1} << steps), kPadding);
-    for (size_t i = 15; i < count; i += 16) p_.pivots_.push_back(from.thresholds[i]);
+    for (size_t i = 15; i < count; i += 16) p_.pivots_.push_back(sorted[i]);
     p_.pivots_.resize((p_.pivots_.size() + 7) / 8 * 8, kPadding);
-    p_.columns_.push_back({column, steps, slot, slot + 1});
-    p_.ranks_.push_back({static_cast<int32_t>(first), static_cast<int32_t>(first_pivot),
-                         static_cast<int32_t>((p_.pivots_.size() - first_pivot) / 8), from.counts_equal});
+    const size_t vectors = (p_.pivots_.size() - first_pivot) / 8;
+    return {static_cast<int32_t>(first), static_cast<int32_t>(first_pivot), steps, static_cast<int32_t>(vectors)};
   }
 
   // Nodes that ask the same of the same set share a slot.
@@ -162,7 +250,7 @@ class TreeProgramBuilder {
     std::map<std::tuple<int32_t, double, uint8_t>, uint16_t> known;
     for (int64_t i = 0; i < t_.node_count(); ++i) {
       if (t_.split(i) != Split::kInSet) continue;
-      const uint16_t next = static_cast<uint16_t>(p_.slots_.size() + p_.set_slots_.size());
+      const uint16_t next = static_cast<uint16_t>(p_.slots_.size() + p_.mask_slots_.size() + p_.set_slots_.size());
       const auto [it, added] = known.try_emplace({t_.feature[i], t_.threshold[i], t_.kind[i]}, next);
       slot_[i] = it->second;
       if (!added) continue;
@@ -217,23 +305,35 @@ class TreeProgramBuilder {
 
   // Trees that walk together take as many steps as the deepest of them: within a chunk they are sorted by
   // depth.
-  bool lay_walk() {
+  void plan_walk() {
     for (int64_t first = 0; first < p_.tree_count_; first += kWalkChunk) {
       const int64_t count = std::min(kWalkChunk, p_.tree_count_ - first);
       std::vector<std::pair<int32_t, int32_t>> order;  // depth, place in the chunk
       for (int64_t i = 0; i < count; ++i) order.emplace_back(depth_of(t_.roots[first + i]), static_cast<int32_t>(i));
       std::sort(order.begin(), order.end());
       for (size_t i = 0; i < order.size(); ++i) {
-        if (i % kWalkTrees == 0) p_.groups_.push_back({0, 0});
-        p_.groups_.back().steps = order[i].first;
-        lay_tree(t_.roots[first + order[i].second]);
+        if (i % kWalkTrees == 0) p_.walk_depths_.push_back(0);
+        p_.walk_depths_.back() = order[i].first;
         p_.walk_places_.push_back(order[i].second);
       }
       // Groups are whole: the last tree fills up the last one, and again writes the same leaf.
-      while (p_.walk_roots_.size() % kWalkTrees != 0)
-        p_.walk_roots_.push_back(p_.walk_roots_.back()), p_.walk_places_.push_back(p_.walk_places_.back());
+      while (p_.walk_places_.size() % kWalkTrees != 0) p_.walk_places_.push_back(p_.walk_places_.back());
     }
-    return true;
+  }
+
+  void lay_walk() {
+    size_t at = 0;
+    for (int64_t first = 0; first < p_.tree_count_; first += kWalkChunk) {
+      const size_t count = static_cast<size_t>(std::min(kWalkChunk, p_.tree_count_ - first));
+      for (const size_t last = at + count; at < last; ++at) lay_tree(t_.roots[first + p_.walk_places_[at]]);
+      for (; at % kWalkTrees != 0; ++at) p_.walk_roots_.push_back(p_.walk_roots_.back());
+    }
+  }
+
+  int64_t depths() const {
+    int64_t sum = 0;
+    for (const int32_t root : t_.roots) sum += depth_of(root);
+    return sum;
   }
 
   int32_t depth_of(int32_t root) const {
@@ -265,50 +365,69 @@ class TreeProgramBuilder {
     }
   }
 
-  bool lay_masks() {
-    uint32_t most = 0;
-    for (int64_t i = 0; i < p_.tree_count_; ++i) most = std::max(most, first_leaf_[i + 1] - first_leaf_[i]);
-    if (most > 64) return false;
-    p_.wide_ = most > 32;
-    const int64_t group = p_.wide_ ? 8 : 16, per_vector = 64 / group;
-    int64_t bytes = 0;
-    for (int64_t first = 0; first < p_.tree_count_; first += group) {
-      const int64_t last = std::min(p_.tree_count_, first + group);
-      uint32_t leaves = 1;
-      for (int64_t i = first; i < last; ++i) leaves = std::max(leaves, first_leaf_[i + 1] - first_leaf_[i]);
-      const int64_t steps = (leaves - 1 + per_vector - 1) / per_vector;  // a tree has one split less than leaves
-      bytes += steps * 64 * (2 + per_vector);
-      if (bytes > kMasksBytesMax) return false;
-      p_.groups_.push_back({static_cast<int32_t>(p_.mask_slots_.size() / 64), static_cast<int32_t>(steps)});
-      p_.mask_slots_.resize(p_.mask_slots_.size() + steps * 64, 0);
-      p_.mask_ranks_.resize(p_.mask_ranks_.size() + steps * 64, kMaskCodeMax);
-      p_.masks_.resize(p_.masks_.size() + steps * per_vector * 8, ~uint64_t{0});
-      for (int64_t i = first; i < last; ++i) lay_mask_tree(i, i - first, group);
+  // How many steps each word of each group takes. False where the trees or what they take are too large.
+  bool plan_masks() {
+    for (int64_t i = 0; i < p_.tree_count_; ++i)
+      if (first_leaf_[i + 1] - first_leaf_[i] > 8 * kMaskWordsMax) return false;
+    for (int64_t first = 0; first < p_.tree_count_; first += kMaskTrees) {
+      const int64_t last = std::min(p_.tree_count_, first + kMaskTrees);
+      std::array<uint16_t, kMaskWordsMax> longest = {};
+      int32_t words = 1;
+      for (int64_t i = first; i < last; ++i) {
+        std::array<uint16_t, kMaskWordsMax> lists = {};
+        for_each_split(i, [&](int32_t, int64_t low, int64_t high) {
+          for (int64_t w = low / 8; w <= (high - 1) / 8; ++w) ++lists[w];
+        });
+        for (size_t w = 0; w < lists.size(); ++w) longest[w] = std::max(longest[w], lists[w]);
+        words = std::max(words, static_cast<int32_t>(first_leaf_[i + 1] - first_leaf_[i] + 7) / 8);
+      }
+      p_.mask_groups_.push_back({mask_step_count_, static_cast<int32_t>(p_.word_steps_.size()), words});
+      for (int32_t w = words - 1; w >= 0; --w) p_.word_steps_.push_back(longest[w]), mask_step_count_ += longest[w];
+      if (mask_step_count_ * kMaskStepBytes > kMasksBytesMax) return false;
     }
-    p_.first_leaves_.assign(first_leaf_.begin(), first_leaf_.end() - 1);
-    p_.first_leaves_.resize(p_.groups_.size() * group, 0);
     return true;
   }
 
-  void lay_mask_tree(int64_t tree, int64_t lane, int64_t group) {
-    int64_t place =
-        int64_t{p_.groups_.back().first} * 64 + lane;  // of the next split: node p of the lane stands at p * group
+  // use(node, low, high) for the splits of a tree, where leaves low to high - 1 of the tree lie on the near side.
+  template <typename Use>
+  void for_each_split(int64_t tree, const Use& use) const {
     std::vector<int32_t> pending{t_.roots[tree]};
     while (!pending.empty()) {
       const int32_t node = pending.back();
       pending.pop_back();
       if (t_.split(node) == Split::kLeaf) continue;
-      p_.mask_slots_[place] = static_cast<uint8_t>(slot_[node]);
-      p_.mask_ranks_[place] = static_cast<uint8_t>(rank_[node]);
       const auto [low, high] = leaves_under(first_child(node));
-      const uint64_t dropped = ((high - low == 64 ? 0 : uint64_t{1} << (high - low)) - 1) << (low - first_leaf_[tree]);
-      if (p_.wide_)
-        p_.masks_[place] = ~dropped;
-      else
-        reinterpret_cast<uint32_t*>(p_.masks_.data())[place] = static_cast<uint32_t>(~dropped);
-      place += group;
+      use(node, int64_t{low - first_leaf_[tree]}, int64_t{high - first_leaf_[tree]});
       pending.push_back(second_child(node)), pending.push_back(first_child(node));
     }
+  }
+
+  void lay_masks() {
+    p_.mask_steps_.assign(mask_step_count_ * kMaskStepBytes, 0);
+    p_.near_missing_.assign(mask_step_count_ * kMaskTrees, 0);
+    for (int64_t s = 0; s < mask_step_count_; ++s)
+      std::fill_n(p_.mask_steps_.begin() + s * kMaskStepBytes + kMaskTrees, kMaskTrees, kMaskNoRank);
+    for (int64_t i = 0; i < p_.tree_count_; ++i) lay_mask_tree(i);
+    p_.first_leaves_.assign(first_leaf_.begin(), first_leaf_.end() - 1);
+    p_.first_leaves_.resize(p_.mask_groups_.size() * kMaskTrees, 0);
+  }
+
+  void lay_mask_tree(int64_t tree) {
+    const MaskGroup& group = p_.mask_groups_[tree / kMaskTrees];
+    std::array<int64_t, kMaskWordsMax> next = {};  // of each word: its next step
+    int64_t step = group.first_step;
+    for (int32_t i = 0; i < group.words; ++i)
+      next[group.words - 1 - i] = step, step += p_.word_steps_[group.first_word + i];
+    for_each_split(tree, [&](int32_t node, int64_t low, int64_t high) {
+      for (int64_t w = low / 8; w <= (high - 1) / 8; ++w) {
+        const int64_t s = next[w]++, lane = tree % kMaskTrees;
+        uint8_t* at = p_.mask_steps_.data() + s * kMaskStepBytes + lane;
+        const int64_t from = std::max(low - 8 * w, int64_t{0}), to = std::min(high - 8 * w, int64_t{8});
+        at[0] = static_cast<uint8_t>(slot_[node]), at[kMaskTrees] = static_cast<uint8_t>(rank_[node]);
+        at[2 * kMaskTrees] = static_cast<uint8_t>((1 << to) - (1 << from));
+        p_.near_missing_[s * kMaskTrees + lane] = missing_near_[node];
+      }
+    });
   }
 
   // The range of leaves under a node: its first side leads to the first one, its second side to the last.
@@ -325,33 +444,44 @@ class TreeProgramBuilder {
   };
 
   const Trees& t_;
+  const Method& method_;
   TreeProgram p_;
   std::map<int32_t, ByColumn> by_column_;
   std::vector<uint16_t> slot_, rank_;
-  std::vector<uint8_t> swapped_;
+  std::vector<uint8_t> swapped_, missing_near_;
   std::vector<uint32_t> leaf_;        // per node: the number of that leaf
   std::vector<uint32_t> first_leaf_;  // per tree, and behind the last
+  int64_t mask_step_count_ = 0;
 };
 
-std::optional<TreeProgram> TreeProgram::build(const Trees& trees, std::optional<TreeMethod> method) {
-  return method ? TreeProgramBuilder(trees, *method).build() : build_for(trees, Isa::kAvx512);
+std::optional<TreeProgram> TreeProgram::build(const Trees& trees, TreeMethod method) {
+  TreeProgramBuilder builder(trees, method);
+  return builder.plan() ? std::optional(builder.lay()) : std::nullopt;
+}
+
+std::optional<double> TreeProgram::cost(const Trees& trees, TreeMethod method) {
+  return TreeProgramBuilder(trees, method).plan();
 }
 
 std::optional<TreeProgram> TreeProgram::build_for(const Trees& trees, Isa isa) {
-  for (const TreeMethod each : {TreeMethod::kMasksAvx512, TreeMethod::kWalkAvx512, TreeMethod::kWalk}) {
-    if (isa != Isa::kAvx512 && each != TreeMethod::kWalk) continue;
-    if (auto program = TreeProgramBuilder(trees, each).build()) return program;
+  std::unique_ptr<TreeProgramBuilder> best;
+  double least = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < kTreeMethods; ++i) {
+    if (!includes(isa, kMethods[i].isa)) continue;
+    auto builder = std::make_unique<TreeProgramBuilder>(trees, static_cast<TreeMethod>(i));
+    const std::optional<double> cost = builder->plan();
+    if (cost && *cost < least) least = *cost, best = std::move(builder);
   }
-  return TreeProgramBuilder(trees, TreeMethod::kPlain).build();
+  return best == nullptr ? std::nullopt : std::optional(best->lay());
 }
 
 int64_t TreeProgram::byte_count() const {
   const auto bytes = [](const auto&... each) {
     return static_cast<int64_t>(((each.size() * sizeof(each[0])) + ... + 0));
   };
-  return bytes(columns_, slots_, set_slots_, ranks_, thresholds_, pivots_, groups_, values64_, values32_, leaf_output_,
-               leaf_begin_, leaf_end_) +
-         bytes(walk_nodes_, walk_leaf_, walk_roots_, walk_places_, mask_slots_, mask_ranks_, masks_, first_leaves_) +
+  return bytes(set_slots_, thresholds_, pivots_, values64_, values32_, leaf_output_, leaf_begin_, leaf_end_) +
+         bytes(columns_, slots_, ranks_, walk_depths_, walk_nodes_, walk_leaf_, walk_roots_, walk_places_) +
+         bytes(mask_slots_, keys_, mask_groups_, word_steps_, mask_steps_, near_missing_, first_leaves_) +
          trees_.byte_count();
 }
 
@@ -381,7 +511,8 @@ inline int32_t rank_of(const double* thresholds, int32_t steps, double x) {
 }  // namespace
 
 void TreeProgram::find_ranks(int64_t first, int64_t count, const double* values, int32_t* ranks) const noexcept {
-  if (avx512()) return x86::find_ranks(thresholds_.data(), pivots_.data(), ranks_.data() + first, count, values, ranks);
+  if (method_ == TreeMethod::kWalkAvx512)
+    return x86::find_ranks(thresholds_.data(), pivots_.data(), ranks_.data() + first, count, values, ranks);
   for (int64_t i = 0; i < count; ++i) {
     const double* thresholds = thresholds_.data() + ranks_[first + i].first_threshold;
     ranks[i] = ranks_[first + i].counts_equal ? rank_of<true>(thresholds, columns_[first + i].steps, values[i])
@@ -389,9 +520,9 @@ void TreeProgram::find_ranks(int64_t first, int64_t count, const double* values,
   }
 }
 
-template <typename Code, typename In>
-void TreeProgram::encode(const In* x, Code* codes) const noexcept {
-  constexpr int32_t kCodeMax = std::numeric_limits<Code>::max();
+template <typename In>
+void TreeProgram::encode(const In* x, uint16_t* codes) const noexcept {
+  constexpr int32_t kCodeMax = std::numeric_limits<uint16_t>::max();
   constexpr int64_t kBlock = 32;  // columns at a time
   double values[kBlock];
   int32_t ranks[kBlock];
@@ -406,11 +537,26 @@ void TreeProgram::encode(const In* x, Code* codes) const noexcept {
         const Slot& slot = slots_[s];
         const bool missing = nan | (slot.zero_missing & zero);
         const int32_t code = std::min(std::max(ranks[i] - slot.base, 0), kCodeMax);
-        codes[s] = static_cast<Code>(missing ? slot.missing : code);
+        codes[s] = static_cast<uint16_t>(missing ? slot.missing : code);
       }
     }
   }
-  Code* sets = codes + slots_.size();
+  encode_sets(x, codes + slots_.size());
+}
+
+// Whether the row lacks a value that a threshold asks for.
+template <typename In>
+bool TreeProgram::encode(const MaskKernels& kernels, const MaskTables& tables, const In* x,
+                         uint8_t* codes) const noexcept {
+  encode_sets(x, codes + mask_slots_.size());
+  if constexpr (sizeof(In) == sizeof(float))
+    return kernels.find_codes_f32(tables, x, codes);
+  else
+    return kernels.find_codes_f64(tables, x, codes);
+}
+
+template <typename In, typename Code>
+void TreeProgram::encode_sets(const In* x, Code* sets) const noexcept {
   for (size_t s = 0; s < set_slots_.size(); ++s)
     sets[s] = goes_true(trees_, set_slots_[s].node, static_cast<double>(x[set_slots_[s].column])) ? 0 : 1;
 }
@@ -421,7 +567,7 @@ void TreeProgram::walk(const uint16_t* codes, int64_t g, uint32_t* leaves) const
   const WalkNode* nodes = walk_nodes_.data();
   uint32_t at[kWalkTrees];
   for (int64_t i = 0; i < kWalkTrees; ++i) at[i] = walk_roots_[g * kWalkTrees + i];
-  for (int32_t s = 0; s < groups_[g].steps; ++s)
+  for (int32_t s = 0; s < walk_depths_[g]; ++s)
 #pragma GCC unroll 8
     for (int64_t i = 0; i < kWalkTrees; ++i) {
       const WalkNode node = nodes[at[i]];
@@ -475,6 +621,35 @@ void TreeProgram::add_linear(const In* x, const uint32_t* leaves, int64_t count,
       aggregate(trees_.aggregate, static_cast<Sum>(weight_of(trees_, w, x)), leaf_output_[w], sums, touched);
 }
 
+// Sums of several rows together: each waits for itself only.
+template <int kRows, typename Sum>
+void TreeProgram::add_only(const uint32_t (*leaves)[kMaskTrees], int64_t count, Sum* sums) const noexcept {
+  const Sum* values = leaf_values<Sum>();
+  Sum sum[kRows];
+  for (int r = 0; r < kRows; ++r) sum[r] = sums[r * trees_.outputs + only_output_];
+  for (int64_t i = 0; i < count; ++i)
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) sum[r] += values[leaves[r][i]];
+  for (int r = 0; r < kRows; ++r) sums[r * trees_.outputs + only_output_] = sum[r];
+}
+
+template <typename In, typename Sum>
+void TreeProgram::add_rows(const In* x, const uint32_t (*leaves)[kMaskTrees], int64_t rows, int64_t count, Sum* sums,
+                           uint8_t* touched) const noexcept {
+  int64_t r = 0;
+  if (only_output_ >= 0) {
+    for (; r + 8 <= rows; r += 8) add_only<8>(leaves + r, count, sums + r * trees_.outputs);
+    for (; r + 4 <= rows; r += 4) add_only<4>(leaves + r, count, sums + r * trees_.outputs);
+    for (; r < rows; ++r) add_only<1>(leaves + r, count, sums + r * trees_.outputs);
+    for (r = 0; r < rows; ++r) touched[r * trees_.outputs + only_output_] = 1;
+    return;
+  }
+  for (; r < rows; ++r)
+    trees_.linear()
+        ? add_linear(x + r * trees_.features, leaves[r], count, sums + r * trees_.outputs, touched + r * trees_.outputs)
+        : add(leaves[r], count, sums + r * trees_.outputs, touched + r * trees_.outputs);
+}
+
 template <typename Sum>
 void TreeProgram::start(Sum* sums, uint8_t* spoken) const noexcept {
   for (int64_t k = 0; k < trees_.outputs; ++k)
@@ -514,34 +689,40 @@ void TreeProgram::run_walk(const In* x, Sum* out, uint8_t* touched) const noexce
   finish(sums, spoken, out, touched);
 }
 
-// A few rows pass through each group of trees together: its masks, which no first-level cache holds all of,
+MaskTables TreeProgram::mask_tables() const noexcept {
+  const int64_t ranked = static_cast<int64_t>(mask_slots_.size());
+  return {ranked + static_cast<int64_t>(set_slots_.size()),
+          ranked,
+          any_zero_missing_,
+          mask_slots_.data(),
+          thresholds_.data(),
+          pivots_.data(),
+          keys_.data(),
+          mask_steps_.data(),
+          near_missing_.data(),
+          word_steps_.data(),
+          first_leaves_.data()};
+}
+
+// A few rows pass through each group of trees together: its steps, which no first-level cache holds all of,
 // are then fetched once for all of them. `rows` times the outputs is at most kOutputsMax.
 template <typename In, typename Sum>
 void TreeProgram::run_masks(const In* x, int64_t rows, Sum* out, uint8_t* touched) const noexcept {
   Sum sums[kOutputsMax];
   uint8_t spoken[kOutputsMax];
   alignas(64) uint8_t codes[kMaskRows][kMaskSlotsMax];
-  uint32_t leaves[16];
+  bool missing[kMaskRows];
+  uint32_t leaves[kMaskRows][kMaskTrees];
+  const MaskKernels& kernels = mask_kernels(method_);
+  const MaskTables tables = mask_tables();
   for (int64_t r = 0; r < rows; ++r) {
     start(sums + r * trees_.outputs, spoken + r * trees_.outputs);
-    encode(x + r * trees_.features, codes[r]);
+    missing[r] = encode(kernels, tables, x + r * trees_.features, codes[r]);
   }
-  const x86::TreeMasks masks{wide_,
-                             slots_.size() + set_slots_.size() > 64,
-                             mask_slots_.data(),
-                             mask_ranks_.data(),
-                             reinterpret_cast<const std::byte*>(masks_.data()),
-                             first_leaves_.data()};
-  const int64_t group = wide_ ? 8 : 16;
-  int64_t tree = 0;
-  for (const Group& g : groups_) {
-    for (int64_t r = 0; r < rows; ++r) {
-      x86::find_leaves(masks, codes[r], g.first, g.steps, tree, leaves);
-      const int64_t count = std::min(group, tree_count_ - tree), at = r * trees_.outputs;
-      trees_.linear() ? add_linear(x + r * trees_.features, leaves, count, sums + at, spoken + at)
-                      : add(leaves, count, sums + at, spoken + at);
-    }
-    tree += group;
+  for (int64_t tree = 0; tree < tree_count_; tree += kMaskTrees) {
+    const int64_t g = tree / kMaskTrees;
+    for (int64_t r = 0; r < rows; ++r) kernels.find_leaves(tables, mask_groups_[g], codes[r], missing[r], g, leaves[r]);
+    add_rows(x, leaves, rows, std::min(kMaskTrees, tree_count_ - tree), sums, spoken);
   }
   for (int64_t r = 0; r < rows; ++r)
     finish(sums + r * trees_.outputs, spoken + r * trees_.outputs, out + r * trees_.outputs,
@@ -550,7 +731,7 @@ void TreeProgram::run_masks(const In* x, int64_t rows, Sum* out, uint8_t* touche
 
 template <typename In, typename Sum>
 void TreeProgram::run(const In* x, int64_t rows, Sum* out, uint8_t* touched) const noexcept {
-  const bool masks = method_ == TreeMethod::kMasksAvx512;
+  const bool masks = has_masks(method_);
   const int64_t together = masks ? std::min(kMaskRows, kOutputsMax / trees_.outputs) : 1;
   for (int64_t r = 0; r < rows; r += together) {
     const In* from = x + r * trees_.features;

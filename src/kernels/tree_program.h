@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/aligned.h"
+#include "kernels/tree_masks.h"
 #include "kernels/trees.h"
 #include "kernels/vector/kernels.h"
 #include "kernels/x86/tree_masks.h"
@@ -21,20 +22,24 @@ enum class TreeMethod : uint8_t {
   kPlain,       // the ensemble as it is: comparisons for equality, NaN thresholds, more codes than fit
   kWalk,        // 8 trees at a time, no branches; any size
   kWalkAvx512,  // the same, its codes found with AVX-512
-  kMasksAvx512  // AVX-512 VBMI bit masks; trees of at most 64 leaves, at most 128 codes of 8 bits
+  kMasks,       // bit masks (tree_masks.h) in plain loops; trees of at most 256 leaves, at most 256 codes of 8 bits
+  kMasksAvx2,   // the same with AVX2, at most 128 codes
+  kMasksAvx512  // the same with AVX-512 VBMI
 };
+constexpr int kTreeMethods = 6;
 const char* tree_method_name(TreeMethod method);  // "trees_walk", "trees_walk_avx512", "trees_masks_avx512" ...
 
 class TreeProgram {
  public:
   static constexpr int64_t kOutputsMax = 1024;  // their sums live on the stack
 
-  // With the given method, or else the fastest that this processor and the ensemble allow. Nothing where it
-  // has more than kOutputsMax outputs, or where the given method does not apply. Requires: fault(trees) is
-  // empty.
-  static std::optional<TreeProgram> build(const Trees& trees, std::optional<TreeMethod> method = std::nullopt);
-  // With the fastest method that takes no more than the given instruction set.
+  // With the given method. Nothing where the ensemble has more than kOutputsMax outputs, or where the method does not
+  // apply to it or to this processor. Requires: fault(trees) is empty.
+  static std::optional<TreeProgram> build(const Trees& trees, TreeMethod method);
+  // With the method that costs least of those that take no more than the given instruction set.
   static std::optional<TreeProgram> build_for(const Trees& trees, Isa isa);
+  // Estimated ns of one row by each method (see kMethods in tree_program.cc); nothing where it does not apply.
+  static std::optional<double> cost(const Trees& trees, TreeMethod method);
 
   // out [rows, outputs] from x [rows, features]; `touched` [rows, outputs], may be null, as in
   // evaluate_trees. A row's bits do not depend on the other rows. Requires: Sum is double exactly where
@@ -69,13 +74,14 @@ class TreeProgram {
     uint16_t rank, slot;
     uint32_t child;  // where the code is no more than the rank; else the node behind it. A leaf: itself
   };
-  struct Group {
-    int32_t first, steps;  // masks: its vectors; walk: only the depth of its deepest tree
-  };
 
-  bool avx512() const { return method_ == TreeMethod::kWalkAvx512 || method_ == TreeMethod::kMasksAvx512; }
-  template <typename Code, typename In>
-  void encode(const In* x, Code* codes) const noexcept;
+  template <typename In>
+  void encode(const In* x, uint16_t* codes) const noexcept;
+  template <typename In>
+  bool encode(const MaskKernels& kernels, const MaskTables& tables, const In* x, uint8_t* codes) const noexcept;
+  template <typename In, typename Code>
+  void encode_sets(const In* x, Code* codes) const noexcept;
+  MaskTables mask_tables() const noexcept;
   void find_ranks(int64_t first, int64_t count, const double* values, int32_t* ranks) const noexcept;
   template <typename In, typename Sum>
   void run_plain(const In* x, Sum* out, uint8_t* touched) const noexcept;
@@ -90,6 +96,11 @@ class TreeProgram {
   template <typename Sum>
   void add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t* touched) const noexcept;
   template <typename In, typename Sum>
+  void add_rows(const In* x, const uint32_t (*leaves)[kMaskTrees], int64_t rows, int64_t count, Sum* sums,
+                uint8_t* touched) const noexcept;
+  template <int kRows, typename Sum>
+  void add_only(const uint32_t (*leaves)[kMaskTrees], int64_t count, Sum* sums) const noexcept;
+  template <typename In, typename Sum>
   void add_linear(const In* x, const uint32_t* leaves, int64_t count, Sum* sums, uint8_t* touched) const noexcept;
   template <typename Sum>
   const Sum* leaf_values() const;
@@ -101,24 +112,27 @@ class TreeProgram {
   int64_t tree_count_ = 0;
   bool single_ = false;       // every leaf has one weight, and weights are added
   int32_t only_output_ = -1;  // the one that all of them go to, if single_ and there is one
-  std::vector<Column> columns_;
-  std::vector<Slot> slots_;
   std::vector<SetSlot> set_slots_;
-  std::vector<x86::RankColumn> ranks_;  // of each column
   AlignedVector<double> thresholds_, pivots_;
-  std::vector<Group> groups_;
   // Per leaf: its weight (one of the two, where single_) and output, else the range of its weights.
   std::vector<double> values64_;
   std::vector<float> values32_;
   std::vector<int32_t> leaf_output_, leaf_begin_, leaf_end_;
-  // kWalk.
+  // kWalk, kWalkAvx512.
+  std::vector<Column> columns_;
+  std::vector<Slot> slots_;
+  std::vector<x86::RankColumn> ranks_;  // of each column
+  std::vector<int32_t> walk_depths_;    // of each group: of its deepest tree
   AlignedVector<WalkNode> walk_nodes_;
   std::vector<uint32_t> walk_leaf_, walk_roots_;
   std::vector<int32_t> walk_places_;  // of each root: its tree's place in the chunk
-  // kMasks.
-  bool wide_ = false;
-  AlignedVector<uint8_t> mask_slots_, mask_ranks_;
-  AlignedVector<uint64_t> masks_;
+  // kMasks and its forms.
+  std::vector<MaskSlot> mask_slots_;
+  bool any_zero_missing_ = false;
+  AlignedVector<float> keys_;
+  std::vector<MaskGroup> mask_groups_;
+  std::vector<uint16_t> word_steps_;
+  AlignedVector<uint8_t> mask_steps_, near_missing_;
   AlignedVector<uint32_t> first_leaves_;
 };
 

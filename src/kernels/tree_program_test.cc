@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -10,13 +11,14 @@
 namespace hayate::kernels {
 namespace {
 
-constexpr TreeMethod kMethods[] = {TreeMethod::kPlain, TreeMethod::kWalk, TreeMethod::kWalkAvx512,
-                                   TreeMethod::kMasksAvx512};
+constexpr TreeMethod kMethods[] = {TreeMethod::kPlain, TreeMethod::kWalk,      TreeMethod::kWalkAvx512,
+                                   TreeMethod::kMasks, TreeMethod::kMasksAvx2, TreeMethod::kMasksAvx512};
 
 struct Options {
   int trees = 20, leaves = 8, features = 5, outputs = 1, distinct = 40;
   std::vector<Split> splits = {Split::kLessEqual};
   bool missing = false, zeros = false, many_weights = false, float64_sum = true;
+  bool full = false;  // every tree has as many leaves as it may
 };
 
 class Maker {
@@ -31,7 +33,8 @@ class Maker {
   Trees trees(const Options& o) {
     Trees t;
     t.features = o.features, t.outputs = o.outputs, t.float64_sum = o.float64_sum;
-    for (int i = 0; i < o.trees; ++i) t.roots.push_back(grow(&t, o, 1 + below(o.leaves), i % o.outputs));
+    for (int i = 0; i < o.trees; ++i)
+      t.roots.push_back(grow(&t, o, o.full ? o.leaves : 1 + below(o.leaves), i % o.outputs));
     return t;
   }
 
@@ -132,9 +135,19 @@ void check_all_types(Options o, unsigned seed) {
 }
 
 TEST(TreeProgram, SizesOfTreesAndGroups) {
-  for (const int leaves : {1, 2, 3, 5, 16, 31, 32, 33, 63, 64, 65, 200})
-    for (const int trees : {1, 7, 8, 9, 15, 16, 17, 40})
+  for (const int leaves : {1, 2, 7, 8, 9, 16, 31, 32, 33, 64, 65, 200})
+    for (const int trees : {1, 7, 8, 9, 40, 63, 64, 65, 130})
       check_all_types({.trees = trees, .leaves = leaves}, static_cast<unsigned>(leaves * 100 + trees));
+}
+
+// Whole trees of one size, up to the largest whose leaves have numbers of one byte, and one more.
+TEST(TreeProgram, MasksTakeUpTo256Leaves) {
+  for (const int leaves : {1, 8, 9, 255, 256, 257}) {
+    Maker maker(static_cast<unsigned>(leaves));
+    const Trees t = maker.trees({.trees = 3, .leaves = leaves, .full = true});
+    EXPECT_EQ(TreeProgram::build(t, TreeMethod::kMasks).has_value(), leaves <= 256);
+    check_methods<double, double>(t, maker.rows<double>(t, 100, 40));
+  }
 }
 
 TEST(TreeProgram, MoreTreesThanAChunk) {
@@ -159,8 +172,8 @@ TEST(TreeProgram, EveryComparisonAndMissingRule) {
 }
 
 TEST(TreeProgram, ManyThresholdsAndColumns) {
-  for (const int distinct : {2, 15, 16, 17, 255, 256, 257, 600, 3000})
-    for (const int features : {1, 30, 63, 64, 65, 127, 128, 129, 500})
+  for (const int distinct : {2, 15, 16, 17, 254, 255, 256, 600, 3000})
+    for (const int features : {1, 30, 64, 65, 128, 129, 256, 257, 500})
       check_all_types(
           {.trees = 60, .leaves = 30, .features = features, .distinct = distinct, .missing = distinct % 2 == 0},
           static_cast<unsigned>(distinct * 1000 + features));
@@ -196,11 +209,51 @@ TEST(TreeProgram, LinearLeaves) {
   }
 }
 
-TEST(TreeProgram, AnInstructionSetIsNotLeft) {
+// Thresholds that no float32 is, and values at them, beside them, and at the floats around them.
+TEST(TreeProgram, ValuesBesideThresholds) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const Split split : {Split::kLess, Split::kLessEqual})
+    for (const double scale : {1.0, 1e-3, 1e-40, 1e300, 1e-320}) {
+      std::mt19937 random(7);
+      Trees t;
+      t.features = 1;
+      std::vector<double> x;
+      for (int i = 0; i < 300; ++i) {
+        const double at = (std::uniform_real_distribution<double>(-1, 1)(random)) * scale;
+        const int32_t a = t.add_leaf(i, 0), b = t.add_leaf(-3.25 * i, 0);
+        t.roots.push_back(t.add_node(static_cast<uint8_t>(split), 0, at, a, b));
+        const float near = static_cast<float>(std::clamp(at, -3e38, 3e38));
+        for (const double value : {at, static_cast<double>(near)})
+          x.insert(x.end(), {value, std::nextafter(value, kInfinity), std::nextafter(value, -kInfinity)});
+        x.insert(x.end(), {std::nextafter(near, 3.4e38F), std::nextafter(near, -3.4e38F)});
+      }
+      check_methods<double, double>(t, x);
+      std::vector<float> floats;
+      for (const double value : x) floats.push_back(static_cast<float>(std::clamp(value, -3e38, 3e38)));
+      check_methods<float, double>(t, floats);
+    }
+}
+
+bool may_take(Isa asked, TreeMethod method) {
+  if (method == TreeMethod::kWalkAvx512 || method == TreeMethod::kMasksAvx512) return asked == Isa::kAvx512;
+  return method != TreeMethod::kMasksAvx2 || asked == Isa::kAvx512 || asked == Isa::kAvx2;
+}
+
+TEST(TreeProgram, TheCheapestIsTakenWithinTheInstructionSet) {
   Maker maker(3);
-  const Trees t = maker.trees({.leaves = 31});
-  for (const Isa isa : {Isa::kPlain, Isa::kSse4, Isa::kAvx2})
-    EXPECT_EQ(TreeProgram::build_for(t, isa)->method(), TreeMethod::kWalk);
+  for (const int leaves : {2, 31, 93, 300})
+    for (const int trees : {1, 20, 100}) {
+      const Trees t = maker.trees({.trees = trees, .leaves = leaves, .features = leaves, .full = true});
+      std::vector<std::optional<double>> costs;
+      for (const TreeMethod method : kMethods) costs.push_back(TreeProgram::cost(t, method));
+      for (const Isa isa : {Isa::kPlain, Isa::kSse4, Isa::kNeon, Isa::kAvx2, Isa::kAvx512}) {
+        const TreeMethod taken = TreeProgram::build_for(t, isa)->method();
+        EXPECT_TRUE(may_take(isa, taken)) << isa_name(isa) << " took " << tree_method_name(taken);
+        const double cost = *costs[static_cast<int>(taken)];
+        for (int i = 0; i < kTreeMethods; ++i)
+          EXPECT_TRUE(!costs[i] || !may_take(isa, kMethods[i]) || cost <= *costs[i]) << tree_method_name(kMethods[i]);
+      }
+    }
 }
 
 TEST(TreeProgram, AllWeightsOnOneOfSeveralOutputs) {
@@ -218,20 +271,29 @@ TEST(TreeProgram, NoTreesNoRowsNoSplits) {
   check_methods<double, double>(t, std::vector<double>(8, 1.0));
   t.roots = {t.add_leaf(2, 0), t.add_leaf(3, 0)};
   check_methods<double, double>(t, std::vector<double>(8, 1.0));
-  TreeProgram::build(t)->run<double, double>(nullptr, 0, nullptr);
+  TreeProgram::build_for(t, Isa::kAvx512)->run<double, double>(nullptr, 0, nullptr);
 }
 
+// A layout for small trees, for larger ones, for those too large for masks, and for what no rank decides.
 TEST(TreeProgram, TheMethodFitsTheEnsemble) {
   Maker maker(3);
-  const bool avx512 = x86::tree_masks_supported();
-  EXPECT_EQ(TreeProgram::build(maker.trees({.leaves = 31}))->method(),
-            avx512 ? TreeMethod::kMasksAvx512 : TreeMethod::kWalk);
-  EXPECT_EQ(TreeProgram::build(maker.trees({.leaves = 500}))->method(),
-            avx512 ? TreeMethod::kWalkAvx512 : TreeMethod::kWalk);
-  EXPECT_EQ(TreeProgram::build(maker.trees({.splits = {Split::kEqual}}))->method(), TreeMethod::kPlain);
+  const auto taken = [&](const Options& o, Isa isa) { return TreeProgram::build_for(maker.trees(o), isa)->method(); };
+  const Options small{.trees = 200, .leaves = 31, .full = true}, larger{.trees = 200, .leaves = 93, .full = true},
+      deep{.leaves = 500, .full = true};
+  EXPECT_EQ(taken(small, Isa::kPlain), TreeMethod::kWalk);
+  EXPECT_EQ(taken({.splits = {Split::kEqual}}, Isa::kAvx512), TreeMethod::kPlain);
+  for (const Options& o : {small, larger}) {
+    if (x86::avx2_masks_supported()) {
+      EXPECT_EQ(taken(o, Isa::kAvx2), TreeMethod::kMasksAvx2);
+    }
+    if (x86::avx512_masks_supported()) {
+      EXPECT_EQ(taken(o, Isa::kAvx512), TreeMethod::kMasksAvx512);
+    }
+  }
+  EXPECT_EQ(taken(deep, Isa::kAvx512), x86::avx512_masks_supported() ? TreeMethod::kWalkAvx512 : TreeMethod::kWalk);
   Trees wide = maker.trees({});
   wide.outputs = TreeProgram::kOutputsMax + 1;
-  EXPECT_FALSE(TreeProgram::build(wide).has_value());
+  EXPECT_FALSE(TreeProgram::build_for(wide, Isa::kAvx512).has_value());
 }
 
 TEST(TreeProgram, ExtremeThresholds) {
