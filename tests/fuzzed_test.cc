@@ -76,6 +76,24 @@ TEST(Fuzzed, TheFirstOutputOfASpelledOperatorMayBeLeftOut) {
   expect_native_equals_reference(layer, -1, "last alone");
 }
 
+TEST(Fuzzed, AxesThatAreNoIntegersAreRefused) {
+  OneNode one("ReduceMean", {random_floats({2, 3}, 1), Tensor::of<float>({1}, {1.5})});
+  one.constants = {1};
+  const auto refused = one.reference();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().text().find("must be a list of integers, it is float32 [1]"), std::string::npos)
+      << refused.error().text();
+}
+
+// Of an opset that knows only one of the two places.
+TEST(Fuzzed, AxesGivenTwiceAreTakenFromTheInput) {
+  OneNode one("ReduceMean", {random_floats({2, 3, 4}, 1), Tensor::of<int64_t>({1}, {1})},
+              {{"axes", std::vector<int64_t>{2}}});
+  one.constants = {1};
+  one.opset = 10;
+  expect_native_equals_reference(one, 0);
+}
+
 TEST(Fuzzed, ATensorOfMoreAxesThanNumPyHoldsIsRefused) {
   schema::Tensor tensor;
   tensor.set_data_type(1);

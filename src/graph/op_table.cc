@@ -6,6 +6,7 @@
 
 #include "graph/halves.h"
 #include "graph/op_rules.h"
+#include "graph/rule_checks.h"
 
 namespace hayate {
 
@@ -18,7 +19,7 @@ Result<std::optional<std::vector<int64_t>>> ShapeContext::integers(size_t i) con
                              "--set NAME=VALUE or --shape NAME:D1,D2",
                              node.input(i)),
                  Code::kUnsupported);
-  if (rank(i) > 1)
+  if (rank(i) > 1 || is_float(type(i)) || type(i) == Type::kBool)
     return error(fmt::format("input '{}' must be a list of integers, it is {}", node.input(i), types_[i]->text()));
   return std::optional<std::vector<int64_t>>(to_int64s(*known(i)));
 }

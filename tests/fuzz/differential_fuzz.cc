@@ -65,7 +65,8 @@ class Maker {
     for (const Node& node : graph_.nodes) read.insert(node.inputs.begin(), node.inputs.end());
     for (const Node& node : graph_.nodes)
       for (const std::string& name : node.outputs)
-        if (!read.contains(name) || c_.one_in(8)) graph_.outputs.push_back({name, Type::kFloat32, false, {}});
+        if (!name.empty() && (!read.contains(name) || c_.one_in(8)))
+          graph_.outputs.push_back({name, Type::kFloat32, false, {}});
   }
 
   const Graph& graph() const { return graph_; }

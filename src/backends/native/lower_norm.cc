@@ -90,11 +90,11 @@ bool reduce(Lowering& l, const Node& node) {
   if (!all_floats(l, Node{"", "", "", {node.inputs[0]}, node.outputs, {}})) return false;
   const Shape in = l.type(node.inputs[0]).shape;
   std::optional<std::vector<int64_t>> axes;
-  if (node.attributes.contains("axes"))
-    axes = node.get<std::vector<int64_t>>("axes", {});
-  else if (!node.input(1).empty()) {
+  if (!node.input(1).empty()) {
     axes = integers(l, node, 1);
     if (!axes) return false;
+  } else if (node.attributes.contains("axes")) {
+    axes = node.get<std::vector<int64_t>>("axes", {});
   }
   const Result<std::vector<bool>> folded = reduced_axes(node, static_cast<int64_t>(in.size()), axes);
   if (!folded.ok()) return false;
