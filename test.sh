@@ -1,13 +1,20 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs every test: release, then again under the address and undefined-behaviour sanitizers; those on
-# threads under the thread sanitizer; then the comparisons with the peers.
+# threads under the thread sanitizer; then the comparisons with the peers, and each fuzz target for a minute. Says at the
+# end how long each part took.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-passed=0 failed=0 skipped=0
-for preset in release asan; do
-  scripts/setup.sh "$preset"
-  report=$PWD/build/$preset/junit.xml
+passed=0 failed=0 skipped=0 times=
+part() {  # NAME COMMAND...
+  local name=$1 start=$SECONDS
+  shift
+  "$@"
+  times+="  $name $((SECONDS - start)) s"
+}
+
+tests() {  # PRESET
+  local preset=$1 report=$PWD/build/$1/junit.xml
   rm -rf "$report" "build/$preset/node_tests"
   if [ -f .venv/installed.txt ]; then
     .venv/bin/python -W ignore tests/conformance/write_node_tests.py build/node_tests
@@ -20,49 +27,84 @@ for preset in release asan; do
   failed=$((failed + $(count failures)))
   skipped=$((skipped + $(count skipped)))
   passed=$((passed + $(count tests) - $(count failures) - $(count skipped)))
-done
+}
 
 # What runs on several threads, under the thread sanitizer.
-scripts/setup.sh tsan hayate_thread_tests
-echo "== tests: tsan"
-log=$PWD/build/tsan_tests.log
-status=0
-build/tsan/hayate_thread_tests --gtest_filter='*Thread*-*onnxruntime*' >"$log" 2>&1 || status=$?
-good=$(grep -cE '^\[       OK \]' "$log" || true)
-passed=$((passed + good))
-if [ "$status" != 0 ] || [ "$good" = 0 ]; then
-  failed=$((failed + 1))
-  tail -n 60 "$log"
-fi
-echo "$good tests on threads passed"
+thread_tests() {
+  echo "== tests: tsan"
+  local log=$PWD/build/tsan_tests.log status=0 good
+  build/tsan/hayate_thread_tests --gtest_filter='*Thread*-*onnxruntime*' >"$log" 2>&1 || status=$?
+  good=$(grep -cE '^\[       OK \]' "$log" || true)
+  passed=$((passed + good))
+  if [ "$status" != 0 ] || [ "$good" = 0 ]; then
+    failed=$((failed + 1))
+    tail -n 60 "$log"
+  fi
+  echo "$good tests on threads passed"
+}
 
 # The vector kernels for another architecture, emulated.
-echo "== tests: aarch64"
-log=$PWD/build/aarch64_tests.log
-status=0
-tests/arm/run.sh >"$log" 2>&1 || status=$?
-good=$(grep -cE '^\[       OK \]' "$log" || true)
-case $status in
-  0) passed=$((passed + good)) && echo "$good tests of kernels on NEON passed" ;;
-  2) skipped=$((skipped + 1)) && tail -n 1 "$log" ;;
-  *) failed=$((failed + 1)) && tail -n 60 "$log" ;;
-esac
-
-# Comparisons with the peers: exit status 0 equal, 1 different, 2 nothing to compare with.
-for script in models suites trees ml written quantized streams recorded; do
-  echo "== tests: equality/$script"
-  log=$PWD/build/equality_$script.log
-  status=2
-  if [ -f .venv/installed.txt ]; then
-    status=0
-    OMP_NUM_THREADS=1 .venv/bin/python "tests/equality/$script.py" build/release/hayate >"$log" 2>&1 || status=$?
-    tail -n 1 "$log"
-  fi
+aarch64() {
+  echo "== tests: aarch64"
+  local log=$PWD/build/aarch64_tests.log status=0 good
+  tests/arm/run.sh >"$log" 2>&1 || status=$?
+  good=$(grep -cE '^\[       OK \]' "$log" || true)
   case $status in
-    0) passed=$((passed + 1)) ;;
-    2) skipped=$((skipped + 1)) && echo "skipped: no peers in .venv, or no models to compare on" ;;
-    *) failed=$((failed + 1)) && tail -n 30 "$log" ;;
+    0) passed=$((passed + good)) && echo "$good tests of kernels on NEON passed" ;;
+    2) skipped=$((skipped + 1)) && tail -n 1 "$log" ;;
+    *) failed=$((failed + 1)) && tail -n 60 "$log" ;;
   esac
-done
+}
+
+# Comparisons with the peers, two at a time: none of them times anything. Exit status 0 equal, 1 different, 2 nothing to
+# compare with.
+comparison() {  # SCRIPT; its exit status lies in build/equality_SCRIPT.status
+  local status=0
+  OMP_NUM_THREADS=1 .venv/bin/python "tests/equality/$1.py" build/release/hayate >"build/equality_$1.log" 2>&1 || status=$?
+  echo $status >"build/equality_$1.status"
+}
+
+comparisons() {
+  local script scripts="suites quantized trees models ml written streams recorded" running=0
+  for script in $scripts; do
+    echo 2 >"build/equality_$script.status" && : >"build/equality_$script.log"
+    [ -f .venv/installed.txt ] || continue
+    if ((running == 2)); then wait -n && running=1; fi
+    comparison "$script" &
+    running=$((running + 1))
+  done
+  wait
+  for script in $scripts; do
+    echo "== tests: equality/$script"
+    tail -n 1 "build/equality_$script.log"
+    case $(<"build/equality_$script.status") in
+      0) passed=$((passed + 1)) ;;
+      2) skipped=$((skipped + 1)) && echo "skipped: no peers in .venv, or no models to compare on" ;;
+      *) failed=$((failed + 1)) && tail -n 30 "build/equality_$script.log" ;;
+    esac
+  done
+}
+
+fuzz() {
+  echo "== fuzz targets, a minute each"
+  local log=$PWD/build/fuzz.log
+  tests/fuzz/run.sh 60 >"$log" 2>&1 || true
+  cat "$log"
+  local good found
+  good=$(grep -c '  good$' "$log" || true)
+  found=$(($(ls tests/fuzz/*_fuzz.cc | wc -l) - good))
+  passed=$((passed + good)) failed=$((failed + found))
+}
+
+part "build release" scripts/setup.sh release
+part "tests" tests release
+part "comparisons" comparisons
+part "build asan" scripts/setup.sh asan
+part "tests asan" tests asan
+part "fuzz" fuzz
+part "build tsan" scripts/setup.sh tsan hayate_thread_tests
+part "tests tsan" thread_tests
+part "aarch64" aarch64
+echo "times:$times"
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && passed > 0))

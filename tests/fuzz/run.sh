@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # usage: tests/fuzz/run.sh SECONDS [TARGET...]
 # Runs every fuzz target (or those named) for so many seconds over its committed corpus, two at a time; one line per target
-# with its executions. What is found lies in build/fuzz/found. Exit status 1 where anything was found, 2 where nothing is
+# with its executions. What is found lies in build/asan/fuzz/found. Exit status 1 where anything was found, 2 where nothing is
 # built.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 
 seconds=${1:?usage: run.sh SECONDS [TARGET...]}
 shift
-build=$PWD/build/fuzz
+programs=$PWD/build/asan build=$PWD/build/asan/fuzz
 targets=("$@")
 if ((${#targets[@]} == 0)); then
   for source in tests/fuzz/*_fuzz.cc; do targets+=("$(basename "$source" _fuzz.cc)"); done
@@ -17,7 +17,7 @@ fi
 fuzz() {
   local target=$1 work=$build/work/$1 log=$build/$1.log
   rm -rf "$work" && mkdir -p "$work" "$build/found"
-  "$build/${target}_fuzz" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=2048 -malloc_limit_mb=1024 \
+  "$programs/${target}_fuzz" -max_total_time="$seconds" -timeout=20 -entropic=0 -rss_limit_mb=2048 -malloc_limit_mb=1024 \
     -max_len=8192 -print_final_stats=1 -artifact_prefix="$build/found/$target-" "$work" "tests/fuzz/corpus/$target" \
     >"$log" 2>&1
   local status=$?
@@ -29,7 +29,7 @@ fuzz() {
 
 failed=0 running=0
 for target in "${targets[@]}"; do
-  [ -x "$build/${target}_fuzz" ] || { echo "$build/${target}_fuzz is not built: cmake --preset fuzz && cmake --build --preset fuzz" >&2; exit 2; }
+  [ -x "$programs/${target}_fuzz" ] || { echo "$programs/${target}_fuzz is not built: scripts/setup.sh asan fuzzers" >&2; exit 2; }
   if ((running == 2)); then wait -n || failed=1; running=1; fi
   fuzz "$target" &
   running=$((running + 1))
