@@ -2,7 +2,7 @@
 # Sets up and builds, then looks into a sample, checks every sample against the reference and ONNX Runtime, and times them.
 set -euo pipefail
 cd "$(dirname "$0")"
-scripts/setup.sh release
+scripts/setup.sh release hayate_program
 hayate=build/release/hayate
 models=(models/*.onnx models/*.txt models/*.ubj)
 

@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 passed=0 failed=0 skipped=0 times=
+have_peers() { cmp -s <(cat scripts/requirements.txt scripts/requirements_tests.txt) .venv/installed.txt; }
 part() {  # NAME COMMAND...
   local name=$1 start=$SECONDS
   shift
@@ -16,7 +17,7 @@ part() {  # NAME COMMAND...
 tests() {  # PRESET
   local preset=$1 report=$PWD/build/$1/junit.xml
   rm -rf "$report" "build/$preset/node_tests"
-  if [ -f .venv/installed.txt ]; then
+  if have_peers; then
     .venv/bin/python -W ignore tests/conformance/write_node_tests.py build/node_tests
   fi
   echo "== tests: $preset"
@@ -68,7 +69,7 @@ comparisons() {
   local script scripts="suites quantized trees models ml written streams recorded" running=0
   for script in $scripts; do
     echo 2 >"build/equality_$script.status" && : >"build/equality_$script.log"
-    [ -f .venv/installed.txt ] || continue
+    have_peers || continue
     if ((running == 2)); then wait -n && running=1; fi
     comparison "$script" &
     running=$((running + 1))

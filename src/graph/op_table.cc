@@ -13,14 +13,20 @@ namespace hayate {
 std::string TensorType::text() const { return fmt::format("{} {}", type_name(type), shape_text(shape)); }
 
 Result<std::optional<std::vector<int64_t>>> ShapeContext::integers(size_t i) const {
+  if (has(i) && (is_float(type(i)) || type(i) == Type::kBool))
+    return error(fmt::format("input '{}' must be a list of integers, it is {}", node.input(i), types_[i]->text()));
+  return numbers(i);
+}
+
+Result<std::optional<std::vector<int64_t>>> ShapeContext::numbers(size_t i) const {
   if (!has(i)) return std::optional<std::vector<int64_t>>();
   if (known(i) == nullptr)
     return error(fmt::format("input '{}' decides a shape but is not known before the run; bind what it depends on with "
                              "--set NAME=VALUE or --shape NAME:D1,D2",
                              node.input(i)),
                  Code::kUnsupported);
-  if (rank(i) > 1 || is_float(type(i)) || type(i) == Type::kBool)
-    return error(fmt::format("input '{}' must be a list of integers, it is {}", node.input(i), types_[i]->text()));
+  if (rank(i) > 1)
+    return error(fmt::format("input '{}' must be one number or a list, it is {}", node.input(i), types_[i]->text()));
   return std::optional<std::vector<int64_t>>(to_int64s(*known(i)));
 }
 

@@ -42,6 +42,8 @@ class ShapeContext {
   // Integers that decide a shape: from input i where it is there and known. Empty where it is left out; an error where
   // it depends on what the model is fed.
   Result<std::optional<std::vector<int64_t>>> integers(size_t i) const;
+  // The same of any type, cut to whole numbers.
+  Result<std::optional<std::vector<int64_t>>> numbers(size_t i) const;
   Error error(std::string what, Code code = Code::kInvalidArgument) const {
     return Error{code, node.where(), std::move(what)};
   }

@@ -297,7 +297,7 @@ Result<Types> pad(const ShapeContext& c) {
 }
 
 Result<Types> one_hot(const ShapeContext& c) {
-  const auto depth = c.integers(1);
+  const auto depth = c.numbers(1);  // the standard lets it be a float
   if (!depth.ok()) return depth.error();
   if (depth.value()->size() != 1 || depth.value()->front() < 0)
     return c.error("its depth must be one number, at least 0");

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 export COMPILER=aarch64-linux-gnu-g++
 for tool in "$COMPILER" qemu-aarch64; do
-  command -v "$tool" >/dev/null || { echo "$tool is missing; scripts/packages.txt names its package" >&2; exit 2; }
+  command -v "$tool" >/dev/null || { echo "$tool is missing; scripts/packages_tests.txt names its package" >&2; exit 2; }
 done
 
 export OUT=build/aarch64 GTEST=/usr/src/googletest/googletest
