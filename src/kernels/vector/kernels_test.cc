@@ -65,7 +65,7 @@ std::vector<float> run_dense(const Set& set, const Layer& layer, const std::vect
 TEST(Kernels, DenseEqualsItsPlainTwin) {
   const Set& plain = set_for(Isa::kPlain);
   for (const Isa isa : vector_isas())
-    for (const int64_t n : {1, 3, 7, 8, 15, 16, 17, 31, 33, 48, 64, 65, 100, 129})
+    for (const int64_t n : {1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 21, 24, 25, 31, 33, 48, 64, 65, 72, 100, 129})
       for (const int64_t k : {0, 1, 3, 4, 40, 64, 101})
         for (const int64_t m : {0, 1, 2, 5, 6, 7, 13}) {
           const std::vector<float> x = noise(m * k, 5);
@@ -81,7 +81,7 @@ TEST(Kernels, DenseEqualsItsPlainTwin) {
 
 TEST(Kernels, ARowsBitsDoNotDependOnItsNeighbours) {
   for (const Isa isa : supported_isas())
-    for (const int64_t n : {3, 20, 40, 64, 100}) {
+    for (const int64_t n : {3, 7, 20, 39, 40, 64, 65, 100}) {
       constexpr int64_t k = 77, rows = 32;
       const Set& set = set_for(isa);
       const Layer layer(set, k, n, 8);
@@ -97,27 +97,33 @@ TEST(Kernels, ARowsBitsDoNotDependOnItsNeighbours) {
     }
 }
 
-TEST(Kernels, DenseWalksSegmentsAsAConvolutionDoes) {
-  // A 2 x 3 kernel over a channels-last image of 5 x 7 x 4, stride 1: 4 x 5 positions, two segments of 12 floats.
-  constexpr int64_t height = 4, width = 5, channels = 4, row = 7 * channels, n = 10;
+// A 2 x 3 kernel over a channels-last image of 5 x 7 pixels, stride 1: 4 x 5 positions, two segments of 3 pixels.
+std::vector<float> convolve(const Set& set, int64_t channels, int64_t n) {
+  constexpr int64_t height = 4, width = 5;
+  const int64_t row = 7 * channels, offsets[] = {0, row};
   const std::vector<float> image = noise(5 * row, 21);
-  const int64_t offsets[] = {0, row};
-  const auto run = [&](const Set& set) {
-    const Layer layer(set, 24, n, 4);
-    std::vector<float> y(height * width * n);
-    Dense a;
-    a.m = height * width, a.n = n, a.k = 24, a.x = image.data(), a.inner = width, a.x_outer = row, a.x_inner = channels;
-    a.segments = 2, a.segment_length = 12, a.segment_offsets = offsets, a.packed = layer.packed.data(),
-    a.bias = layer.bias.data();
-    a.y = y.data(), a.y_outer = width * n, a.y_inner = n, a.activation = {Unary::kLeakyRelu, 0.1f};
-    set.dense(a);
-    return y;
-  };
-  const auto wanted = run(set_for(Isa::kPlain));
-  for (const Isa isa : vector_isas()) {
-    const auto got = run(set_for(isa));
-    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-5) << isa_name(isa);
-  }
+  const Layer layer(set, 6 * channels, n, 4);
+  std::vector<float> y(height * width * n);
+  Dense a;
+  a.m = height * width, a.n = n, a.k = 6 * channels, a.x = image.data(), a.inner = width, a.x_outer = row,
+  a.x_inner = channels;
+  a.segments = 2, a.segment_length = 3 * channels, a.segment_offsets = offsets, a.packed = layer.packed.data(),
+  a.bias = layer.bias.data();
+  a.y = y.data(), a.y_outer = width * n, a.y_inner = n, a.activation = {Unary::kLeakyRelu, 0.1f};
+  set.dense(a);
+  return y;
+}
+
+TEST(Kernels, DenseWalksSegmentsAsAConvolutionDoes) {
+  for (const int64_t channels : {1, 4, 5})
+    for (const int64_t n : {3, 7, 10, 21}) {
+      const auto wanted = convolve(set_for(Isa::kPlain), channels, n);
+      for (const Isa isa : vector_isas()) {
+        const auto got = convolve(set_for(isa), channels, n);
+        for (size_t i = 0; i < got.size(); ++i)
+          ASSERT_NEAR(got[i], wanted[i], 1e-5) << isa_name(isa) << " " << channels << " channels, n " << n;
+      }
+    }
 }
 
 TEST(Kernels, UnaryFunctionsAreAccurateAndKeepNan) {
@@ -287,7 +293,8 @@ TEST(Kernels, RecurrentCellsEqualTheirPlainTwins) {
       std::vector<float> c[2] = {state, state}, h[2] = {state, state}, g[2] = {state, state};
       for (const int which : {0, 1}) {
         const Set& set = set_for(which == 0 ? Isa::kPlain : isa);
-        const LstmCell alone{m, hidden, gates.data(), nullptr, 4 * hidden, 0, c[which].data(), hidden, h[which].data(), hidden};
+        const LstmCell alone{m, hidden,          gates.data(), nullptr,         4 * hidden,
+                             0, c[which].data(), hidden,       h[which].data(), hidden};
         set.lstm_cell(alone);
         LstmCell of_both = alone;  // the input's sums of one row for all
         of_both.r = r.data(), of_both.r_row = 4 * hidden, of_both.x_row = 0;

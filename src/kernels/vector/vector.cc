@@ -31,15 +31,28 @@ void unary(Activation op, const float* x, float* y, int64_t n) {
   for (int64_t i = 0; i < n; i += kLanes) store_some(apply(op, load_some(x + i, n - i)), y + i, n - i);
 }
 
-// Panels of up to kVectors vectors of columns, each panel k rows long, the last padded with zeros.
-int64_t dense_packed_size(int64_t k, int64_t n) { return k * ((n + kLanes - 1) / kLanes) * kLanes; }
+// The last columns of a layer, where no more than half a vector of them are left over, take lanes for 4 or 8 columns
+// instead of a whole vector: none where a vector is no wider than that.
+int64_t edge_columns(int64_t n) {
+  const int64_t left = n % kLanes;
+  return kLanes >= 8 && left <= kLanes / 2 ? left : 0;
+}
+int64_t edge_width(int64_t n) { return edge_columns(n) == 0 ? 0 : edge_columns(n) <= 4 ? 4 : 8; }
+
+// Panels of up to kVectors vectors of columns, each panel k rows long, the last padded with zeros; then the edge's.
+int64_t dense_packed_size(int64_t k, int64_t n) {
+  return k * ((n - edge_columns(n) + kLanes - 1) / kLanes * kLanes + edge_width(n));
+}
 
 void dense_pack(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride, float* packed) {
-  for (int64_t column = 0; column < n; column += kVectors * kLanes) {
-    const int64_t width = std::min<int64_t>(kVectors, (n - column + kLanes - 1) / kLanes) * kLanes;
+  const auto pack = [&](int64_t column, int64_t width) {
     for (int64_t i = 0; i < k; ++i)
       for (int64_t j = 0; j < width; ++j) *packed++ = column + j < n ? w[i * k_stride + (column + j) * n_stride] : 0.0f;
-  }
+  };
+  const int64_t edge = n - edge_columns(n);
+  for (int64_t column = 0; column < edge; column += kVectors * kLanes)
+    pack(column, std::min<int64_t>(kVectors, (edge - column + kLanes - 1) / kLanes) * kLanes);
+  if (edge < n) pack(edge, edge_width(n));
 }
 
 // A row's (i, j), counted along: divisions would cost more than a short row.
@@ -108,13 +121,100 @@ void dense_panel(const Dense& a, const float* panel, int64_t column) {
   }
 }
 
+#if HWY_TARGET != HWY_SCALAR
+// Four steps of k at once for kR rows of an edge of kW columns: a group of kW lanes has a k of its own, x is spread
+// over them, and the groups are added at the end.
+template <int kR, int kW>
+HWY_INLINE void edge_tile(const Dense& a, const float* panel, int64_t row, Place* place, int64_t column) {
+  constexpr int kGroups = kLanes / kW, kSums = 4 / kGroups;
+  const float* x[kR];
+  float* ys[kR];
+  V sums[kR][kSums];
+  for (int r = 0; r < kR; ++r) {
+    x[r] = a.x + place->outer * a.x_outer + place->inner * a.x_inner;
+    ys[r] = a.y + place->outer * a.y_outer + place->inner * a.y_inner + column;
+    if (++place->inner == a.inner) place->inner = 0, ++place->outer;
+    for (V& sum : sums[r]) sum = hn::Zero(d);
+  }
+  HWY_ALIGN int32_t spread[kSums][kLanes];
+  for (int j = 0; j < kSums; ++j)
+    for (int i = 0; i < kLanes; ++i) spread[j][i] = j * kGroups + i / kW;
+  const auto step = [&](const auto& x_at, const auto& w_at) HWY_ATTR {
+    for (int j = 0; j < kSums; ++j) {
+      const V w = w_at(j);
+      for (int r = 0; r < kR; ++r)
+        sums[r][j] = hn::MulAdd(hn::TableLookupLanes(hn::LoadDup128(d, x_at(r)), hn::SetTableIndices(d, spread[j])), w,
+                                sums[r][j]);
+    }
+  };
+  for (int64_t s = 0; s < a.segments; ++s) {
+    const int64_t offset = a.segment_offsets == nullptr ? 0 : a.segment_offsets[s];
+    int64_t i = 0;
+    for (; i + 4 <= a.segment_length; i += 4, panel += 4 * kW)
+      step([&](int r) { return x[r] + offset + i; }, [&](int j) HWY_ATTR { return hn::LoadU(d, panel + j * kLanes); });
+    const int64_t left = a.segment_length - i;
+    if (left == 0) continue;
+    HWY_ALIGN float last[kR][4] = {};  // what is behind the segment's end counts as 0, and so do its weights
+    for (int r = 0; r < kR; ++r) std::memcpy(last[r], x[r] + offset + i, static_cast<size_t>(left) * sizeof(float));
+    step([&](int r) { return last[r]; },
+         [&](int j) HWY_ATTR { return load_some(panel + j * kLanes, left * kW - j * kLanes); });
+    panel += left * kW;
+  }
+  V totals[kR][1];
+  load_starts(totals, a.start == nullptr ? nullptr : a.start + row * a.start_stride + column, a.start_stride,
+              a.bias == nullptr ? nullptr : a.bias + column, a.n - column);
+  for (int r = 0; r < kR; ++r) {
+    V sum = sums[r][0];
+    if constexpr (kSums == 2) sum = hn::Add(sum, sums[r][1]);
+    if constexpr (kGroups == 4) sum = hn::Add(sum, hn::ConcatUpperUpper(d, sum, sum));
+    if constexpr (kGroups == 4)
+      sum = hn::Add(sum, hn::SwapAdjacentBlocks(sum));
+    else
+      sum = hn::Add(sum, hn::ConcatUpperUpper(d, sum, sum));
+    totals[r][0] = hn::Add(totals[r][0], sum);
+  }
+  if (!store_tile(totals, ys, a.n - column, a.activation))
+    for (float* y : ys) plain::unary(a.activation, y, y, a.n - column);
+}
+
+template <int kR, int kW>
+HWY_INLINE void edge_tile_of(int64_t rows, const Dense& a, const float* panel, int64_t row, Place* place,
+                             int64_t column) {
+  if (rows == kR) return edge_tile<kR, kW>(a, panel, row, place, column);
+  if constexpr (kR > 1) edge_tile_of<next_tile(kR), kW>(rows, a, panel, row, place, column);
+}
+
+template <int kW>
+void edge_panel(const Dense& a, const float* panel, int64_t column) {
+  Place place;
+  for (int64_t row = 0; row < a.m;) {
+    const int64_t rows = tile_rows<kRows>(a.m - row);
+    edge_tile_of<kRows, kW>(rows, a, panel, row, &place, column);
+    row += rows;
+  }
+}
+#endif
+
+void dense_edge(const Dense& a, int64_t column) {
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (kLanes >= 8) {
+    const int64_t width = edge_width(a.n);
+    if (width == 4) return edge_panel<4>(a, a.packed + a.k * column, column);
+    if constexpr (kLanes >= 16)
+      if (width == 8) return edge_panel<8>(a, a.packed + a.k * column, column);
+  }
+#endif
+  (void)a, (void)column;
+}
+
 void dense(const Dense& a) {
   constexpr int64_t kWidth = kVectors * kLanes;
-  const int64_t panels = (a.n + kWidth - 1) / kWidth;
+  const int64_t edge = a.n - edge_columns(a.n), panels = (edge + kWidth - 1) / kWidth;
+  if (a.backwards && edge < a.n) dense_edge(a, edge);
   for (int64_t i = 0; i < panels; ++i) {
     const int64_t column = (a.backwards ? panels - 1 - i : i) * kWidth;
     const float* panel = a.packed + a.k * column;  // all panels but the last are whole
-    const int64_t vectors = std::min<int64_t>(kVectors, (a.n - column + kLanes - 1) / kLanes);
+    const int64_t vectors = std::min<int64_t>(kVectors, (edge - column + kLanes - 1) / kLanes);
     if (vectors == 1)
       dense_panel<1, 4>(a, panel, column);
     else if (vectors == 2)
@@ -124,6 +224,7 @@ void dense(const Dense& a) {
     else
       dense_panel<4, 1>(a, panel, column);
   }
+  if (!a.backwards && edge < a.n) dense_edge(a, edge);
 }
 
 void lstm_cell(const LstmCell& a) {
