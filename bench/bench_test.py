@@ -1,7 +1,9 @@
 """What the benchmark's scripts reckon: python3 bench/bench_test.py"""
 
+import contextlib
 import importlib.machinery
 import importlib.util
+import io
 import sys
 import tempfile
 import unittest
@@ -78,6 +80,18 @@ class Kernels(unittest.TestCase):
         sizes = kernels.best_rates(report)["avx2", "fp32", 1][8, 8]
         self.assertEqual(sizes, {(8, 8): 30, (7, 8): 15, (9, 8): 25})
         self.assertEqual(kernels.costs(sizes, (8, 8)), [((7, 8), 2.0), ((9, 8), 1.2)])
+
+    def test_a_choice_is_held_against_what_its_instruction_set_allows(self):
+        case = lambda method, ns, label="": {"name": f"trees/9x9x9/{method}/repeats:3", "run_type": "iteration", "cpu_time": ns, "label": label}
+        report = dict(benchmarks=[case("trees_plain", 9), case("trees_walk", 30, "plain"), case("trees_walk", 20, "plain"),
+                                  case("trees_masks_avx2", 5, "avx512 avx2"), case("trees_masks_avx512", 4),
+                                  dict(case("trees_masks", 1), error_occurred=True)])
+        past = io.StringIO()
+        with contextlib.redirect_stdout(past):
+            self.assertEqual(kernels.say_trees(report, 1.05), 2)
+        for wanted in ("plain takes trees_walk, 2.22x the quickest, trees_plain", "avx2 takes trees_masks_avx2, 1.00x",
+                       "avx512 takes trees_masks_avx2, 1.25x the quickest, trees_masks_avx512"):
+            self.assertIn(wanted, past.getvalue())
 
 
 class Compare(unittest.TestCase):

@@ -2,7 +2,7 @@
 // around them, for one row and for small batches. bench/kernels builds and runs this, and says which sizes cost more.
 //     hayate_kernel_bench --benchmark_filter=dense/avx512/int8
 // Names: dense/ISA/PRECISION/m:M/k:K/n:N/of:KxN, where KxN is the sample's size that the case stands beside. The
-// counter GMAC/s counts m * k * n.
+// counter GMAC/s counts m * k * n. Trees are in tree_kernels.cc.
 #include "kernels/vector/kernels.h"
 
 #include <benchmark/benchmark.h>
@@ -10,6 +10,7 @@
 
 #include <random>
 
+#include "kernels.h"
 #include "tensor/tensor.h"
 
 namespace hayate {
@@ -117,6 +118,7 @@ void add_all() {
 
 int main(int argc, char** argv) {
   hayate::add_all();
+  hayate::add_tree_kernels();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

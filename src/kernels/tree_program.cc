@@ -35,7 +35,7 @@ struct Method {
 };
 constexpr Method kMethods[kTreeMethods] = {
     {"trees_plain", Isa::kPlain, always, 0, 0, 0, 6, 0},
-    {"trees_walk", Isa::kPlain, always, kWalkCodeMax, kWalkSlotsMax, 7, 1.2, 0},
+    {"trees_walk", Isa::kPlain, always, kWalkCodeMax, kWalkSlotsMax, 10, 1.2, 0},
     {"trees_walk_avx512", Isa::kAvx512, x86::avx512_masks_supported, kWalkCodeMax, kWalkSlotsMax, 4, 1.2, 0},
     {"trees_masks", Isa::kPlain, always, kMaskThresholdsMax, kMaskSlotsMax, 10, 0, 70},
     {"trees_masks_avx2", Isa::kAvx2, x86::avx2_masks_supported, kMaskThresholdsMax, kMaskSlotsMaxAvx2, 5, 0, 3.7},
