@@ -14,6 +14,7 @@
 #include "c_caller.h"
 #include "hayate/executable.h"
 #include "hayate/hayate.h"
+#include "hayate/stream.h"
 
 namespace hayate {
 namespace {
@@ -24,6 +25,8 @@ struct Free {
   void operator()(hayate_model* model) const { hayate_model_free(model); }
   void operator()(hayate_executable* executable) const { hayate_executable_free(executable); }
   void operator()(hayate_session* session) const { hayate_session_free(session); }
+  void operator()(hayate_stream_executable* executable) const { hayate_stream_executable_free(executable); }
+  void operator()(hayate_stream* stream) const { hayate_stream_free(stream); }
 };
 using ModelHandle = std::unique_ptr<hayate_model, Free>;
 using ExecutableHandle = std::unique_ptr<hayate_executable, Free>;
@@ -84,6 +87,78 @@ TEST(CInterface, TheSameBitsAsFromCpp) {
   std::memcpy(hayate_session_input(session.get(), 0), x, 160);
   EXPECT_EQ(hayate_run(session.get(), 1).code, HAYATE_OK);
   EXPECT_EQ(std::memcmp(hayate_session_output(session.get(), 0), wanted.output(0), 12), 0);
+}
+
+TEST(CInterface, AStream) {
+  using StreamExecutableHandle = std::unique_ptr<hayate_stream_executable, Free>;
+  using StreamHandle = std::unique_ptr<hayate_stream, Free>;
+  char* error = nullptr;
+  const ModelHandle model(hayate_model_load(sample("gru.onnx").c_str(), nullptr, &error));
+  hayate_options with = options();
+  with.window = 50;
+  const StreamExecutableHandle executable(hayate_stream_compile(model.get(), &with, &error));
+  ASSERT_NE(executable, nullptr) << taken(error);
+  ASSERT_EQ(hayate_stream_row_bytes(executable.get()), 160);
+  ASSERT_EQ(hayate_stream_output_count(executable.get()), 1u);
+  hayate_port port{};
+  port.size = sizeof port;
+  EXPECT_EQ(hayate_stream_port(executable.get(), 0, &port), 0);
+  EXPECT_STREQ(port.name, "output");
+  EXPECT_EQ(hayate_stream_port(executable.get(), 1, &port), 1);
+  EXPECT_EQ(hayate_stream_why_not(executable.get()), nullptr);
+  expect_says(taken(hayate_stream_explain(executable.get())), "windows in flight");
+  const StreamHandle stream(hayate_stream_new(executable.get(), &error)), other(hayate_stream_new(executable.get(), &error));
+  Plan plan;
+  plan.window = 50;
+  Stream wanted = compile_stream(Model::load(sample("gru.onnx")).value(), plan).value().stream();
+  std::vector<float> row(40);
+  std::vector<char> snapshot;
+  for (int r = 0; r < 60; ++r) {
+    for (int i = 0; i < 40; ++i) row[static_cast<size_t>(i)] = static_cast<float>((r * 7 + i * 3) % 19 - 9) / 8;
+    ASSERT_EQ(hayate_stream_push(stream.get(), row.data()).code, HAYATE_OK);
+    ASSERT_TRUE(wanted.push(row.data()).ok());
+    ASSERT_EQ(std::memcmp(hayate_stream_output(stream.get(), 0), wanted.output(0), 4), 0) << "row " << r;
+    hayate_status status;
+    if (r % 3 == 0) {
+      ASSERT_EQ(hayate_stream_settle(stream.get()).code, HAYATE_OK);
+    }
+    (void)hayate_stream_settle_slice(stream.get(), &status);
+    ASSERT_EQ(status.code, HAYATE_OK);
+    if (r == 40) {
+      size_t size = 0;
+      EXPECT_EQ(hayate_stream_snapshot(stream.get(), nullptr, 0, &size), 1);
+      snapshot.resize(size);
+      EXPECT_EQ(hayate_stream_snapshot(stream.get(), snapshot.data(), snapshot.size(), &size), 0);
+      EXPECT_EQ(hayate_stream_restore(other.get(), snapshot.data(), snapshot.size(), &error), 0);
+      EXPECT_EQ(hayate_stream_rows(other.get()), 41);
+      EXPECT_EQ(hayate_stream_settle_elsewhere(other.get(), -1), 0);
+    }
+    if (r > 40) {
+      ASSERT_EQ(hayate_stream_push(other.get(), row.data()).code, HAYATE_OK);
+      ASSERT_EQ(std::memcmp(hayate_stream_output(other.get(), 0), wanted.output(0), 4), 0) << "row " << r;
+    }
+  }
+  EXPECT_EQ(hayate_stream_restore(other.get(), "x", 1, &error), 1);
+  expect_says(taken(error), "none of a stream");
+  hayate_stream_reset(stream.get());
+  EXPECT_EQ(hayate_stream_rows(stream.get()), 0);
+  EXPECT_EQ(hayate_stream_output(stream.get(), 1), nullptr);
+  // Nulls, and what cannot be.
+  EXPECT_EQ(hayate_stream_compile(nullptr, &with, &error), nullptr);
+  expect_says(taken(error), "model: is null");
+  with.window = 49;
+  EXPECT_EQ(hayate_stream_compile(model.get(), &with, &error), nullptr);
+  expect_says(taken(error), "no axis has the window's 49 places");
+  EXPECT_EQ(hayate_stream_new(nullptr, &error), nullptr);
+  taken(error);
+  EXPECT_EQ(hayate_stream_push(nullptr, row.data()).code, HAYATE_FAILED);
+  EXPECT_EQ(hayate_stream_push(stream.get(), nullptr).code, HAYATE_FAILED);
+  EXPECT_EQ(hayate_stream_settle(nullptr).code, HAYATE_FAILED);
+  EXPECT_EQ(hayate_stream_settle_slice(nullptr, nullptr), 0);
+  EXPECT_EQ(hayate_stream_settle_elsewhere(nullptr, 0), 1);
+  EXPECT_EQ(hayate_stream_restore(nullptr, "x", 1, nullptr), 1);
+  EXPECT_EQ(hayate_stream_snapshot(nullptr, nullptr, 0, nullptr), 1);
+  hayate_stream_reset(nullptr);
 }
 
 TEST(CInterface, LoadingSaysWhatIsWrong) {

@@ -92,7 +92,9 @@ class RandomModel {
     window = 12 + pick(20), width_ = 3 + pick(5);
     graph_.source = "random", graph_.opset = 17;
     graph_.inputs = {{"x", Type::kFloat32, true, {{1, ""}, {window, ""}, {width_, ""}}}};
-    name_ = add("Transpose", {"x"}, {{"perm", std::vector<int64_t>{0, 2, 1}}});  // [1, C, T]
+    name_ = "x";
+    if (pick(8) == 0) normalise();
+    name_ = add("Transpose", {name_}, {{"perm", std::vector<int64_t>{0, 2, 1}}});  // [1, C, T]
     length_ = window;
     for (int64_t layers = pick(4); layers > 0; --layers) convolution();
     if (pick(2) == 0) {
@@ -131,15 +133,17 @@ class RandomModel {
     const int64_t kernel = 1 + pick(3), dilation = 1 + pick(2), reach = (kernel - 1) * dilation;
     // Causal, none, or zeros on both sides (then nothing recurrent may follow that would start on them).
     const int64_t kind = pick(3), before = kind == 0 ? reach : 0, after = kind == 2 ? reach : 0;
-    if (length_ + before + after - reach < 6) return;
+    const int64_t stride = pick(10) == 0 ? 2 : 1;
+    if (length_ + before + after - reach < 6 * stride) return;
     const std::string from = name_;
     const int64_t to = 4;
     name_ = add("Conv", {name_, constant({to, width_, kernel}), constant({to})},
                 {{"dilations", std::vector<int64_t>{dilation}}, {"pads", std::vector<int64_t>{before, after}},
-                 {"kernel_shape", std::vector<int64_t>{kernel}}, {"strides", std::vector<int64_t>{1}}});
+                 {"kernel_shape", std::vector<int64_t>{kernel}}, {"strides", std::vector<int64_t>{stride}}});
     name_ = add(pick(2) == 0 ? "Relu" : "Tanh", {name_});
-    if (before + after == reach && width_ == to && pick(2) == 0) name_ = add("Add", {name_, from});  // a residual branch
-    length_ += before + after - reach;
+    if (before + after == reach && stride == 1 && width_ == to && pick(2) == 0)
+      name_ = add("Add", {name_, from});  // a residual branch
+    length_ = (length_ + before + after - reach - 1) / stride + 1;
     width_ = to;
     if (pick(4) == 0 && length_ > 8) {
       name_ = add("MaxPool", {name_}, {{"kernel_shape", std::vector<int64_t>{2}}, {"strides", std::vector<int64_t>{1}}});
@@ -156,11 +160,13 @@ class RandomModel {
   }
   void recurrence() {
     const char* op = pick(3) == 0 ? "RNN" : pick(2) == 0 ? "GRU" : "LSTM";
+    const bool reverse = pick(10) == 0;
     const int64_t gates = op[0] == 'L' ? 4 : op[0] == 'G' ? 3 : 1, hidden = 3 + pick(6);
     std::vector<std::string> inputs{name_, constant({1, gates * hidden, width_}), constant({1, gates * hidden, hidden}),
                                     constant({1, 2 * gates * hidden})};
     if (pick(2) == 0) inputs.insert(inputs.end(), {"", constant({1, 1, hidden})});
     Attributes attributes{{"hidden_size", hidden}};
+    if (reverse) attributes["direction"] = std::string("reverse");
     if (gates == 3) attributes["linear_before_reset"] = pick(2);
     const std::string y = add(op, inputs, attributes);
     Tensor axes(Type::kInt64, {1});
@@ -170,6 +176,12 @@ class RandomModel {
     name_ = add("Squeeze", {y, name});
     width_ = hidden;
     if (pick(3) == 0) name_ = add("Tanh", {name_});
+  }
+  // x less its mean over the window.
+  void normalise() {
+    const std::string mean =
+        add("ReduceMean", {name_}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", int64_t{1}}});
+    name_ = add("Sub", {name_, mean});
   }
   // The last place of an axis, or all of them as one.
   void take_last(int64_t axis) {

@@ -49,6 +49,12 @@ typedef struct hayate_options {
   const char* ort_library;      /* onnxruntime: its library; null: searched for */
   const char* ort_optimisation; /* onnxruntime: "all", "extended", "basic", "none"; null: all */
   const char* ort_provider;     /* onnxruntime: "CPU", or what the library has; null: CPU */
+  const char* precision;        /* native: "fp32", "bf16", "int8"; null: fp32 */
+  int64_t window;               /* of a stream: rows of its window */
+  const char* time_axis;        /* of a stream: "input:1", where several axes are as long as the window; null: found */
+  const char* const* states;    /* of a stream with window 0: "state=next_state", an input that takes an output of the row
+                                   before */
+  size_t state_count;
 } hayate_options;
 
 /* The texts and the shape live as long as the handle that was asked. */
@@ -106,6 +112,36 @@ int hayate_session_bind_input(hayate_session* session, size_t i, void* memory);
 int hayate_session_bind_output(hayate_session* session, size_t i, void* memory);
 hayate_status hayate_run(hayate_session* session, int64_t rows);
 char* hayate_status_text(const hayate_session* session, hayate_status status); /* hayate_free_text() frees it */
+
+/* Streams: a model asked again at every row, over the last `window` ones, or with its own state. One thread at a time;
+   executables of streams are read by any. */
+typedef struct hayate_stream_executable hayate_stream_executable;
+typedef struct hayate_stream hayate_stream;
+
+hayate_stream_executable* hayate_stream_compile(const hayate_model* model, const hayate_options* options, char** error);
+void hayate_stream_executable_free(hayate_stream_executable* executable);
+int64_t hayate_stream_row_bytes(const hayate_stream_executable* executable);
+size_t hayate_stream_output_count(const hayate_stream_executable* executable);
+int hayate_stream_port(const hayate_stream_executable* executable, size_t i, hayate_port* port); /* of output i */
+/* Null: a row costs less than a window; else why not. Lives as the executable. */
+const char* hayate_stream_why_not(const hayate_stream_executable* executable);
+char* hayate_stream_explain(const hayate_stream_executable* executable); /* hayate_free_text() frees it */
+
+hayate_stream* hayate_stream_new(const hayate_stream_executable* executable, char** error);
+void hayate_stream_free(hayate_stream* stream);
+/* The row has come; hayate_stream_output() is then its answer, until the next. Rows before the first are zeros. */
+hayate_status hayate_stream_push(hayate_stream* stream, const void* row);
+const void* hayate_stream_output(const hayate_stream* stream, size_t i);
+int64_t hayate_stream_rows(const hayate_stream* stream); /* that have come */
+/* What an answer leaves to do: all of it, or a slice (1: there may be more; 0: nothing is left). */
+hayate_status hayate_stream_settle(hayate_stream* stream);
+int hayate_stream_settle_slice(hayate_stream* stream, hayate_status* status);
+/* From here on on a thread of its own, on that core (-1: any). 0 good; 1 no thread was to be had. */
+int hayate_stream_settle_elsewhere(hayate_stream* stream, int core);
+void hayate_stream_reset(hayate_stream* stream);
+/* What the rows have left. `size` is set to its bytes, which are written where `room` holds them: 0; else 1. */
+int hayate_stream_snapshot(const hayate_stream* stream, void* to, size_t room, size_t* size);
+int hayate_stream_restore(hayate_stream* stream, const void* snapshot, size_t size, char** error); /* 0 good */
 
 void hayate_free_text(char* text);
 

@@ -64,6 +64,11 @@ class Stream {
   // A slice of it, for who has other work to look after; false: nothing is left.
   bool settle_slice(Status* status) noexcept;
 
+  // From here on a thread of the stream's own settles, on that core (-1: any), as soon as an answer is there; push() waits
+  // at most for the slice that it is at. Other streams take other cores. settle_here() ends that.
+  void settle_elsewhere(int core = -1);
+  void settle_here() noexcept;
+
   void reset() noexcept;  // as before the first row
 
   // All that the rows so far have left, to go on from in another process, or on another machine. restore() takes a
@@ -76,6 +81,24 @@ class Stream {
   struct Data;
   explicit Stream(std::unique_ptr<Data> data);
   std::unique_ptr<Data> data_;
+};
+
+// Streams of several instruments, on one thread: rows that come together are all answered before anything is settled,
+// and slices of settling go round. One thread at a time.
+class StreamGroup {
+ public:
+  StreamGroup(const StreamExecutable& executable, size_t count);
+  size_t size() const { return streams_.size(); }
+  Stream& operator[](size_t i) { return streams_[i]; }
+
+  // rows[i] is a row of stream which[i]; answered in this order, up to one that fails. A stream that is not there: kBatch.
+  Status push(size_t count, const size_t* which, const void* const* rows) noexcept;
+  bool settle_slice(Status* status) noexcept;  // of the next one that has any; false: none has
+  Status settle() noexcept;
+
+ private:
+  std::vector<Stream> streams_;
+  size_t next_ = 0;
 };
 
 }  // namespace hayate

@@ -1,77 +1,11 @@
-#include <cstdlib>
-#include <cstring>
-#include <exception>
+#include "runtime/c_shared.h"
 
-#include "hayate/executable.h"
-#include "hayate/hayate.h"
-#include "runtime/c_struct.h"
-
-struct hayate_model {
-  hayate::Model model;
-  std::vector<hayate::ModelPort> inputs, outputs;
-};
-struct hayate_executable {
-  hayate::Executable executable;
-};
-struct hayate_session {
-  hayate::Session session;
-  size_t inputs, outputs;
-};
-
-namespace {
-
-using hayate::Code;
-using hayate::Error;
+using namespace hayate::c_api;
 using hayate::Result;
 
-char* text_of(const std::string& text) {
-  char* out = static_cast<char*>(std::malloc(text.size() + 1));
-  if (out != nullptr) std::memcpy(out, text.c_str(), text.size() + 1);
-  return out;
-}
+namespace hayate::c_api {
 
-// What `make` gives in a handle of its own, or null with the message: no exception crosses into C.
-template <typename Handle, typename F>
-Handle* guarded(char** error, F&& make) {
-  if (error != nullptr) *error = nullptr;
-  const auto failed = [&](const std::string& what) -> Handle* {
-    if (error != nullptr) *error = text_of(what);
-    return nullptr;
-  };
-  try {
-    Result<Handle> made = make();
-    return made.ok() ? new Handle(std::move(made).value()) : failed(made.error().text());
-  } catch (const std::exception& thrown) {
-    return failed(thrown.what());
-  } catch (...) {
-    return failed("an exception without a message");
-  }
-}
-
-Error null_argument(const char* what) { return {Code::kInvalidArgument, what, "is null"}; }
-
-Result<bool> add_words(const char* const* words, size_t count, const char* field, std::vector<std::string>* to) {
-  for (size_t i = 0; i < count; ++i) {
-    if (words == nullptr || words[i] == nullptr) return null_argument(field);
-    to->push_back(words[i]);
-  }
-  return true;
-}
-
-Result<hayate::LoadOptions> load_options(const hayate_load_options* options) {
-  const Result<hayate_load_options> given = hayate::c_api::taken(options, "hayate_load_options");
-  if (!given.ok()) return given.error();
-  const hayate_load_options& from = given.value();
-  hayate::LoadOptions made;
-  for (const Result<bool>& added :
-       {add_words(from.sets, from.set_count, "hayate_load_options.sets", &made.sets),
-        add_words(from.shapes, from.shape_count, "hayate_load_options.shapes", &made.shapes)})
-    if (!added.ok()) return added.error();
-  made.raw_score = from.raw_score != 0, made.memory_max = from.memory_max;
-  return made;
-}
-
-Result<hayate::Plan> plan_of(const hayate::Model& model, const hayate_options* options) {
+Result<Plan> plan_of(const Model& model, const hayate_options* options) {
   const Result<hayate_options> given = hayate::c_api::taken(options, "hayate_options");
   if (!given.ok()) return given.error();
   const hayate_options& from = given.value();
@@ -84,23 +18,30 @@ Result<hayate::Plan> plan_of(const hayate::Model& model, const hayate_options* o
   word(from.backend, &plan.backend), word(from.isa, &plan.isa);
   word(from.ort_library, &plan.ort_library), word(from.ort_optimisation, &plan.ort_optimisation);
   word(from.ort_provider, &plan.ort_provider);
+  word(from.precision, &plan.precision), word(from.time_axis, &plan.time_axis);
+  if (from.window != 0) plan.window = from.window;
+  if (const Result<bool> added = add_words(from.states, from.state_count, "hayate_options.states", &plan.states); !added.ok())
+    return added.error();
   if (from.batch_max != 0) plan.batch_max = from.batch_max;
   if (from.threads != 0) plan.threads = from.threads;
   return read;
 }
 
-template <typename Port>
-int give_port(const Port& port, int64_t row_bytes, hayate_port* to) {
-  const hayate_port made = {0, port.name.c_str(), port.type.c_str(), port.shape.data(), port.shape.size(), row_bytes};
-  return hayate::c_api::give(made, to) ? 0 : 2;
-}
+}  // namespace hayate::c_api
 
-int port_at(const std::vector<hayate::Port>& ports, size_t i, hayate_port* to) {
-  return i >= ports.size() || to == nullptr ? 1 : give_port(ports[i], ports[i].row_bytes, to);
-}
+namespace {
 
-int port_at(const std::vector<hayate::ModelPort>& ports, size_t i, hayate_port* to) {
-  return i >= ports.size() || to == nullptr ? 1 : give_port(ports[i], 0, to);
+Result<hayate::LoadOptions> load_options(const hayate_load_options* options) {
+  const Result<hayate_load_options> given = hayate::c_api::taken(options, "hayate_load_options");
+  if (!given.ok()) return given.error();
+  const hayate_load_options& from = given.value();
+  hayate::LoadOptions made;
+  for (const Result<bool>& added :
+       {add_words(from.sets, from.set_count, "hayate_load_options.sets", &made.sets),
+        add_words(from.shapes, from.shape_count, "hayate_load_options.shapes", &made.shapes)})
+    if (!added.ok()) return added.error();
+  made.raw_score = from.raw_score != 0, made.memory_max = from.memory_max;
+  return made;
 }
 
 bool aligned(const void* memory) { return reinterpret_cast<uintptr_t>(memory) % 64 == 0; }

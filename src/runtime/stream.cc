@@ -12,6 +12,7 @@
 #include "eval/macs.h"
 #include "rewrite/rewrite.h"
 #include "runtime/model_data.h"
+#include "runtime/settling_thread.h"
 #include "runtime/snapshot.h"
 #include "runtime/stream_parts.h"
 #include "runtime/streaming.h"
@@ -346,10 +347,31 @@ struct Stream::Data {
   std::shared_ptr<const StreamExecutable::Data> of;
   std::unique_ptr<Streaming> way;
   int64_t rows = 0;  // since the first
+  std::unique_ptr<SettlingThread> helper;
+
+  // Has the stream to itself while it lives.
+  class Held {
+   public:
+    explicit Held(Data* data) noexcept : helper_(data->helper.get()), status(helper_ == nullptr ? Status{} : helper_->take()) {}
+    ~Held() {
+      if (helper_ != nullptr) helper_->give(leaves_work);
+    }
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+
+   private:
+    SettlingThread* helper_;
+
+   public:
+    const Status status;  // of what the helper did
+    bool leaves_work = false;
+  };
 };
 
 Stream StreamExecutable::stream() const {
-  Stream made(std::make_unique<Stream::Data>(Stream::Data{data_, make_streaming(*data_)}));
+  auto data = std::make_unique<Stream::Data>();
+  data->of = data_, data->way = make_streaming(*data_);
+  Stream made(std::move(data));
   made.reset();
   return made;
 }
@@ -357,43 +379,88 @@ Stream StreamExecutable::stream() const {
 Stream::Stream(std::unique_ptr<Data> data) : data_(std::move(data)) {}
 Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
-Stream::~Stream() = default;
+Stream::~Stream() {
+  if (data_ != nullptr) data_->helper.reset();  // before what it works on
+}
 
 Status Stream::push(const void* row) noexcept {
+  Data::Held held(data_.get());
+  if (!held.status.ok()) return held.status;
   const Status status = data_->way->push(row);
   if (status.ok()) ++data_->rows;
+  held.leaves_work = status.ok();
   return status;
 }
 Status Stream::settle() noexcept {
-  Status status;
+  const Data::Held held(data_.get());
+  Status status = held.status;
   while (status.ok() && data_->way->step(&status)) {
   }
   return status;
 }
 bool Stream::settle_slice(Status* status) noexcept {
-  *status = {};
-  return data_->way->step(status) && status->ok();
+  const Data::Held held(data_.get());
+  *status = held.status;
+  return status->ok() && data_->way->step(status) && status->ok();
 }
 const void* Stream::output(size_t i) const { return data_->way->output(i); }
 int64_t Stream::rows() const { return data_->rows; }
 bool Stream::ready() const { return data_->rows >= data_->of->cut.window; }
 
+void Stream::settle_elsewhere(int core) { data_->helper = std::make_unique<SettlingThread>(data_->way.get(), core); }
+void Stream::settle_here() noexcept { data_->helper.reset(); }
+
 void Stream::reset() noexcept {
+  const Data::Held held(data_.get());
   put_back(data_->of->blank, data_->way.get());
   data_->rows = 0;
 }
 
-std::string Stream::snapshot() const { return make_snapshot(data_->of->identity, data_->rows, kept_bytes(data_->way.get())); }
+std::string Stream::snapshot() const {
+  const Data::Held held(data_.get());
+  return make_snapshot(data_->of->identity, data_->rows, kept_bytes(data_->way.get()));
+}
 
 Result<bool> Stream::restore(std::string_view snapshot) {
   const Result<Snapshot> read = read_snapshot(snapshot, data_->of->identity, data_->of->blank.size());
   if (!read.ok()) return read.error();
+  const Data::Held held(data_.get());
   if (!put_back(read.value().kept, data_->way.get())) {
-    reset();
+    put_back(data_->of->blank, data_->way.get());
+    data_->rows = 0;
     return Error{Code::kInvalidArgument, "snapshot", "holds row numbers that no stream has; the stream was reset"};
   }
   data_->rows = read.value().rows;
   return true;
+}
+
+StreamGroup::StreamGroup(const StreamExecutable& executable, size_t count) {
+  for (size_t i = 0; i < count; ++i) streams_.push_back(executable.stream());
+}
+
+Status StreamGroup::push(size_t count, const size_t* which, const void* const* rows) noexcept {
+  for (size_t i = 0; i < count; ++i) {
+    if (which[i] >= streams_.size()) return {Status::kBatch, -1, static_cast<int64_t>(which[i])};
+    if (const Status status = streams_[which[i]].push(rows[i]); !status.ok()) return status;
+  }
+  return {};
+}
+
+bool StreamGroup::settle_slice(Status* status) noexcept {
+  for (size_t tried = 0; tried < streams_.size(); ++tried) {
+    const size_t at = next_;
+    next_ = (next_ + 1) % streams_.size();
+    if (streams_[at].settle_slice(status)) return true;
+    if (!status->ok()) return false;
+  }
+  return false;
+}
+
+Status StreamGroup::settle() noexcept {
+  Status status;
+  while (settle_slice(&status)) {
+  }
+  return status;
 }
 
 }  // namespace hayate
