@@ -140,6 +140,98 @@ TEST(Stream, RandomModelsEqualTheFullWindow) {
   EXPECT_GT(gained, kModels / 2);
 }
 
+// [1, T, F] to its channels first.
+struct Written {
+  Graph graph;
+  std::string name = "x";
+  unsigned seed = 1;
+
+  Written(int64_t window, int64_t width) {
+    graph.source = "written", graph.opset = 17;
+    graph.inputs = {{"x", Type::kFloat32, true, {{1, ""}, {window, ""}, {width, ""}}}};
+  }
+  std::string constant(const Shape& shape) {
+    Tensor made(Type::kFloat32, shape);
+    const std::vector<float> values = noise(made.count(), seed++);
+    std::copy(values.begin(), values.end(), made.data<float>());
+    const std::string key = "c" + std::to_string(seed);
+    graph.constants.emplace(key, made);
+    return key;
+  }
+  void add(const std::string& op, std::vector<std::string> inputs, Attributes attributes = {}) {
+    name = "v" + std::to_string(graph.nodes.size());
+    graph.nodes.push_back({name, "", op, std::move(inputs), {name}, std::move(attributes)});
+  }
+  Model model() {
+    graph.outputs = {{name, Type::kFloat32, false, {}}};
+    const std::string path = testing::TempDir() + "/hayate-stream-written.onnx";
+    EXPECT_TRUE(export_onnx(graph, path).ok());
+    const Result<Model> made = Model::load(path);
+    EXPECT_TRUE(made.ok()) << made.error().text();
+    return made.value();
+  }
+};
+
+// Behind strides columns lie several rows apart: every phase of them is kept.
+TEST(Stream, StridesKeepEveryPhase) {
+  for (const int64_t pad : {0, 1}) {
+    Written written(40, 3);
+    written.add("Transpose", {"x"}, {{"perm", std::vector<int64_t>{0, 2, 1}}});
+    written.add("Conv", {written.name, written.constant({8, 3, 3})},
+                {{"strides", std::vector<int64_t>{2}}, {"pads", std::vector<int64_t>{0, pad}}});
+    written.add("Relu", {written.name});
+    written.add("Conv", {written.name, written.constant({8, 8, 3})}, {{"strides", std::vector<int64_t>{3}}});
+    written.add("MaxPool", {written.name}, {{"kernel_shape", std::vector<int64_t>{2}}});
+    written.add("ReduceMax", {written.name}, {{"axes", std::vector<int64_t>{2}}, {"keepdims", int64_t{0}}});
+    const Model model = written.model();
+    const StreamExecutable executable = streamed(model, 40);
+    EXPECT_TRUE(executable.gains()) << executable.explain();
+    EXPECT_NE(executable.explain().find("6 rows apart"), std::string::npos) << executable.explain();
+    expect_equal(model, 40, 130, "strides, " + std::to_string(pad), "fp32", 0);
+  }
+}
+
+// What attention reads is kept by row; what it makes belongs to the window.
+TEST(Stream, AttentionReadsKeptRows) {
+  Written written(30, 16);
+  for (const int64_t to : {64, 64, 16}) {
+    written.add("MatMul", {written.name, written.constant({written.name == "x" ? 16 : 64, to})});
+    written.add("Tanh", {written.name});
+  }
+  const std::string x = written.name;
+  written.add("Transpose", {x}, {{"perm", std::vector<int64_t>{0, 2, 1}}});
+  written.add("MatMul", {x, written.name});
+  written.add("Softmax", {written.name}, {{"axis", int64_t{-1}}});
+  written.add("MatMul", {written.name, x});
+  written.add("ReduceMean", {written.name}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", int64_t{0}}});
+  const Model model = written.model();
+  const StreamExecutable executable = streamed(model, 30);
+  EXPECT_TRUE(executable.gains()) << executable.explain();
+  EXPECT_NE(executable.explain().find("On all of the window, for the answer alone"), std::string::npos);
+  expect_equal(model, 30, 100, "attention", "fp32", 0);
+}
+
+// Nothing is summed up across rows: the last answers are as the first.
+TEST(Stream, NoErrorGrowsOverManyRows) {
+#ifdef HAYATE_SANITIZED
+  constexpr int64_t kRows = 300;
+#else
+  constexpr int64_t kRows = 50'000;
+#endif
+  const Result<Model> model = Model::load(sample("gru"));
+  ASSERT_TRUE(model.ok());
+  const StreamExecutable executable = streamed(model.value(), 50);
+  Whole whole(model.value(), 50, 40);
+  Stream stream = executable.stream();
+  const std::vector<float> x = noise(kRows * 40, 33);
+  for (int64_t r = 0; r < kRows; ++r) {
+    ASSERT_TRUE(stream.push(x.data() + r * 40).ok() && stream.settle().ok());
+    if (r % 101 == 0 || r + 20 > kRows) {
+      ASSERT_EQ(*static_cast<const float*>(stream.output(0)), *whole.at(x, r)) << "row " << r;
+    }
+  }
+}
+
 // One column of the window is kept, behind two that see its zeros: no other window is in flight whose start could run.
 TEST(Stream, AWindowAloneInFlightEqualsTheFullOne) {
   Graph graph;

@@ -133,7 +133,7 @@ class RandomModel {
     const int64_t kernel = 1 + pick(3), dilation = 1 + pick(2), reach = (kernel - 1) * dilation;
     // Causal, none, or zeros on both sides (then nothing recurrent may follow that would start on them).
     const int64_t kind = pick(3), before = kind == 0 ? reach : 0, after = kind == 2 ? reach : 0;
-    const int64_t stride = pick(10) == 0 ? 2 : 1;
+    const int64_t stride = pick(6) == 0 ? 2 + pick(2) : 1;
     if (length_ + before + after - reach < 6 * stride) return;
     const std::string from = name_;
     const int64_t to = 4;
@@ -146,8 +146,9 @@ class RandomModel {
     length_ = (length_ + before + after - reach - 1) / stride + 1;
     width_ = to;
     if (pick(4) == 0 && length_ > 8) {
-      name_ = add("MaxPool", {name_}, {{"kernel_shape", std::vector<int64_t>{2}}, {"strides", std::vector<int64_t>{1}}});
-      --length_;
+      const int64_t apart = pick(3) == 0 ? 2 : 1;
+      name_ = add("MaxPool", {name_}, {{"kernel_shape", std::vector<int64_t>{2}}, {"strides", std::vector<int64_t>{apart}}});
+      length_ = (length_ - 2) / apart + 1;
     }
   }
   void row_layers() {

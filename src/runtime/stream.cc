@@ -88,6 +88,7 @@ std::string StreamExecutable::explain() const {
     if (what.kind == Streamed::kTail) how = "for the answer alone";
     if (what.kind == Streamed::kStatic) how = "does not change";
     if (what.left > 0) how += fmt::format(", {} see the zeros before the window", what.left);
+    if (what.every > 1) how += fmt::format(", {} rows apart, of which every phase is kept", what.every);
     if (what.right > 0) how += fmt::format(", {} see those behind it and are made again", what.right);
     text += fmt::format("{:<28} {}\n    {}\n", how.substr(0, how.find(',')), line.value,
                         line.node + (how.find(',') == std::string::npos ? "" : how.substr(how.find(','))));

@@ -147,11 +147,10 @@ class Cutter {
     graph->nodes.push_back({name, "", op, std::move(inputs), {name}, std::move(attributes)});
     return name;
   }
-  std::string slice(Graph* graph, const std::string& name, int64_t axis, int64_t begin, int64_t end) {
-    return add_node(graph, "Slice",
-                    {name, add_constant(name, integers({begin})), add_constant(name, integers({end})),
-                     add_constant(name, integers({axis}))},
-                    name);
+  std::string slice(Graph* graph, const std::string& name, int64_t axis, int64_t begin, int64_t end, int64_t step = 1) {
+    std::vector<std::string> inputs{name};
+    for (const int64_t number : {begin, end, axis, step}) inputs.push_back(add_constant(name, integers({number})));
+    return add_node(graph, "Slice", std::move(inputs), name);
   }
 
   // The value's columns from `back` kept ones before the newest on: back + 1 + right of them.
@@ -162,7 +161,8 @@ class Cutter {
     if (!made.empty()) return made;
     Incremental::History history;
     history.input = fmt::format("{}/history_{}", value, back), history.value = value;
-    history.shape = with(shape(value), v.axis, back);
+    const int64_t rows = back * v.every;  // one of all phases for every row
+    history.shape = with(shape(value), v.axis, rows);
     // Kept with channels last, as engines have images: what goes in and out is copied as it lies.
     const bool image = v.axis > 1 && history.shape.size() > 2;
     Shape last, first;  // permutations to there and back
@@ -175,8 +175,16 @@ class Cutter {
     add_input(&made_.answer, history.input, type(value).type, history.shape);
     const std::string before =
         image ? add_node(&made_.answer, "Transpose", {history.input}, value, {{"perm", first}}) : history.input;
-    made = add_node(&made_.answer, "Concat", {before, v.name}, value, {{"axis", v.axis}});
-    history.output = slice(&made_.answer, made, v.axis, 1, 1 + back);
+    if (v.every == 1) {
+      made = add_node(&made_.answer, "Concat", {before, v.name}, value, {{"axis", v.axis}});
+      history.output = slice(&made_.answer, made, v.axis, 1, 1 + back);
+    } else {
+      const std::string phase = slice(&made_.answer, before, v.axis, 0, rows, v.every);
+      made = add_node(&made_.answer, "Concat", {phase, v.name}, value, {{"axis", v.axis}});
+      const std::string newest = slice(&made_.answer, v.name, v.axis, 0, 1),
+                        all = add_node(&made_.answer, "Concat", {before, newest}, value, {{"axis", v.axis}});
+      history.output = slice(&made_.answer, all, v.axis, 1, 1 + rows);
+    }
     if (image) history.output = add_node(&made_.answer, "Transpose", {history.output}, value, {{"perm", last}});
     add_output(&made_.answer, history.output, type(value).type);
     made_.histories.push_back(history);
@@ -304,8 +312,9 @@ class Cutter {
     for (const size_t i : moving) all->firsts = std::min(all->firsts, values_[node.inputs[i]].firsts);
     for (const size_t i : moving) {
       const Value& v = values_[node.inputs[i]];
-      if (v.length != all->length && all->length != 0)
+      if ((v.length != all->length && all->length != 0) || v.every != values_[node.inputs[moving[0]]].every)
         return refuse(node, "joins values whose windows have different lengths");
+      all->every = v.every;
       all->length = v.length, all->left = std::max(all->left, v.left), all->right = std::max(all->right, v.right);
       all->kind = std::max(all->kind, v.kind);
     }
@@ -526,9 +535,12 @@ class Cutter {
     if (!found.ok() || node.get<int64_t>("ceil_mode", 0) != 0) return refuse(node, "is no plain window");
     const Window& w = found.value();
     const size_t t = static_cast<size_t>(v.axis) - 2;
-    if (w.stride[t] != 1) return refuse(node, "takes steps of more than one row along time");
-    const int64_t reach = (w.kernel[t] - 1) * w.dilation[t], length = v.length + w.pads_begin[t] + w.pads_end[t] - reach;
-    if (v.firsts + w.pads_begin[t] - reach <= 0 || v.left + w.pads_begin[t] + v.right + w.pads_end[t] >= length)
+    const int64_t reach = (w.kernel[t] - 1) * w.dilation[t], stride = w.stride[t], before = w.pads_begin[t];
+    const int64_t length = (v.length + before + w.pads_end[t] - reach - 1) / stride + 1;
+    // The newest column that is kept, and how many columns of the input lie behind the newest that it sees.
+    const int64_t sees = v.length - 1 - v.right - reach + before, newest = sees / stride, rest = sees % stride,
+                  left = (v.left + before + stride - 1) / stride;
+    if (v.firsts + before - reach <= 0 || sees < 0 || newest < left)
       return refuse(node, "reaches over the whole window: no column of it is kept");
     Node own = node;
     Shape pads = w.pads_begin;
@@ -536,15 +548,15 @@ class Cutter {
     pads.insert(pads.end(), w.pads_end.begin(), w.pads_end.end());
     own.attributes["pads"] = pads;
     own.attributes["auto_pad"] = std::string("NOTSET");
-    own.inputs[0] = lengthened(node.inputs[0], reach);
+    own.inputs[0] = lengthened(node.inputs[0], reach + rest);
     put(&made_.answer, node, own);
     pads = own.get<Shape>("pads", {});
     pads[t] = w.pads_begin[t], pads[t + w.kernel.size()] = 0;
     own.attributes["pads"] = pads;
     own.inputs[0] = v.first;
     put(&start_, node, std::move(own));
-    v.firsts += w.pads_begin[t] - reach, v.length = length;
-    v.left += w.pads_begin[t], v.right += w.pads_end[t];
+    v.firsts = (v.firsts + before - reach - 1) / stride + 1, v.length = length;
+    v.left = left, v.right = length - 1 - newest, v.every *= stride;
     v.name = v.step = v.first = "";
     define(node, 0, v);
     return true;
@@ -584,6 +596,7 @@ class Cutter {
     const bool split = is_own(node, "RecurrentSteps");
     if (node.get<std::string>("direction", "forward") != "forward") return refuse(node, "reads the window backwards");
     if (node.get<int64_t>("layout", 0) != 0 || v.axis != 0) return refuse(node, "has time on another axis than the first");
+    if (v.every != 1) return refuse(node, "steps over columns that lie several rows apart");
     if (!split && !node.input(4).empty()) return refuse(node, "has lengths of its own");
     const bool lstm = split ? node.get<int64_t>("gates", 4) == 4 : node.is("LSTM");
     const size_t h_at = split ? 3 : 5;

@@ -2,7 +2,7 @@
 // what it leaves.
 //
 // Of a value with a time axis of L columns, columns `left` to L - right - 1 are kept: column j of one window is column
-// j - 1 of the next. The first `left` see the zeros that convolutions put before the window's start, the last `right`
+// j - 1 of the next; behind strides of that `every` rows on, and so many phases are kept. The first `left` see the zeros that convolutions put before the window's start, the last `right`
 // those behind its end. Behind a forward LSTM, GRU or RNN every column depends on where the window started (a step); what
 // is taken out of a column or a step at a fixed place is a tail. What mixes columns otherwise (attention, sums over time)
 // gets all of them, kept, and is a tail too; where they are steps or see zeros, the whole window runs again.
@@ -22,6 +22,7 @@ struct Streamed {
   enum Kind { kStatic, kColumns, kSteps, kTail } kind = kStatic;
   int64_t axis = -1, length = 0;  // of time, and its columns in a window
   int64_t left = 0, right = 0;
+  int64_t every = 1;  // rows between two columns, behind strides: the window so many rows on has them one column further
 };
 const char* kind_name(Streamed::Kind kind);
 
