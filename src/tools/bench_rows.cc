@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "backends/inputs.h"
+#include "rewrite/needed.h"
 #include "rewrite/rewrite.h"
 #include "tools/bench.h"
 #include "tools/compare.h"
@@ -57,9 +58,12 @@ void take_bound(const Contestant& contestant, const Peaks& peaks, BenchRow* row)
   const InputTypes types = types_of(contestant.inputs);
   const Result<Graph> rewritten = rewrite(*contestant.graph, types);
   if (!rewritten.ok()) return;
-  const Result<Facts> facts = infer(rewritten.value(), types);
+  Result<Facts> facts = infer(rewritten.value(), types);
   if (!facts.ok()) return;
-  const Bound bound = bound_of(work_of(rewritten.value(), facts.value()), peaks);
+  const Graph needed = needed_places(rewritten.value(), facts.value());
+  facts = infer(needed, types);
+  if (!facts.ok()) return;
+  const Bound bound = bound_of(work_of(needed, facts.value()), peaks);
   row->bound_us = bound.us, row->bound_of = bound.of;
 }
 

@@ -6,6 +6,7 @@
 #include "base/memory_budget.h"
 #include "base/tsc.h"
 #include "compress/quantise.h"
+#include "rewrite/needed.h"
 #include "rewrite/rewrite.h"
 
 namespace hayate::native {
@@ -22,8 +23,15 @@ Result<std::shared_ptr<const NativeExecutable>> NativeExecutable::compile(
     const Result<int> layers = quantise(&rewritten.value(), *options.integers);
     if (!layers.ok()) return layers.error();
   }
-  const Result<Facts> facts = infer(rewritten.value(), inputs);
+  Result<Facts> facts = infer(rewritten.value(), inputs);
   if (!facts.ok()) return facts.error();
+  bool fewer = false;
+  Graph needed = needed_places(rewritten.value(), facts.value(), &fewer);
+  if (fewer) {
+    rewritten = std::move(needed);
+    facts = infer(rewritten.value(), inputs);
+    if (!facts.ok()) return facts.error();
+  }
   Packing own;
   Result<Program> program =
       Lowering(rewritten.value(), facts.value(), kernels::set_for(options.isa), packing == nullptr ? &own : packing,
