@@ -128,7 +128,9 @@ class Pruner {
     const auto it = needs_.find(node.outputs[0]);
     if (it == needs_.end() || constant(node.outputs[0]) != nullptr) return std::nullopt;
     const Places& need = it->second;
-    if (need.count >= (*shape(node.outputs[0]))[static_cast<size_t>(need.axis)]) return std::nullopt;
+    const Shape& made = *shape(node.outputs[0]);
+    if (std::find(made.begin(), made.end(), 0) != made.end()) return std::nullopt;  // nothing to save
+    if (need.count >= made[static_cast<size_t>(need.axis)]) return std::nullopt;
     return can_be_narrowed(node, need) ? Need(need) : std::nullopt;
   }
 
