@@ -94,6 +94,15 @@ TEST(Fuzzed, AxesGivenTwiceAreTakenFromTheInput) {
   expect_native_equals_reference(one, 0);
 }
 
+TEST(Fuzzed, ShrinkOfIntegersGivesTheNearestThatTheirTypeHolds) {
+  const auto shrunk = [](float bias) {
+    const auto got = OneNode("Shrink", {Tensor::of<uint64_t>({3}, {0, 1, 100})}, {{"bias", bias}, {"lambd", 0.5f}}).reference();
+    return got.ok() ? to_int64s(got.value().at("o0")) : std::vector<int64_t>{};
+  };
+  EXPECT_EQ(shrunk(99.0f), (std::vector<int64_t>{0, 0, 1}));
+  EXPECT_EQ(shrunk(std::nanf("")), (std::vector<int64_t>{0, 0, 0}));
+}
+
 TEST(Fuzzed, ATensorOfMoreAxesThanNumPyHoldsIsRefused) {
   schema::Tensor tensor;
   tensor.set_data_type(1);

@@ -64,7 +64,8 @@ class Grammar {
     int64_t count = 1;
     for (size_t i = c_.below(5); i > 0; --i) {
       made->add_dims(c_.one_in(24) ? fuzz::integer(&c_) : static_cast<int64_t>(c_.below(5)));
-      count = count > 4096 || made->dims().Get(made->dims_size() - 1) < 0 ? 0 : count * *made->dims().rbegin();
+      const int64_t extent = *made->dims().rbegin();
+      count = extent < 0 || extent > 4096 || count > 4096 ? 0 : count * extent;
     }
     count = std::min<int64_t>(count, 4096) + (c_.one_in(24) ? 1 : 0);
     if (c_.one_in(24)) made->set_data_location(1), made->add_external_data()->set_key("location");

@@ -17,7 +17,8 @@ fi
 fuzz() {
   local target=$1 work=$build/work/$1 log=$build/$1.log
   rm -rf "$work" && mkdir -p "$work" "$build/found"
-  "$programs/${target}_fuzz" -max_total_time="$seconds" -timeout=20 -entropic=0 -rss_limit_mb=2048 -malloc_limit_mb=1024 \
+  ASAN_OPTIONS=malloc_context_size=2:quarantine_size_mb=16 \
+    "$programs/${target}_fuzz" -max_total_time="$seconds" -timeout=20 -entropic=0 -rss_limit_mb=2048 -malloc_limit_mb=1024 \
     -max_len=8192 -print_final_stats=1 -artifact_prefix="$build/found/$target-" "$work" "tests/fuzz/corpus/$target" \
     >"$log" 2>&1
   local status=$?

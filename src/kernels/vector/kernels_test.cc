@@ -245,6 +245,23 @@ TEST(Kernels, ReductionsEqualTheirPlainTwins) {
         }
 }
 
+// One float32 sum after the other is off by 10^-3 here.
+TEST(Kernels, LongSumsKeepTheirDigits) {
+  constexpr int64_t kMiddle = 200'000;
+  constexpr double kBound = (128 + kMiddle / 128 + 8) * 0x1p-24;  // blocks of 128, and the lanes
+  for (const Isa isa : vector_isas())
+    for (const Reduce op : {Reduce::kSum, Reduce::kSumSquare})
+      for (const int64_t inner : {1, 3}) {
+        const std::vector<float> x(static_cast<size_t>(kMiddle * inner), 0.1f);
+        std::vector<float> got(static_cast<size_t>(inner)), wanted(got);
+        set_for(isa).reduce(op, x.data(), got.data(), 1, kMiddle, inner);
+        set_for(Isa::kPlain).reduce(op, x.data(), wanted.data(), 1, kMiddle, inner);
+        for (size_t i = 0; i < got.size(); ++i)
+          ASSERT_NEAR(got[i], wanted[i], kBound * std::fabs(wanted[i]))
+              << isa_name(isa) << " op " << static_cast<int>(op) << " inner " << inner;
+      }
+}
+
 TEST(Kernels, PoolsEqualTheirPlainTwins) {
   for (const Isa isa : vector_isas())
     for (const bool average : {false, true})

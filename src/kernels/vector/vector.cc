@@ -375,6 +375,9 @@ void rms_norm(const float* x, const float* scale, float epsilon, float* y, int64
   }
 }
 
+// Sums are sums of blocks of so many vectors: over n of them rounding grows with kSumBlock + n / kSumBlock, not with n.
+constexpr int64_t kSumBlock = 128;
+
 // Over consecutive elements only sums that vectors keep in lanes pay; over the middle axis all columns go side by side.
 void reduce(Reduce op, const float* x, float* y, int64_t outer, int64_t middle, int64_t inner) {
   const bool sums = op == Reduce::kSum || op == Reduce::kMean || op == Reduce::kSumSquare || op == Reduce::kL2,
@@ -388,25 +391,34 @@ void reduce(Reduce op, const float* x, float* y, int64_t outer, int64_t middle, 
   for (int64_t o = 0; o < outer; ++o) {
     const float* from = x + o * middle * inner;
     if (inner == 1) {
-      V sum = hn::Zero(d);
-      for (int64_t i = 0; i < middle; i += kLanes) {
-        const V v = load_some(from + i, middle - i);
-        sum = squares ? hn::MulAdd(v, v, sum) : hn::Add(sum, v);
+      V total = hn::Zero(d);
+      for (int64_t start = 0; start < middle; start += kSumBlock * kLanes) {
+        V sum = hn::Zero(d);
+        for (int64_t i = start; i < std::min(middle, start + kSumBlock * kLanes); i += kLanes) {
+          const V v = load_some(from + i, middle - i);
+          sum = squares ? hn::MulAdd(v, v, sum) : hn::Add(sum, v);
+        }
+        total = hn::Add(total, sum);
       }
-      y[o] = hn::GetLane(finish(hn::SumOfLanes(d, sum)));
+      y[o] = hn::GetLane(finish(hn::SumOfLanes(d, total)));
       continue;
     }
+    const int64_t block = sums ? kSumBlock : middle;
     for (int64_t i = 0; i < inner; i += kLanes) {
-      V sum = load_some(from + i, inner - i);
-      if (squares) sum = hn::Mul(sum, sum);
-      for (int64_t k = 1; k < middle; ++k) {
-        const V v = load_some(from + k * inner + i, inner - i);
-        sum = squares              ? hn::MulAdd(v, v, sum)
-              : sums               ? hn::Add(sum, v)
-              : op == Reduce::kMax ? combine<Binary::kMax>(sum, v)
-                                   : combine<Binary::kMin>(sum, v);
+      V total = hn::Zero(d);
+      for (int64_t start = 0; start < middle; start += block) {
+        V sum = load_some(from + start * inner + i, inner - i);
+        if (squares) sum = hn::Mul(sum, sum);
+        for (int64_t k = start + 1; k < std::min(middle, start + block); ++k) {
+          const V v = load_some(from + k * inner + i, inner - i);
+          sum = squares              ? hn::MulAdd(v, v, sum)
+                : sums               ? hn::Add(sum, v)
+                : op == Reduce::kMax ? combine<Binary::kMax>(sum, v)
+                                     : combine<Binary::kMin>(sum, v);
+        }
+        total = start == 0 ? sum : hn::Add(total, sum);
       }
-      store_some(finish(sum), y + o * inner + i, inner - i);
+      store_some(finish(total), y + o * inner + i, inner - i);
     }
   }
 }
