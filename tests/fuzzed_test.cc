@@ -103,6 +103,33 @@ TEST(Fuzzed, ShrinkOfIntegersGivesTheNearestThatTheirTypeHolds) {
   EXPECT_EQ(shrunk(std::nanf("")), (std::vector<int64_t>{0, 0, 0}));
 }
 
+// Its axis was 1 where none was said.
+TEST(Fuzzed, AnOldConcatOfNoAxis) {
+  const Tensor x = random_floats({4, 4, 2}, 1);
+  OneNode one("Concat", {x, x, x});
+  one.opset = 3;
+  expect_native_equals_reference(one, 0);
+}
+
+TEST(Fuzzed, AConvolutionWithoutFiltersOrChannels) {
+  OneNode filters("Conv", {random_floats({1, 2, 5}, 1), Tensor(Type::kFloat32, {0, 2, 3})});
+  OneNode channels("Conv", {Tensor(Type::kFloat32, {1, 0, 5}), Tensor(Type::kFloat32, {3, 0, 3})});
+  for (OneNode* one : {&filters, &channels}) {
+    one->constants = {1};
+    const auto made = one->reference();
+    ASSERT_TRUE(made.ok()) << made.error().text();
+    expect_native_equals_reference(*one, -1);
+  }
+}
+
+TEST(Fuzzed, SumsOfIntegersTimesFloatsAreCutToTheType) {
+  OneNode one("Gemm", {Tensor::of<uint8_t>({1, 1}, {3}), Tensor::of<uint8_t>({1, 2}, {5, 200})}, {{"alpha", -0.5f}});
+  const auto made = one.reference();
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  EXPECT_EQ(made.value().at("o0").data<uint8_t>()[0], 0);
+  EXPECT_EQ(made.value().at("o0").data<uint8_t>()[1], 0);
+}
+
 TEST(Fuzzed, ATensorOfMoreAxesThanNumPyHoldsIsRefused) {
   schema::Tensor tensor;
   tensor.set_data_type(1);

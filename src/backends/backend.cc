@@ -94,7 +94,15 @@ Result<std::shared_ptr<const Compiled>> compile_graph(const Graph& graph, const 
                  fmt::format("has {} nodes; graphs of up to {} are compiled", graph.nodes.size(), kNodesMax)};
   MemoryClaim work;
   if (const Result<bool> room = claim_work(0, graph, &work); !room.ok()) return room.error();
-  return backend->compile(graph, batch, plan);
+  auto compiled = backend->compile(graph, batch, plan);
+  if (!compiled.ok()) return compiled;
+  int64_t bytes = 0;  // of a state's inputs and outputs: making one cannot fail
+  for (const auto* ports : {&compiled.value()->inputs(), &compiled.value()->outputs()})
+    for (const PortType& port : *ports)
+      bytes += port.open ? 0 : checked_count(port.type.shape).value() * static_cast<int64_t>(type_size(port.type.type));
+  if (const Result<bool> room = room_for(bytes, graph.source + ": inputs and outputs of one run"); !room.ok())
+    return room.error();
+  return compiled;
 }
 
 Result<std::map<std::string, Tensor>> run_on(State* state, const std::map<std::string, Tensor>& inputs) {

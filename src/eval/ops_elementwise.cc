@@ -95,23 +95,12 @@ Result<bool> sign(const KernelContext& c) {
   return map_own(c, []<typename T>(T x) { return x != x ? x : static_cast<T>((T{} < x) - (x < T{})); });
 }
 
-// x in type T; of integers the nearest, and 0 for NaN.
-template <typename T>
-T nearest(double x) {
-  if constexpr (std::is_integral_v<T>) {
-    if (std::isnan(x)) return T{};
-    if (x <= static_cast<double>(std::numeric_limits<T>::lowest())) return std::numeric_limits<T>::lowest();
-    if (x >= static_cast<double>(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
-  }
-  return static_cast<T>(x);
-}
-
 Result<bool> shrink(const KernelContext& c) {
   const double bias = static_cast<double>(c.node.get<float>("bias", 0.0f)),
                lambda = static_cast<double>(c.node.get<float>("lambd", 0.5f));
   return map_own(c, [=]<typename T>(T given) {
     const double x = static_cast<double>(given);
-    return nearest<T>(x < -lambda ? x + bias : x > lambda ? x - bias : std::isnan(x) ? x : 0.0);
+    return ref::nearest<T>(x < -lambda ? x + bias : x > lambda ? x - bias : std::isnan(x) ? x : 0.0);
   });
 }
 

@@ -109,13 +109,15 @@ int hayate_stream_snapshot(const hayate_stream* stream, void* to, size_t room, s
 }
 
 int hayate_stream_restore(hayate_stream* stream, const void* snapshot, size_t size, char** error) {
-  struct Restored {};
+  struct Restored {
+    int64_t rows;  // so far
+  };
   Restored* done = guarded<Restored>(error, [&]() -> Result<Restored> {
     if (stream == nullptr) return null_argument("stream");
     if (snapshot == nullptr) return null_argument("snapshot");
     const Result<bool> restored = stream->stream.restore({static_cast<const char*>(snapshot), size});
     if (!restored.ok()) return restored.error();
-    return Restored{};
+    return Restored{stream->stream.rows()};
   });
   const int status = done == nullptr ? 1 : 0;
   delete done;

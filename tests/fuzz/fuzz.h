@@ -62,6 +62,7 @@ inline void check_error(const Error& error) {
 // Everything a caller does with a graph: text, types, both backends at two rows. Errors are fine, faults are not.
 inline void use(const Graph& graph) {
   if (graph.text().empty()) found("a graph without text");
+  if (std::getenv("HAYATE_FUZZ_PRINT") != nullptr) std::fprintf(stderr, "%s\n", graph.text().c_str());
   const Result<InputTypes> types = declared_types(graph, 2);
   if (!types.ok()) return check_error(types.error());
   std::map<std::string, Tensor> inputs;

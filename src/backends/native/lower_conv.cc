@@ -17,6 +17,7 @@ bool conv(Lowering& l, const Node& node) {
       sliding_window(node, Shape(x_shape.begin() + 2, x_shape.end()), Shape(w->shape().begin() + 2, w->shape().end()));
   if (!found.ok()) return false;
   Window win = found.value();
+  if (w->count() == 0 || x_shape[1] == 0) return false;  // nothing to multiply
   const int64_t groups = node.get<int64_t>("group", 1), channels = x_shape[1], filters = w->shape()[0],
                 depth = channels / groups, width = filters / groups;
   const int64_t taps = w->count() / filters / depth;

@@ -128,7 +128,8 @@ bool tile(Lowering& l, const Node& node) {
 bool concat(Lowering& l, const Node& node) {
   std::vector<View> parts;
   for (const std::string& name : node.inputs) parts.push_back(l.view(name));
-  int64_t axis = node.get<int64_t>("axis", 0);
+  const int64_t opset = node.opset != 0 ? node.opset : l.graph().opset;
+  int64_t axis = node.get<int64_t>("axis", opset < 4 ? 1 : 0);
   if (axis < 0) axis += parts[0].rank();
   const View y = make_like(l, node.outputs[0], [&] {
     std::vector<View> grown = parts;

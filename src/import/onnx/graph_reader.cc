@@ -190,6 +190,8 @@ Result<Node> GraphReader::node_from(const schema::Node& proto, const std::string
       return bad(here, fmt::format("attribute '{}' is given twice", attribute.name()));
   }
   if (node.domain == "ai.onnx.ml") read_as_newest(ml_opset_, &node);
+  // The axis that was the default once is said: nobody behind has to know of it.
+  if (node.is("Concat") && (node.opset != 0 ? node.opset : opset_) < 4) node.attributes.emplace("axis", int64_t{1});
   return node;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -54,6 +55,17 @@ void for_each_element(const Extents& shape, const Extents (&strides)[kInputs], F
 void copy_strided(const std::byte* x, std::byte* y, size_t element, const Extents& shape, const Extents& strides,
                   int64_t start);
 
+// x in type T; of integers the nearest, cut towards 0, and 0 for NaN.
+template <typename T>
+T nearest(double x) {
+  if constexpr (std::is_integral_v<T>) {
+    if (std::isnan(x)) return T{};
+    if (x <= static_cast<double>(std::numeric_limits<T>::lowest())) return std::numeric_limits<T>::lowest();
+    if (x >= static_cast<double>(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
+  }
+  return static_cast<T>(x);
+}
+
 // y[m, n] = alpha * sum a(i, k) b(k, j) + beta * c(i, j), with any strides (c may be null). Integers wrap in 64 bits
 // where alpha and beta are 1.
 template <typename T>
@@ -73,7 +85,7 @@ void gemm(int64_t m, int64_t n, int64_t k, double alpha, const T* a, int64_t a_m
         sum += static_cast<double>(a[i * a_m + p * a_k]) * static_cast<double>(b[p * b_k + j * b_n]);
       sum *= alpha;
       if (c != nullptr) sum += beta * static_cast<double>(c[i * c_m + j * c_n]);
-      y[i * n + j] = static_cast<T>(sum);
+      y[i * n + j] = nearest<T>(sum);
     }
 }
 
