@@ -104,9 +104,7 @@ class Pruner {
   std::optional<std::vector<int64_t>> numbers(const std::string& name) const {
     const Tensor* tensor = constant(name);
     if (tensor == nullptr) return std::nullopt;
-    std::vector<int64_t> made;
-    for (const double v : to_doubles(*tensor)) made.push_back(static_cast<int64_t>(v));
-    return made;
+    return to_integers(*tensor);
   }
 
   void ask(const std::string& name, const Need& need) {

@@ -108,9 +108,7 @@ class Cutter {
   std::optional<std::vector<int64_t>> numbers(const std::string& name) const {
     const Tensor* tensor = constant(name);
     if (tensor == nullptr) return std::nullopt;
-    std::vector<int64_t> made;
-    for (const double v : to_doubles(*tensor)) made.push_back(static_cast<int64_t>(v));
-    return made;
+    return to_integers(*tensor);
   }
 
   bool refuse(std::string why) {

@@ -119,6 +119,22 @@ std::vector<Out> converted(const Tensor& tensor) {
 }  // namespace
 
 std::vector<int64_t> to_int64s(const Tensor& tensor) { return converted<int64_t>(tensor); }
+std::vector<int64_t> to_integers(const Tensor& tensor) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  constexpr double kEdge = 9223372036854775808.0;  // 2^63
+  std::vector<int64_t> made;
+  if (tensor.type() == Type::kInt64) {
+    made.assign(tensor.data<int64_t>(), tensor.data<int64_t>() + tensor.count());
+  } else if (tensor.type() == Type::kUInt64) {
+    for (int64_t i = 0; i < tensor.count(); ++i)
+      made.push_back(static_cast<int64_t>(std::min(tensor.data<uint64_t>()[i], static_cast<uint64_t>(kMost))));
+  } else {
+    for (const double v : to_doubles(tensor))
+      made.push_back(v != v ? 0 : v >= kEdge ? kMost : v < -kEdge ? std::numeric_limits<int64_t>::min() : static_cast<int64_t>(v));
+  }
+  return made;
+}
+
 std::vector<double> to_doubles(const Tensor& tensor) { return converted<double>(tensor); }
 
 Tensor halves_to_doubles(const Tensor& half) {

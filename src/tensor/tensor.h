@@ -140,6 +140,8 @@ class Tensor {
 // The elements as integers or doubles whatever numeric type they have (16-bit floats too). For attributes and tests.
 std::vector<int64_t> to_int64s(const Tensor& tensor);
 std::vector<double> to_doubles(const Tensor& tensor);
+// Exact of integers within int64; what lies outside, and floats, become the nearest towards 0, NaN 0.
+std::vector<int64_t> to_integers(const Tensor& tensor);
 
 float float_from_half(uint16_t bits);
 float float_from_bfloat(uint16_t bits);

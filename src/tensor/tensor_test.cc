@@ -53,5 +53,15 @@ TEST(Tensor, IntegersOfFloatsStayInTheirRange) {
             (std::vector<int64_t>{INT64_MIN, INT64_MAX, 0, INT64_MAX, INT64_MIN, -2}));
 }
 
+TEST(Tensor, IntegersAreExactAndFloatsTheNearest) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  EXPECT_EQ(to_integers(Tensor::of<int64_t>({3}, {kMost, -kMost - 1, 5})), (std::vector<int64_t>{kMost, -kMost - 1, 5}));
+  EXPECT_EQ(to_integers(Tensor::of<uint64_t>({2}, {std::numeric_limits<uint64_t>::max(), 7})),
+            (std::vector<int64_t>{kMost, 7}));
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(to_integers(Tensor::of<float>({5}, {1e30f, -1e30f, nan, 2.9f, -2.9f})),
+            (std::vector<int64_t>{kMost, -kMost - 1, 0, 2, -2}));
+}
+
 }  // namespace
 }  // namespace hayate

@@ -35,7 +35,7 @@ Tensor converted(const Tensor& from, Type type) {
   std::copy(values.begin(), values.end(), wide.data<double>());
   if (is_half_float(type)) doubles_to_halves(wide, &made);
   visit_type(type, [&]<typename T>() {
-    for (int64_t i = 0; i < made.count(); ++i) made.data<T>()[i] = static_cast<T>(std::min(std::abs(values[i]), 100.0));
+    for (int64_t i = 0; i < made.count(); ++i) made.data<T>()[i] = static_cast<T>(std::min(100.0, std::abs(values[i])));
   });
   return made;
 }
