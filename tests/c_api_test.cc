@@ -107,7 +107,8 @@ TEST(CInterface, AStream) {
   EXPECT_EQ(hayate_stream_port(executable.get(), 1, &port), 1);
   EXPECT_EQ(hayate_stream_why_not(executable.get()), nullptr);
   expect_says(taken(hayate_stream_explain(executable.get())), "windows in flight");
-  const StreamHandle stream(hayate_stream_new(executable.get(), &error)), other(hayate_stream_new(executable.get(), &error));
+  const StreamHandle stream(hayate_stream_new(executable.get(), &error)),
+      other(hayate_stream_new(executable.get(), &error));
   Plan plan;
   plan.window = 50;
   Stream wanted = compile_stream(Model::load(sample("gru.onnx")).value(), plan).value().stream();

@@ -96,7 +96,8 @@ TEST(Fuzzed, AxesGivenTwiceAreTakenFromTheInput) {
 
 TEST(Fuzzed, ShrinkOfIntegersGivesTheNearestThatTheirTypeHolds) {
   const auto shrunk = [](float bias) {
-    const auto got = OneNode("Shrink", {Tensor::of<uint64_t>({3}, {0, 1, 100})}, {{"bias", bias}, {"lambd", 0.5f}}).reference();
+    const auto got =
+        OneNode("Shrink", {Tensor::of<uint64_t>({3}, {0, 1, 100})}, {{"bias", bias}, {"lambd", 0.5f}}).reference();
     return got.ok() ? to_int64s(got.value().at("o0")) : std::vector<int64_t>{};
   };
   EXPECT_EQ(shrunk(99.0f), (std::vector<int64_t>{0, 0, 1}));

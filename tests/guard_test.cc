@@ -197,7 +197,8 @@ TEST(Guard, NeitherAtFewerBits) {
   for (const std::string& path : samples())
     for (const std::string precision : {"bf16", "int8"}) {
       const std::string name = fs::path(path).stem();
-      if (precision == "int8" && (name.find("00x") != std::string::npos || name == "random_forest" || name == "logistic"))
+      if (precision == "int8" &&
+          (name.find("00x") != std::string::npos || name == "random_forest" || name == "logistic"))
         continue;  // no layer of that kind
       Session session = warm(path, kernels::supported_isas()[0], precision);
       expect_nothing(&session, 7, 3, path + " at " + precision);

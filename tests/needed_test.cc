@@ -39,11 +39,14 @@ void expect_same_bits(const Pruned& made, const std::string& what) {
   uint64_t seed = 3;
   for (const auto& [name, type] : made.types) feeds.emplace(name, random_floats(type.shape, seed++));
   const auto wanted = evaluate(made.before, feeds), got = evaluate(made.after, feeds);
-  ASSERT_TRUE(wanted.ok() && got.ok()) << what << " " << (got.ok() ? "" : got.error().text()) << "\n" << made.after.text();
+  ASSERT_TRUE(wanted.ok() && got.ok()) << what << " " << (got.ok() ? "" : got.error().text()) << "\n"
+                                       << made.after.text();
   for (const auto& [name, tensor] : wanted.value()) {
     ASSERT_EQ(got.value().at(name).shape(), tensor.shape()) << what;
     ASSERT_EQ(std::memcmp(got.value().at(name).bytes(), tensor.bytes(), tensor.byte_count()), 0)
-        << what << "\n" << made.before.text() << "\n" << made.after.text();
+        << what << "\n"
+        << made.before.text() << "\n"
+        << made.after.text();
   }
 }
 

@@ -1,5 +1,5 @@
-// Samples at fewer bits: near their float32 answers on every instruction set, a row's bits the same in every batch, as a
-// model that others run, and what is refused.
+// Samples at fewer bits: near their float32 answers on every instruction set, a row's bits the same in every batch, as
+// a model that others run, and what is refused.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -104,7 +104,7 @@ TEST(Precision, ARowsBitsAreTheSameInEveryBatch) {
 // A model of integers as others make it: native takes its layers as integers, and agrees with the reference, which
 // computes on the floats that they stand for.
 TEST(Precision, QuantizedModelsRunOnIntegersAndEqualTheReference) {
-  #ifdef HAYATE_SANITIZED
+#ifdef HAYATE_SANITIZED
   constexpr const char* kModels[] = {"mlp_small", "tcn"};
 #else
   constexpr const char* kModels[] = {"mlp_small", "mlp_medium", "tcn", "deeplob"};
@@ -144,7 +144,7 @@ TEST(Precision, TheProgramSavesRunsAndReportsIt) {
   const Ran verified = call("verify " + saved + " --inputs " + x + " --atol 0.02");
   EXPECT_EQ(verified.exit_code, 0) << verified.output;
   const Ran run = call("run " + sample("mlp_small") + " --inputs " + x + " --precision int8 --calibrate " + x +
-                          " --save-quantized " + saved + "2");
+                       " --save-quantized " + saved + "2");
   EXPECT_EQ(run.exit_code, 0) << run.output;
   EXPECT_EQ(read_file(saved).value(), read_file(saved + "2").value());
   const Ran told = call("verify " + sample("mlp_small"));

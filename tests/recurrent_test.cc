@@ -78,8 +78,9 @@ TEST(Recurrent, SplitLayersEqualWholeOnes) {
         for (const bool apart : {false, true}) {
           if (apart) {
             Node& steps = split.nodes[1];
-            Node product{"product", "hayate", "RecurrentProduct", {steps.inputs[3], steps.inputs[1], steps.inputs[2]}, {"rh"},
-                         steps.attributes};
+            Node product{
+                "product", "hayate",        "RecurrentProduct", {steps.inputs[3], steps.inputs[1], steps.inputs[2]},
+                {"rh"},    steps.attributes};
             steps.inputs.resize(6);
             steps.inputs[5] = "rh";
             if (op == "LSTM") steps.inputs[3].clear();
@@ -89,17 +90,18 @@ TEST(Recurrent, SplitLayersEqualWholeOnes) {
           ASSERT_TRUE(wanted.ok() && made.ok()) << (made.ok() ? "" : made.error().text());
           for (const auto& [name, tensor] : wanted.value())
             for (int64_t i = 0; i < tensor.count(); ++i)
-              ASSERT_NEAR(made.value().at(name).data<float>()[i], tensor.data<float>()[i], 1e-6) << o.text() << " " << name;
+              ASSERT_NEAR(made.value().at(name).data<float>()[i], tensor.data<float>()[i], 1e-6)
+                  << o.text() << " " << name;
           expect_native_equals_reference(split, whole.feeds(), 0, o.text() + " split");
         }
       }
 }
 
 TEST(Recurrent, WhatHasNoPartsStaysWhole) {
-  for (Options o : {Options{.op = "RNN"}, Options{.op = "GRU"}, Options{.op = "LSTM", .direction = "reverse"},
-                    Options{.op = "LSTM", .lengths = true}, Options{.op = "LSTM", .peephole = true},
-                    Options{.op = "LSTM", .batch_first = true},
-                    Options{.op = "LSTM", .attributes = {{"clip", 0.5f}}}}) {
+  for (Options o :
+       {Options{.op = "RNN"}, Options{.op = "GRU"}, Options{.op = "LSTM", .direction = "reverse"},
+        Options{.op = "LSTM", .lengths = true}, Options{.op = "LSTM", .peephole = true},
+        Options{.op = "LSTM", .batch_first = true}, Options{.op = "LSTM", .attributes = {{"clip", 0.5f}}}}) {
     const OneNode whole = layer(o);
     std::map<std::string, TensorType> types;
     for (const auto& [name, tensor] : whole.feeds()) types[name] = {tensor.type(), tensor.shape()};

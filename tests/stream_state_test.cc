@@ -19,18 +19,19 @@ Model loaded(const std::string& path) {
   return model.value();
 }
 
-// Rows that come before anything has settled, and in between slices of it: windows lag, some take their steps alone, some
-// are about to be too late.
+// Rows that come before anything has settled, and in between slices of it: windows lag, some take their steps alone,
+// some are about to be too late.
 TEST(StreamState, BurstsEqualTheFullWindow) {
   for (const auto& [name, window] : kRecurrent) {
     const Model model = loaded(sample(name));
     expect_equal(model, window, window + 80, std::string(name) + " never settled", "fp32", 0, [](Stream*, int64_t) {});
     std::mt19937 random(5);
-    expect_equal(model, window, 3 * window, std::string(name) + " in slices", "fp32", 0, [&](Stream* stream, int64_t r) {
-      const int64_t slices = r % 40 < 25 ? static_cast<int64_t>(random() % 2) : static_cast<int64_t>(random() % 12);
-      Status status;
-      for (int64_t i = 0; i < slices && stream->settle_slice(&status); ++i) ASSERT_TRUE(status.ok());
-    });
+    expect_equal(
+        model, window, 3 * window, std::string(name) + " in slices", "fp32", 0, [&](Stream* stream, int64_t r) {
+          const int64_t slices = r % 40 < 25 ? static_cast<int64_t>(random() % 2) : static_cast<int64_t>(random() % 12);
+          Status status;
+          for (int64_t i = 0; i < slices && stream->settle_slice(&status); ++i) ASSERT_TRUE(status.ok());
+        });
   }
 }
 
@@ -60,7 +61,8 @@ TEST(StreamState, RandomModelsInBurstsEqualTheFullWindow) {
     expect_equal(loaded(path), random.window, 3 * random.window, "seed " + std::to_string(seed), "fp32", 2e-6,
                  [&](Stream* stream, int64_t) {
                    Status status;
-                   for (unsigned i = slices() % 4; i > 0 && stream->settle_slice(&status); --i) ASSERT_TRUE(status.ok());
+                   for (unsigned i = slices() % 4; i > 0 && stream->settle_slice(&status); --i)
+                     ASSERT_TRUE(status.ok());
                  });
     if (HasFatalFailure()) return;
   }
@@ -78,7 +80,8 @@ TEST(StreamState, ASnapshotGoesOnElsewhere) {
         taken = one.snapshot();
         ASSERT_TRUE(other.restore(taken).ok());
         EXPECT_EQ(other.rows(), 70);
-        EXPECT_EQ(std::memcmp(one.output(0), other.output(0), static_cast<size_t>(executable.outputs()[0].row_bytes)), 0);
+        EXPECT_EQ(std::memcmp(one.output(0), other.output(0), static_cast<size_t>(executable.outputs()[0].row_bytes)),
+                  0);
       }
       ASSERT_TRUE(one.push(x.data() + r * width).ok());
       if (r % 2 == 0) {  // so that windows lag when the snapshot is taken
@@ -104,7 +107,8 @@ TEST(StreamState, OtherSnapshotsAreRefusedAndChangeNothing) {
   const StreamExecutable executable = streamed(gru, 50);
   Stream stream = executable.stream(), twin = executable.stream();
   const std::vector<float> x = noise(60 * 40, 3);
-  for (int64_t r = 0; r < 30; ++r) ASSERT_TRUE(stream.push(x.data() + r * 40).ok() && twin.push(x.data() + r * 40).ok());
+  for (int64_t r = 0; r < 30; ++r)
+    ASSERT_TRUE(stream.push(x.data() + r * 40).ok() && twin.push(x.data() + r * 40).ok());
   const std::string good = stream.snapshot();
   const auto refusal = [&](const std::string& bytes) {
     const Result<bool> restored = stream.restore(bytes);
@@ -112,7 +116,8 @@ TEST(StreamState, OtherSnapshotsAreRefusedAndChangeNothing) {
   };
   EXPECT_NE(refusal("").find("0 bytes is none of a stream"), std::string::npos);
   EXPECT_NE(refusal(std::string(1000, 'x')).find("none of a stream"), std::string::npos);
-  for (size_t cut = 1; cut < good.size(); cut = cut * 3 / 2 + 1) EXPECT_NE(refusal(good.substr(0, cut)), "was taken") << cut;
+  for (size_t cut = 1; cut < good.size(); cut = cut * 3 / 2 + 1)
+    EXPECT_NE(refusal(good.substr(0, cut)), "was taken") << cut;
   EXPECT_NE(refusal(good + "x").find("are accepted"), std::string::npos);
   for (size_t at = 0; at < good.size(); at = at < 80 ? at + 1 : at * 5 / 4) {
     std::string flipped = good;
@@ -146,7 +151,8 @@ TEST(StreamState, AGroupAnswersBeforeItSettles) {
       next += 40;
     }
     ASSERT_TRUE(group.push(which.size(), which.data(), rows.data()).ok());
-    for (const size_t i : which) ASSERT_EQ(std::memcmp(group[i].output(0), alone[i].output(0), 4), 0) << "turn " << turn;
+    for (const size_t i : which)
+      ASSERT_EQ(std::memcmp(group[i].output(0), alone[i].output(0), 4), 0) << "turn " << turn;
     Status status;
     if (turn % 5 == 0) {
       ASSERT_TRUE(group.settle().ok());

@@ -1,11 +1,9 @@
 // Streams against the full window: the samples, and models nobody wrote, of the layers that a stream cuts.
-#include "streamed.h"
-
-
 #include <limits>
 
 #include "guard.h"
 #include "import/onnx/onnx_writer.h"
+#include "streamed.h"
 
 namespace hayate {
 namespace {
@@ -20,8 +18,8 @@ constexpr Sample kSamples[] = {{"gru", 50, true}, {"tcn", 64, true}};
 constexpr int64_t kWindows = 1;  // that are replayed
 #else
 constexpr int64_t kWindows = 3;
-constexpr Sample kSamples[] = {{"lstm_a", 50, true},       {"gru", 50, true},          {"tcn", 64, true},
-                               {"tcn_long", 64, false},    {"transformer", 50, false}, {"deeplob", 100, true}};
+constexpr Sample kSamples[] = {{"lstm_a", 50, true},    {"gru", 50, true},          {"tcn", 64, true},
+                               {"tcn_long", 64, false}, {"transformer", 50, false}, {"deeplob", 100, true}};
 #endif
 
 TEST(Stream, SamplesEqualTheFullWindow) {
@@ -33,6 +31,24 @@ TEST(Stream, SamplesEqualTheFullWindow) {
     expect_equal(model.value(), each.window, each.gains ? kWindows * each.window + 2 : 12, each.name, "fp32", 0);
     for (const char* precision : {"bf16", "int8"})
       if (each.gains) expect_equal(model.value(), each.window, each.window + 5, each.name, precision, 0);
+  }
+}
+
+TEST(Stream, TheReferenceStreamsToo) {
+  for (const auto& [name, window] : {std::pair<const char*, int64_t>{"gru", 50}, {"tcn", 64}}) {
+    const Result<Model> model = Model::load(sample(name));
+    ASSERT_TRUE(model.ok());
+    Plan plan = Plan::defaults(model.value());
+    plan.window = window, plan.backend = "reference";
+    const Result<StreamExecutable> executable = compile_stream(model.value(), plan);
+    ASSERT_TRUE(executable.ok()) << executable.error().text();
+    Stream own = streamed(model.value(), window).stream(), stream = executable.value().stream();
+    const std::vector<float> x = noise(10 * 40, 5);
+    for (int64_t r = 0; r < 10; ++r) {
+      ASSERT_TRUE(own.push(x.data() + r * 40).ok() && stream.push(x.data() + r * 40).ok());
+      ASSERT_NEAR(*static_cast<const float*>(stream.output(0)), *static_cast<const float*>(own.output(0)), 2e-6)
+          << name;
+    }
   }
 }
 
@@ -114,7 +130,10 @@ TEST(Stream, SaysWhatItCannotDo) {
     return made.ok() ? std::string("was taken") : made.error().text();
   };
   EXPECT_NE(refusal([](Plan* plan) { plan->window = 0; }).find("window is 0"), std::string::npos);
-  EXPECT_NE(refusal([](Plan* plan) { plan->window = 49; }).find("no axis has the window's 49 places"), std::string::npos);
+  EXPECT_NE(refusal([](Plan* plan) { plan->backend = "onnxruntime"; }).find("streams run on native and reference"),
+            std::string::npos);
+  EXPECT_NE(refusal([](Plan* plan) { plan->window = 49; }).find("no axis has the window's 49 places"),
+            std::string::npos);
   EXPECT_NE(refusal([](Plan* plan) { plan->time_axis = "input:2"; }).find("axis 2 has 40 places"), std::string::npos);
   EXPECT_NE(refusal([](Plan* plan) { plan->time_axis = "x:1"; }).find("'x:1' is no NAME:AXIS"), std::string::npos);
 }

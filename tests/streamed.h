@@ -9,13 +9,15 @@
 #include <string>
 #include <vector>
 
-#include "hayate/stream.h"
 #include "graph/graph.h"
+#include "hayate/stream.h"
 #include "tensor/tensor.h"
 
 namespace hayate {
 
-inline std::string sample(const std::string& name) { return std::string(HAYATE_SOURCE_DIR) + "/models/" + name + ".onnx"; }
+inline std::string sample(const std::string& name) {
+  return std::string(HAYATE_SOURCE_DIR) + "/models/" + name + ".onnx";
+}
 
 inline std::vector<float> noise(int64_t n, unsigned seed) {
   std::mt19937 random(seed);
@@ -63,8 +65,8 @@ class Whole {
 // Every answer of a stream over random rows is the full window's. `between` rows it settles what it likes; else now and
 // then. Tolerance 0: the same bits.
 inline void expect_equal(const Model& model, int64_t window, int64_t rows, const std::string& what,
-                  const std::string& precision = "fp32", double tolerance = 1e-6,
-                  const std::function<void(Stream*, int64_t)>& between = nullptr) {
+                         const std::string& precision = "fp32", double tolerance = 1e-6,
+                         const std::function<void(Stream*, int64_t)>& between = nullptr) {
   const StreamExecutable executable = streamed(model, window, precision);
   const int64_t width = executable.row_bytes() / 4, answers = executable.outputs()[0].row_bytes / 4;
   Whole whole(model, window, width, precision);
@@ -76,7 +78,8 @@ inline void expect_equal(const Model& model, int64_t window, int64_t rows, const
     const float *wanted = whole.at(x, r), *got = static_cast<const float*>(stream.output(0));
     for (int64_t i = 0; i < answers; ++i)
       ASSERT_LE(std::fabs(got[i] - wanted[i]), tolerance == 0 ? 0 : tolerance + 1e-5 * std::fabs(wanted[i]))
-          << what << " row " << r << " output " << i << "\n" << executable.explain();
+          << what << " row " << r << " output " << i << "\n"
+          << executable.explain();
     if (between != nullptr) {
       between(&stream, r);
     } else if (r % 3 == 0) {
@@ -138,8 +141,10 @@ class RandomModel {
     const std::string from = name_;
     const int64_t to = 4;
     name_ = add("Conv", {name_, constant({to, width_, kernel}), constant({to})},
-                {{"dilations", std::vector<int64_t>{dilation}}, {"pads", std::vector<int64_t>{before, after}},
-                 {"kernel_shape", std::vector<int64_t>{kernel}}, {"strides", std::vector<int64_t>{stride}}});
+                {{"dilations", std::vector<int64_t>{dilation}},
+                 {"pads", std::vector<int64_t>{before, after}},
+                 {"kernel_shape", std::vector<int64_t>{kernel}},
+                 {"strides", std::vector<int64_t>{stride}}});
     name_ = add(pick(2) == 0 ? "Relu" : "Tanh", {name_});
     if (before + after == reach && stride == 1 && width_ == to && pick(2) == 0)
       name_ = add("Add", {name_, from});  // a residual branch
@@ -147,7 +152,8 @@ class RandomModel {
     width_ = to;
     if (pick(4) == 0 && length_ > 8) {
       const int64_t apart = pick(3) == 0 ? 2 : 1;
-      name_ = add("MaxPool", {name_}, {{"kernel_shape", std::vector<int64_t>{2}}, {"strides", std::vector<int64_t>{apart}}});
+      name_ = add("MaxPool", {name_},
+                  {{"kernel_shape", std::vector<int64_t>{2}}, {"strides", std::vector<int64_t>{apart}}});
       length_ = (length_ - 2) / apart + 1;
     }
   }
@@ -156,7 +162,8 @@ class RandomModel {
     name_ = add("MatMul", {name_, constant({width_, to})});
     name_ = add("Add", {name_, constant({to})});
     width_ = to;
-    if (pick(2) == 0) name_ = add("LayerNormalization", {name_, constant({to}), constant({to})}, {{"axis", int64_t{-1}}});
+    if (pick(2) == 0)
+      name_ = add("LayerNormalization", {name_, constant({to}), constant({to})}, {{"axis", int64_t{-1}}});
     name_ = add("Sigmoid", {name_});
   }
   void recurrence() {
@@ -180,8 +187,7 @@ class RandomModel {
   }
   // x less its mean over the window.
   void normalise() {
-    const std::string mean =
-        add("ReduceMean", {name_}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", int64_t{1}}});
+    const std::string mean = add("ReduceMean", {name_}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", int64_t{1}}});
     name_ = add("Sub", {name_, mean});
   }
   // The last place of an axis, or all of them as one.

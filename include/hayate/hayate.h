@@ -52,8 +52,8 @@ typedef struct hayate_options {
   const char* precision;        /* native: "fp32", "bf16", "int8"; null: fp32 */
   int64_t window;               /* of a stream: rows of its window */
   const char* time_axis;        /* of a stream: "input:1", where several axes are as long as the window; null: found */
-  const char* const* states;    /* of a stream with window 0: "state=next_state", an input that takes an output of the row
-                                   before */
+  const char* const* states; /* of a stream with window 0: "state=next_state", an input that takes an output of the row
+                                before */
   size_t state_count;
 } hayate_options;
 

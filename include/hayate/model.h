@@ -30,8 +30,8 @@ class Model {
   // ONNX, LightGBM text, XGBoost JSON or UBJ, told by content.
   static Result<Model> load(const std::string& path, const LoadOptions& options = {});
 
-  // Writes the model, with what LoadOptions bound, as an ONNX file (text trees as TreeEnsemble of ai.onnx.ml 5), which is
-  // replaced whole or left as it was. What the standard cannot say (LightGBM's linear_tree) is refused by name.
+  // Writes the model, with what LoadOptions bound, as an ONNX file (text trees as TreeEnsemble of ai.onnx.ml 5), which
+  // is replaced whole or left as it was. What the standard cannot say (LightGBM's linear_tree) is refused by name.
   Result<bool> save(const std::string& path) const;
 
   std::vector<ModelPort> inputs() const;

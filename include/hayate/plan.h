@@ -17,14 +17,14 @@ struct Plan {
   // integers, with the scales of what they read from `calibration`, a file of inputs (.npz, .npy), or from made-up
   // normal rows where it is empty. What has no such form stays float32.
   std::string precision = "fp32", calibration;
-  // Streams (stream.h): rows of the window, and which axis of the model's input is time ("input:1"); empty: the one that
-  // has `window` places.
-  // With window 0 the model carries its state: `states` are "IN=OUT", an input that takes an output of the row before.
+  // Streams (stream.h): rows of the window, and which axis of the model's input is time ("input:1"); empty: the one
+  // that has `window` places. With window 0 the model carries its state: `states` are "IN=OUT", an input that takes an
+  // output of the row before.
   int64_t window = 0;
   std::string time_axis;
   std::vector<std::string> states;
-  int64_t batch_max = 1;           // rows that one run may take
-  int threads = 1;                 // onnxruntime: threads of its own for one run
+  int64_t batch_max = 1;  // rows that one run may take
+  int threads = 1;        // onnxruntime: threads of its own for one run
 
   // onnxruntime: its library (empty: searched for in .venv and the system), "all", "extended", "basic" or "none" of its
   // optimisations, and the execution provider, "CPU" or what the library has ("CUDA", "OpenVINO" ...).

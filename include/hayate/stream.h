@@ -22,7 +22,7 @@ class Stream;
 class StreamExecutable {
  public:
   int64_t window() const;
-  int64_t row_bytes() const;                // of one row of the model's input
+  int64_t row_bytes() const;                 // of one row of the model's input
   const std::vector<Port>& outputs() const;  // of one answer
   // Whether a row costs less than a window; why_not() says what keeps it from that.
   bool gains() const;
@@ -58,14 +58,14 @@ class Stream {
   int64_t rows() const;  // that have come
   bool ready() const;
 
-  // What an answer leaves to do for the next ones. Where rows come faster than it is asked for, push() does what the next
-  // answer needs, and of the rest what is about to be too late.
+  // What an answer leaves to do for the next ones. Where rows come faster than it is asked for, push() does what the
+  // next answer needs, and of the rest what is about to be too late.
   Status settle() noexcept;
   // A slice of it, for who has other work to look after; false: nothing is left.
   bool settle_slice(Status* status) noexcept;
 
-  // From here on a thread of the stream's own settles, on that core (-1: any), as soon as an answer is there; push() waits
-  // at most for the slice that it is at. Other streams take other cores. settle_here() ends that.
+  // From here on a thread of the stream's own settles, on that core (-1: any), as soon as an answer is there; push()
+  // waits at most for the slice that it is at. Other streams take other cores. settle_here() ends that.
   void settle_elsewhere(int core = -1);
   void settle_here() noexcept;
 
@@ -91,7 +91,8 @@ class StreamGroup {
   size_t size() const { return streams_.size(); }
   Stream& operator[](size_t i) { return streams_[i]; }
 
-  // rows[i] is a row of stream which[i]; answered in this order, up to one that fails. A stream that is not there: kBatch.
+  // rows[i] is a row of stream which[i]; answered in this order, up to one that fails. A stream that is not there:
+  // kBatch.
   Status push(size_t count, const size_t* which, const void* const* rows) noexcept;
   bool settle_slice(Status* status) noexcept;  // of the next one that has any; false: none has
   Status settle() noexcept;

@@ -22,7 +22,8 @@ Graph two_layers() {
   graph.outputs = {{"a", Type::kFloat32, false, {}}, {"b", Type::kFloat32, false, {}}};
   graph.constants.emplace("w", floats({3, 2}, {1, 0, -2, 0, 0.5f, 0}));
   graph.constants.emplace("v", floats({2, 3}, {1, 2, 4, 0.1f, -0.2f, 0.4f}));
-  graph.nodes = {{"fc", "", "MatMul", {"x", "w"}, {"a"}, {}}, {"gm", "", "Gemm", {"x", "v"}, {"b"}, {{"transB", int64_t{1}}}}};
+  graph.nodes = {{"fc", "", "MatMul", {"x", "w"}, {"a"}, {}},
+                 {"gm", "", "Gemm", {"x", "v"}, {"b"}, {{"transB", int64_t{1}}}}};
   return graph;
 }
 
@@ -63,7 +64,8 @@ TEST(Quantise, TheGraphComputesNearlyTheSame) {
   ASSERT_TRUE(wanted.ok() && ranges.ok() && quantise(&graph, ranges.value()).ok());
   const auto got = evaluate(graph, x);
   ASSERT_TRUE(got.ok()) << got.error().text();
-  // Half a step of x (4.5 / 255) times the sum of the weights (7), and half a step of w (4 / 127) times that of x (7.5).
+  // Half a step of x (4.5 / 255) times the sum of the weights (7), and half a step of w (4 / 127) times that of x
+  // (7.5).
   for (const auto& [name, tensor] : wanted.value())
     for (int64_t i = 0; i < tensor.count(); ++i)
       EXPECT_NEAR(got.value().at(name).data<float>()[i], tensor.data<float>()[i], 0.062 + 0.119) << name;

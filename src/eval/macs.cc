@@ -58,7 +58,8 @@ int64_t macs_of(const Node& node, const Facts& facts) {
   const std::string_view op = node.op;
   if (node.outputs.empty()) return 0;
   if (op == "LSTM" || op == "GRU" || op == "RNN" || op == "DynamicQuantizeLSTM") return recurrent_macs(node, facts);
-  if (op == "RecurrentInput" || op == "RecurrentProduct" || op == "RecurrentSteps") return recurrent_part_macs(node, facts);
+  if (op == "RecurrentInput" || op == "RecurrentProduct" || op == "RecurrentSteps")
+    return recurrent_part_macs(node, facts);
   if (op == "Attention") return attention_macs(node, facts);
   if (op == "QLinearConv") return convolution_macs(node, facts, 3);
   if (op == "Conv" || op == "ConvTranspose" || op == "ConvInteger" || op == "FusedConv")

@@ -113,9 +113,9 @@ Result<bool> recurrent_product(const KernelContext& c) {
   const int64_t in = c.inputs[1]->shape()[2];
   for (int64_t r = 0; r < part.rows; ++r)
     for (int64_t i = 0; i < part.width; ++i)
-      c.outputs[0]->data<float>()[r * part.width + i] = static_cast<float>(
-          product(c.inputs[1]->data<float>() + i * in, c.inputs[0]->data<float>() + r * in, in) +
-          (kInput ? part.on_x(i) : part.on_h(i)));
+      c.outputs[0]->data<float>()[r * part.width + i] =
+          static_cast<float>(product(c.inputs[1]->data<float>() + i * in, c.inputs[0]->data<float>() + r * in, in) +
+                             (kInput ? part.on_x(i) : part.on_h(i)));
   return true;
 }
 
@@ -130,7 +130,8 @@ Result<bool> recurrent_steps(const KernelContext& c) {
     std::vector<float> h(static_cast<size_t>(n), 0.0f);
     for (int64_t i = 0; i < n; ++i) {
       if (h0 != nullptr) h[static_cast<size_t>(i)] = h0[row * n + i];
-      if (c.input(4) != nullptr) cell[static_cast<size_t>(i)] = static_cast<double>(c.inputs[4]->data<float>()[row * n + i]);
+      if (c.input(4) != nullptr)
+        cell[static_cast<size_t>(i)] = static_cast<double>(c.inputs[4]->data<float>()[row * n + i]);
     }
     for (int64_t t = 0; t < steps; ++t) {
       const float* x = c.inputs[0]->data<float>() + (t * rows + row) * part.width;
@@ -153,12 +154,12 @@ Result<bool> recurrent_steps(const KernelContext& c) {
         }
         h[static_cast<size_t>(i)] = static_cast<float>(made);
       }
-      if (c.output(0) != nullptr)
-        std::copy(h.begin(), h.end(), c.outputs[0]->data<float>() + (t * rows + row) * n);
+      if (c.output(0) != nullptr) std::copy(h.begin(), h.end(), c.outputs[0]->data<float>() + (t * rows + row) * n);
     }
     if (c.output(1) != nullptr) std::copy(h.begin(), h.end(), c.outputs[1]->data<float>() + row * n);
     if (c.output(2) != nullptr)
-      for (int64_t i = 0; i < n; ++i) c.outputs[2]->data<float>()[row * n + i] = static_cast<float>(cell[static_cast<size_t>(i)]);
+      for (int64_t i = 0; i < n; ++i)
+        c.outputs[2]->data<float>()[row * n + i] = static_cast<float>(cell[static_cast<size_t>(i)]);
   }
   return true;
 }

@@ -76,11 +76,12 @@ Result<Types> recurrent(const ShapeContext& c, int64_t gates) {
   return out;
 }
 
-// What a stream cuts an LSTM (gates = 4) or a GRU with linear_before_reset = 1 (gates = 3) into, forward, with the usual
-// functions; G = gates, B [1, 2*G*H] as the standard has it. All float32.
+// What a stream cuts an LSTM (gates = 4) or a GRU with linear_before_reset = 1 (gates = 3) into, forward, with the
+// usual functions; G = gates, B [1, 2*G*H] as the standard has it. All float32.
 //   hayate.RecurrentInput(x [T, N, I], W [1, G*H, I], B) -> W x with its biases, [T, N, G*H]
 //   hayate.RecurrentProduct(h [1, N, H], R [1, G*H, H], B) -> R h, with the bias inside a GRU's reset gate, [1, N, G*H]
-//   hayate.RecurrentSteps(W x [T, N, G*H], R, B, h [1, N, H], c [1, N, H], R h [1, N, G*H] of the first step) -> Y, Y_h,
+//   hayate.RecurrentSteps(W x [T, N, G*H], R, B, h [1, N, H], c [1, N, H], R h [1, N, G*H] of the first step) -> Y,
+//   Y_h,
 //     Y_c as the layer gives them. h may be left out where R h is given and gates = 4; c is an LSTM's.
 std::optional<Error> part_error(const ShapeContext& c, size_t shapes) {
   for (size_t i = 0; i < c.input_count(); ++i)

@@ -95,10 +95,12 @@ bool Plan::depends_on_machine() const {
 
 std::string Plan::to_json() const {
   return fmt::format(
-      "{{\"version\": {}, \"machine\": {}, \"backend\": {}, \"isa\": {}, \"precision\": {}, \"calibration\": {}, \"window\": {}, \"time_axis\": {}, \"states\": {}, \"batch_max\": {}, \"threads\": {}, "
+      "{{\"version\": {}, \"machine\": {}, \"backend\": {}, \"isa\": {}, \"precision\": {}, \"calibration\": {}, "
+      "\"window\": {}, \"time_axis\": {}, \"states\": {}, \"batch_max\": {}, \"threads\": {}, "
       "\"ort_library\": {}, "
       "\"ort_optimisation\": {}, \"ort_provider\": {}, \"shapes\": {}, \"shapes_max\": {}}}",
-      kPlanVersion, json_string(machine), json_string(backend), json_string(isa), json_string(precision), json_string(calibration), window, json_string(time_axis), texts_text(states), batch_max, threads,
+      kPlanVersion, json_string(machine), json_string(backend), json_string(isa), json_string(precision),
+      json_string(calibration), window, json_string(time_axis), texts_text(states), batch_max, threads,
       json_string(ort_library), json_string(ort_optimisation), json_string(ort_provider), buckets_text(shapes),
       shapes_max);
 }
@@ -112,10 +114,11 @@ Result<Plan> Plan::from_json(const std::string& text) {
   for (const auto& [key, value] : object) {
     simdjson::error_code error = simdjson::SUCCESS;
     if (!take(&plan, &version, key, value, &error))
-      return bad(fmt::format(
-          "has an unknown key '{}'; keys are version, machine, backend, isa, precision, calibration, window, time_axis, states, batch_max, threads, ort_library, "
-          "ort_optimisation, ort_provider, shapes, shapes_max",
-          key));
+      return bad(
+          fmt::format("has an unknown key '{}'; keys are version, machine, backend, isa, precision, calibration, "
+                      "window, time_axis, states, batch_max, threads, ort_library, "
+                      "ort_optimisation, ort_provider, shapes, shapes_max",
+                      key));
     if (error != simdjson::SUCCESS) return bad(fmt::format("'{}' has a value of the wrong type", key));
   }
   if (version != kPlanVersion) return bad(fmt::format("has version {}; version {} is read", version, kPlanVersion));

@@ -188,7 +188,8 @@ class Pruner {
     const size_t t = static_cast<size_t>(need.axis) - 2;
     const int64_t length = x[static_cast<size_t>(need.axis)], reach = (w.kernel[t] - 1) * w.dilation[t];
     // Where the windows read, places of padding included.
-    const int64_t first = need.start * w.stride[t] - w.pads_begin[t], last = need.last() * w.stride[t] - w.pads_begin[t] + reach;
+    const int64_t first = need.start * w.stride[t] - w.pads_begin[t],
+                  last = need.last() * w.stride[t] - w.pads_begin[t] + reach;
     int64_t step = 0;
     if (need.count > 1) step = std::gcd(step, need.step * w.stride[t]);
     if (w.kernel[t] > 1) step = std::gcd(step, w.dilation[t]);
@@ -196,7 +197,8 @@ class Pruner {
     Narrowed made;
     made.pad_begin = first < 0 ? (-first + step - 1) / step : 0;
     made.pad_end = last >= length ? (last - length) / step + 1 : 0;
-    made.reads = {need.axis, first + made.pad_begin * step, step, (last - first) / step + 1 - made.pad_begin - made.pad_end};
+    made.reads = {need.axis, first + made.pad_begin * step, step,
+                  (last - first) / step + 1 - made.pad_begin - made.pad_end};
     if (made.reads.count < 1) return std::nullopt;  // padding alone
     made.stride = need.count > 1 ? need.step * w.stride[t] / step : 1;
     made.dilation = w.kernel[t] > 1 ? w.dilation[t] / step : 1;
@@ -292,12 +294,14 @@ class Pruner {
     const Need there = made_by == nullptr ? std::nullopt : need_of_maker(*made_by);
     Places of = *need;
     const int64_t length = there ? there->count : (*shape(name))[static_cast<size_t>(of.axis)];
-    if (there) of.start = (need->start - there->start) / there->step, of.step = std::max<int64_t>(need->step / there->step, 1);
+    if (there)
+      of.start = (need->start - there->start) / there->step, of.step = std::max<int64_t>(need->step / there->step, 1);
     if (of.count == length) return name;
     const std::tuple key{name, of.axis, of.start, of.step, of.count};
     if (const auto known = slices_.find(key); known != slices_.end()) return known->second;
     // Quantisers come behind the slice, so that a layer still reads what comes out of one.
-    if (made_by != nullptr && (made_by->is("QuantizeLinear") || made_by->is("DequantizeLinear")) && is_by_element(*made_by)) {
+    if (made_by != nullptr && (made_by->is("QuantizeLinear") || made_by->is("DequantizeLinear")) &&
+        is_by_element(*made_by)) {
       Node again = *made_by;
       again.inputs[0] = read(made_by->inputs[0], need);
       again.name = again.outputs[0] = fresh(name);

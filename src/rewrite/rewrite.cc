@@ -104,7 +104,8 @@ Result<Graph> apply_rule(Graph graph, const std::map<std::string, TensorType>& i
   return std::move(state.value().graph);
 }
 
-// Bytes that following, rewriting and lowering a graph takes for each of its nodes, about: names, types, who reads what.
+// Bytes that following, rewriting and lowering a graph takes for each of its nodes, about: names, types, who reads
+// what.
 constexpr int64_t kWorkBytesPerNode = 4096;
 
 Result<bool> claim_work(size_t counted, const Graph& graph, MemoryClaim* claim) {

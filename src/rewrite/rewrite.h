@@ -39,9 +39,10 @@ struct PassReport {
 // Counts in `claim` what working on the nodes takes beyond the `counted` first; an error where that does not fit.
 Result<bool> claim_work(size_t counted, const Graph& graph, MemoryClaim* claim);
 
-// The graph with control flow resolved, operators that have a spelling written out, and every pass applied until nothing changes; or, with `after`, only the first
-// round up to and with the pass of that name. `inputs` are the types it will be fed. An unknown `after` is an error
-// that names the passes there are. `reports` gets one entry for each pass that ran, in their order.
+// The graph with control flow resolved, operators that have a spelling written out, and every pass applied until
+// nothing changes; or, with `after`, only the first round up to and with the pass of that name. `inputs` are the types
+// it will be fed. An unknown `after` is an error that names the passes there are. `reports` gets one entry for each
+// pass that ran, in their order.
 Result<Graph> rewrite(Graph graph, const std::map<std::string, TensorType>& inputs, std::string_view after = {},
                       std::vector<PassReport>* reports = nullptr);
 

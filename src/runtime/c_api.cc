@@ -20,7 +20,8 @@ Result<Plan> plan_of(const Model& model, const hayate_options* options) {
   word(from.ort_provider, &plan.ort_provider);
   word(from.precision, &plan.precision), word(from.time_axis, &plan.time_axis);
   if (from.window != 0) plan.window = from.window;
-  if (const Result<bool> added = add_words(from.states, from.state_count, "hayate_options.states", &plan.states); !added.ok())
+  if (const Result<bool> added = add_words(from.states, from.state_count, "hayate_options.states", &plan.states);
+      !added.ok())
     return added.error();
   if (from.batch_max != 0) plan.batch_max = from.batch_max;
   if (from.threads != 0) plan.threads = from.threads;

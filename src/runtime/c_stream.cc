@@ -24,7 +24,8 @@ constexpr hayate_status kNoStream{HAYATE_FAILED, -1, 0};
 
 extern "C" {
 
-hayate_stream_executable* hayate_stream_compile(const hayate_model* model, const hayate_options* options, char** error) {
+hayate_stream_executable* hayate_stream_compile(const hayate_model* model, const hayate_options* options,
+                                                char** error) {
   return guarded<hayate_stream_executable>(error, [&]() -> Result<hayate_stream_executable> {
     if (model == nullptr) return null_argument("model");
     const Result<hayate::Plan> plan = plan_of(model->model, options);

@@ -23,7 +23,8 @@ class RowsKept {
   void copy(int64_t first, int64_t n, std::byte* to) const noexcept {
     for (int64_t o = 0; o < outer_; ++o)
       for (int64_t t = 0; t < n; ++t)
-        std::memcpy(to + (o * n + t) * inner_bytes_, at(first + t) + o * inner_bytes_, static_cast<size_t>(inner_bytes_));
+        std::memcpy(to + (o * n + t) * inner_bytes_, at(first + t) + o * inner_bytes_,
+                    static_cast<size_t>(inner_bytes_));
   }
   Tensor& memory() { return memory_; }
 

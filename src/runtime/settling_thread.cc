@@ -36,7 +36,8 @@ SettlingThread::~SettlingThread() {
 
 Status SettlingThread::take() noexcept {
   wanted_.store(true, std::memory_order_relaxed);
-  for (int nobody = kNobody; !owner_.compare_exchange_weak(nobody, kCaller, std::memory_order_acquire); nobody = kNobody)
+  for (int nobody = kNobody; !owner_.compare_exchange_weak(nobody, kCaller, std::memory_order_acquire);
+       nobody = kNobody)
     pause();
   wanted_.store(false, std::memory_order_relaxed);
   const Status status = status_;

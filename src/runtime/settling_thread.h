@@ -8,8 +8,8 @@
 
 namespace hayate {
 
-// The stream belongs to one thread at a time: to the caller from take() to give(), else to the helper, slice by slice. No
-// locks and no system calls in either; the helper spins a while for work that is about to come and then naps.
+// The stream belongs to one thread at a time: to the caller from take() to give(), else to the helper, slice by slice.
+// No locks and no system calls in either; the helper spins a while for work that is about to come and then naps.
 class SettlingThread {
  public:
   // core: where it runs; -1: anywhere.

@@ -75,7 +75,8 @@ bool put_back(std::string_view kept, Streaming* stream) noexcept {
 }
 
 std::string identity_of(const Graph& graph, const Plan& plan) {
-  std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n", graph.text(), plan.window, plan.time_axis, plan.precision, plan.backend);
+  std::string text =
+      fmt::format("{}\n{}\n{}\n{}\n{}\n", graph.text(), plan.window, plan.time_axis, plan.precision, plan.backend);
   for (const std::string& state : plan.states) text += state + "\n";
   for (const auto& [name, tensor] : graph.constants) {
     text += name;
@@ -110,7 +111,8 @@ Result<Snapshot> read_snapshot(std::string_view bytes, const std::string& identi
   made.rows = taken<int64_t>(&rest);
   const uint64_t size = taken<uint64_t>(&rest);
   if (size != kept_size || rest.size() != kept_size + kSum)
-    return bad(fmt::format("holds {} bytes of a stream, says {}; {} are accepted", rest.size() - kSum, size, kept_size));
+    return bad(
+        fmt::format("holds {} bytes of a stream, says {}; {} are accepted", rest.size() - kSum, size, kept_size));
   made.kept = rest.substr(0, kept_size);
   rest.remove_prefix(kept_size);
   if (taken<uint64_t>(&rest) != XXH3_64bits(bytes.data(), bytes.size() - kSum) || made.rows < 0)

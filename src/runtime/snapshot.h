@@ -16,8 +16,8 @@ std::string kept_bytes(Streaming* stream);
 // False where they are not of this stream's size, or such as no stream keeps; it may be half written over then.
 bool put_back(std::string_view kept, Streaming* stream) noexcept;
 
-// Of everything that decides what is kept: the model's contents, window, time axis, states, precision and backend. Not the
-// instruction set: a stream may go on on another machine.
+// Of everything that decides what is kept: the model's contents, window, time axis, states, precision and backend. Not
+// the instruction set: a stream may go on on another machine.
 std::string identity_of(const Graph& graph, const Plan& plan);
 
 struct Snapshot {

@@ -46,7 +46,8 @@ Result<int64_t> time_axis(const Graph& graph, const TensorType& type, const Plan
   if (!plan.time_axis.empty()) {
     const size_t colon = plan.time_axis.rfind(':');
     const std::string number = colon == std::string::npos ? "" : plan.time_axis.substr(colon + 1);
-    const bool digits = !number.empty() && number.size() < 4 && number.find_first_not_of("0123456789") == std::string::npos;
+    const bool digits =
+        !number.empty() && number.size() < 4 && number.find_first_not_of("0123456789") == std::string::npos;
     const int64_t axis = digits ? std::stoll(number) : -1;
     if (!digits || plan.time_axis.substr(0, colon) != name || axis >= static_cast<int64_t>(type.shape.size()))
       return bad(fmt::format("time axis '{}' is no NAME:AXIS of it", plan.time_axis));
@@ -99,13 +100,15 @@ std::string StreamExecutable::explain() const {
                           d.answer->outputs()[output].name);
     return text + fmt::format("Every row runs the model once: {} MACs.\n", d.macs_answer);
   }
-  if (!gains()) return text + fmt::format("Every row runs the whole window ({} MACs): {}.\n", d.macs_window, d.cut.reason);
+  if (!gains())
+    return text + fmt::format("Every row runs the whole window ({} MACs): {}.\n", d.macs_window, d.cut.reason);
   text += fmt::format("Before the answer: {} MACs of the window's {}", d.macs_answer, d.macs_window);
   if (!d.blocks.empty())
-    text += fmt::format("; after it: {} MACs, one step of {} windows in flight, in {} blocks{}", d.macs_follow + d.macs_start + d.macs_prepare,
-                        d.cut.in_flight, d.blocks.size(),
+    text += fmt::format("; after it: {} MACs, one step of {} windows in flight, in {} blocks{}",
+                        d.macs_follow + d.macs_start + d.macs_prepare, d.cut.in_flight, d.blocks.size(),
                         d.start == nullptr ? "" : fmt::format(" and the first {} rows of one", d.cut.start_rows));
-  if (!d.cut.whole.empty()) text += fmt::format(". On all of the window, for the answer alone: {}, and what follows", d.cut.whole);
+  if (!d.cut.whole.empty())
+    text += fmt::format(". On all of the window, for the answer alone: {}, and what follows", d.cut.whole);
   return text + fmt::format(". {} histories, {} states.\n", d.cut.histories.size(), d.cut.states.size());
 }
 
@@ -151,7 +154,8 @@ Result<std::shared_ptr<const Compiled>> compile_part(const Graph& floats, const 
 }
 
 // Compiles graph into *to.
-Result<bool> compile_into(std::shared_ptr<const Compiled>* to, const Graph& graph, const PartsPlan& plan, int64_t* macs) {
+Result<bool> compile_into(std::shared_ptr<const Compiled>* to, const Graph& graph, const PartsPlan& plan,
+                          int64_t* macs) {
   auto made = compile_part(graph, plan, macs);
   if (!made.ok()) return made.error();
   *to = made.value();
@@ -160,12 +164,14 @@ Result<bool> compile_into(std::shared_ptr<const Compiled>* to, const Graph& grap
 
 // The windows in flight in blocks of about kBlockWindows, as even as they go.
 Result<bool> compile_blocks(Parts* parts, const PartsPlan& plan) {
-  const int64_t flight = parts->cut.in_flight, count = std::max<int64_t>(1, (flight + kBlockWindows / 2) / kBlockWindows);
+  const int64_t flight = parts->cut.in_flight,
+                count = std::max<int64_t>(1, (flight + kBlockWindows / 2) / kBlockWindows);
   for (int64_t i = 0; i < count; ++i) {
     Parts::Block block{flight / count + (i < flight % count ? 1 : 0), nullptr};
     if (!parts->blocks.empty() && parts->blocks.back().windows == block.windows) {
       block.follow = parts->blocks.back().follow;
-    } else if (const auto made = compile_into(&block.follow, parts->cut.follow_of(block.windows), plan, &parts->macs_follow);
+    } else if (const auto made =
+                   compile_into(&block.follow, parts->cut.follow_of(block.windows), plan, &parts->macs_follow);
                !made.ok()) {
       return made;
     }
@@ -176,14 +182,16 @@ Result<bool> compile_blocks(Parts* parts, const PartsPlan& plan) {
   return alone;
 }
 
-Result<bool> compile_parts(Parts* parts, const Graph& whole, const Batch& batch, const PartsPlan& plan, const Plan& given) {
+Result<bool> compile_parts(Parts* parts, const Graph& whole, const Batch& batch, const PartsPlan& plan,
+                           const Plan& given) {
   const Incremental& cut = parts->cut;
   if (cut.reason.empty()) {
     if (auto made = compile_into(&parts->answer, cut.answer, plan, &parts->macs_answer); !made.ok()) return made;
-    const double left = static_cast<double>(parts->macs_answer) / static_cast<double>(std::max<int64_t>(parts->macs_window, 1));
+    const double left =
+        static_cast<double>(parts->macs_answer) / static_cast<double>(std::max<int64_t>(parts->macs_window, 1));
     if (left > 1 - kGainMin || parts->macs_window == 0)
-      parts->cut.reason = fmt::format("{:.0f} % of its multiply-adds would run at every row{}{}", 100 * std::min(left, 1.0),
-                                      cut.whole.empty() ? "" : ": ", cut.whole);
+      parts->cut.reason = fmt::format("{:.0f} % of its multiply-adds would run at every row{}{}",
+                                      100 * std::min(left, 1.0), cut.whole.empty() ? "" : ": ", cut.whole);
   }
   if (!cut.reason.empty()) {
     auto made = compile_graph(whole, batch, given);
@@ -213,9 +221,10 @@ void set_outputs(Parts* parts, const Graph& graph, const std::vector<std::string
 // A window over the rows of the graph's only input.
 Result<bool> cut_window(Parts* parts, Graph graph, const Plan& plan) {
   if (!plan.states.empty())
-    return Error{Code::kInvalidArgument, "plan",
-                 fmt::format("state '{}' is named for a window of {} rows; a model that carries its state takes window 0",
-                             plan.states[0], plan.window)};
+    return Error{
+        Code::kInvalidArgument, "plan",
+        fmt::format("state '{}' is named for a window of {} rows; a model that carries its state takes window 0",
+                    plan.states[0], plan.window)};
   if (graph.inputs.size() != 1)
     return Error{Code::kUnsupported, graph.source,
                  fmt::format("takes {} inputs; a window takes one, whose rows arrive (others are bound with --set)",
@@ -232,9 +241,7 @@ Result<bool> cut_window(Parts* parts, Graph graph, const Plan& plan) {
   if (!rewritten.ok()) return rewritten.error();
   const Result<Facts> facts = infer(rewritten.value(), types.value());
   if (!facts.ok()) return facts.error();
-  // Only our own engines know the parts of a recurrent layer.
-  const bool split = plan.backend == "native" || plan.backend == "reference";
-  const Graph parted = split ? split_recurrences(rewritten.value(), facts.value()) : rewritten.value();
+  const Graph parted = split_recurrences(rewritten.value(), facts.value());
   const Result<Facts> parted_facts = infer(parted, types.value());
   if (!parted_facts.ok()) return parted_facts.error();
   Result<Incremental> cut = make_incremental(parted, parted_facts.value(), axis.value());
@@ -259,7 +266,8 @@ Result<bool> cut_window(Parts* parts, Graph graph, const Plan& plan) {
 }
 
 // "IN=OUT" as the places of an input and an output of one type. Error: it is none.
-Result<std::pair<size_t, size_t>> state_pair(const Compiled& compiled, const std::string& text, const std::string& source) {
+Result<std::pair<size_t, size_t>> state_pair(const Compiled& compiled, const std::string& text,
+                                             const std::string& source) {
   const auto bad = [&](const std::string& what) {
     return Error{Code::kInvalidArgument, source, fmt::format("state '{}' {}", text, what)};
   };
@@ -270,7 +278,8 @@ Result<std::pair<size_t, size_t>> state_pair(const Compiled& compiled, const std
   };
   const auto input = find(compiled.inputs(), text.substr(0, equal));
   const auto output = find(compiled.outputs(), text.substr(equal + 1));
-  if (input == compiled.inputs().end()) return bad(fmt::format("names no input; {} are there", port_names(compiled.inputs())));
+  if (input == compiled.inputs().end())
+    return bad(fmt::format("names no input; {} are there", port_names(compiled.inputs())));
   if (output == compiled.outputs().end())
     return bad(fmt::format("names no output; {} are there", port_names(compiled.outputs())));
   if (input->type.type != output->type.type || input->type.shape != output->type.shape || output->open)
@@ -293,7 +302,8 @@ Result<bool> carry_states(Parts* parts, const Graph& graph, const Plan& plan) {
   const Result<Facts> facts = infer(rewritten.value(), types.value());
   if (!facts.ok()) return facts.error();
   parts->macs_window = parts->macs_answer = macs_of(rewritten.value(), facts.value());
-  auto compiled = compile_graph(rewritten.value(), Batch{1, "a stream that carries its state", types.value(), {}}, plan);
+  auto compiled =
+      compile_graph(rewritten.value(), Batch{1, "a stream that carries its state", types.value(), {}}, plan);
   if (!compiled.ok()) return compiled.error();
   parts->answer = compiled.value();
   std::vector<bool> taken(parts->answer->inputs().size(), false);
@@ -308,14 +318,14 @@ Result<bool> carry_states(Parts* parts, const Graph& graph, const Plan& plan) {
     state_outputs.push_back(parts->answer->outputs()[pair.value().second].name);
   }
   if (std::count(taken.begin(), taken.end(), false) != 1)
-    return Error{Code::kInvalidArgument, graph.source,
-                 fmt::format("has {} inputs that are no state; one takes the rows, others are bound with --set ({} are there)",
-                             std::count(taken.begin(), taken.end(), false), port_names(parts->answer->inputs()))};
+    return Error{
+        Code::kInvalidArgument, graph.source,
+        fmt::format("has {} inputs that are no state; one takes the rows, others are bound with --set ({} are there)",
+                    std::count(taken.begin(), taken.end(), false), port_names(parts->answer->inputs()))};
   parts->row_input = static_cast<size_t>(std::find(taken.begin(), taken.end(), false) - taken.begin());
   parts->row_bytes = parts->answer->inputs()[parts->row_input].row_bytes;
   set_outputs(parts, graph, state_outputs);
-  if (parts->outputs.empty())
-    return Error{Code::kInvalidArgument, graph.source, "has no output but its states"};
+  if (parts->outputs.empty()) return Error{Code::kInvalidArgument, graph.source, "has no output but its states"};
   return true;
 }
 
@@ -325,10 +335,16 @@ Result<StreamExecutable> compile_stream(const Model& model, const Plan& plan) {
   const MemoryScope scope(model.data()->budget);
   const Graph& graph = model.data()->graph;
   if (plan.window < 0)
-    return Error{Code::kInvalidArgument, "plan",
-                 fmt::format("window is {}; 1 or more rows are accepted, or 0 for a model that carries its state", plan.window)};
+    return Error{
+        Code::kInvalidArgument, "plan",
+        fmt::format("window is {}; 1 or more rows are accepted, or 0 for a model that carries its state", plan.window)};
+  if (plan.backend != "native" && plan.backend != "reference")
+    return Error{
+        Code::kUnsupported, "plan",
+        fmt::format("streams run on native and reference; backend '{}' runs whole windows alone", plan.backend)};
   auto data = std::make_shared<StreamExecutable::Data>();
-  const Result<bool> made = plan.window == 0 ? carry_states(data.get(), graph, plan) : cut_window(data.get(), graph, plan);
+  const Result<bool> made =
+      plan.window == 0 ? carry_states(data.get(), graph, plan) : cut_window(data.get(), graph, plan);
   if (!made.ok()) return made.error();
   data->identity = identity_of(graph, plan);
   // Twice the window of zeros: the first fills what is kept, the second lets every window in flight start on it.
@@ -353,7 +369,8 @@ struct Stream::Data {
   // Has the stream to itself while it lives.
   class Held {
    public:
-    explicit Held(Data* data) noexcept : helper_(data->helper.get()), status(helper_ == nullptr ? Status{} : helper_->take()) {}
+    explicit Held(Data* data) noexcept
+        : helper_(data->helper.get()), status(helper_ == nullptr ? Status{} : helper_->take()) {}
     ~Held() {
       if (helper_ != nullptr) helper_->give(leaves_work);
     }

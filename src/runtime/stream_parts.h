@@ -13,8 +13,8 @@ namespace hayate {
 
 struct StreamExecutable::Data {
   Incremental cut;
-  // As Incremental has them; answer is the whole model where nothing is gained. follow: for one window, and for each size
-  // of block.
+  // As Incremental has them; answer is the whole model where nothing is gained. follow: for one window, and for each
+  // size of block.
   std::shared_ptr<const Compiled> answer, start, prepare, follow_one;
   struct Block {
     int64_t windows;

@@ -56,8 +56,8 @@ class Incrementally final : public Streaming {
   bool step(Status* status) noexcept override {
     if (warm_) return false;
     if (windows_->step(status)) return true;
-    // What ran meanwhile has driven from the caches what the next answer reads. The last row once more brings it back; all
-    // that writes is written again before it is read.
+    // What ran meanwhile has driven from the caches what the next answer reads. The last row once more brings it back;
+    // all that writes is written again before it is read.
     (void)answer_->run(1);
     warm_ = true;
     return true;

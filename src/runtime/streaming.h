@@ -1,5 +1,5 @@
-// How a stream gets from a row to its answer: one way for models that are cut, one for those of which every row runs the
-// whole window, one for those that carry their state.
+// How a stream gets from a row to its answer: one way for models that are cut, one for those of which every row runs
+// the whole window, one for those that carry their state.
 #pragma once
 
 #include <cstddef>

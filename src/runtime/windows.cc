@@ -95,8 +95,7 @@ Status Windows::step(Block* block) noexcept {
   const int64_t row = block->next, joins = row % of_.cut.in_flight - block->first;
   std::vector<Tensor>&before = block->memory[block->turn], &after = block->memory[1 - block->turn];
   if (joins >= 0 && joins < block->windows) {
-    const Status status =
-        begin(row, [&](size_t i) { return before[i].data<float>() + joins * states_[i].hidden; });
+    const Status status = begin(row, [&](size_t i) { return before[i].data<float>() + joins * states_[i].hidden; });
     if (!status.ok()) return status;
   }
   bind_columns(block->follow.get(), row);

@@ -18,8 +18,8 @@ class Windows {
   // Binds columns and states of `answer`, which must live as long. Requires: of.cut.follow.
   Windows(const StreamExecutable::Data& of, State* answer);
 
-  // Before row number `row` is answered: its window's states lie where the answer reads them, its columns will be written
-  // where the windows read them.
+  // Before row number `row` is answered: its window's states lie where the answer reads them, its columns will be
+  // written where the windows read them.
   Status expect(int64_t row) noexcept;
   int64_t rows_seen() const noexcept { return rows_seen_; }  // the number of the next row
   // The row was answered.
@@ -31,8 +31,8 @@ class Windows {
   bool restored() noexcept;
 
  private:
-  static constexpr int64_t kLagMax = 31;     // rows that a block may be behind
-  static constexpr int64_t kAloneMax = 12;   // steps of one window alone; from there on its block steps
+  static constexpr int64_t kLagMax = 31;    // rows that a block may be behind
+  static constexpr int64_t kAloneMax = 12;  // steps of one window alone; from there on its block steps
 
   struct Block {
     int64_t first = 0, windows = 0;  // slots; window q is in slot q % in_flight
@@ -41,7 +41,7 @@ class Windows {
     std::unique_ptr<State> follow;
     std::vector<Tensor> memory[2];  // of each state [windows, hidden]: read from one, written to the other, in turn
   };
-  struct Carried {  // a state
+  struct Carried {                                // a state
     float *answer = nullptr, *prepare = nullptr;  // where those read it; null: they do not
     size_t from = 0, to = 0, start = 0;           // of `follow`; of `start`
     int64_t hidden = 0;
@@ -62,7 +62,7 @@ class Windows {
   std::unique_ptr<State> start_, prepare_, alone_;
   std::vector<Block> blocks_;
   std::vector<Carried> states_;
-  std::vector<std::vector<Tensor>> columns_;  // of the last kLagMax + 1 rows
+  std::vector<std::vector<Tensor>> columns_;            // of the last kLagMax + 1 rows
   std::vector<size_t> column_outputs_, column_inputs_;  // of `answer`; of `follow`
   RowsKept rows_;
   int64_t rows_seen_ = 0;  // row numbers below it have arrived

@@ -273,7 +273,8 @@ class Cutter {
     if (node.is("LayerNormalization") || node.is("RMSNormalization") || node.is("Softmax") || node.is("LogSoftmax"))
       return last_axes(node);
     if (node.is("LSTM") || node.is("GRU") || node.is("RNN") || is_own(node, "RecurrentSteps")) return recurrent(node);
-    if (is_own(node, "RecurrentInput")) return emit(node, values_[node.inputs[0]], of_first(node, values_[node.inputs[0]]));
+    if (is_own(node, "RecurrentInput"))
+      return emit(node, values_[node.inputs[0]], of_first(node, values_[node.inputs[0]]));
     return refuse(node, "is not known to leave columns of time apart");
   }
 
@@ -319,7 +320,8 @@ class Cutter {
     for (const size_t i : moving) {
       const Value v = values_[node.inputs[i]];
       const int64_t back = all->right - v.right;
-      if (v.kind == Streamed::kSteps && back != 0) return refuse(node, "joins steps with columns of another right edge");
+      if (v.kind == Streamed::kSteps && back != 0)
+        return refuse(node, "joins steps with columns of another right edge");
       (*answer)[i] = lengthened(node.inputs[i], back);
       inputs->start[i] = v.firsts == all->firsts ? v.first : slice(&start_, v.first, v.axis, 0, all->firsts);
       if (all->kind != Streamed::kSteps) continue;
@@ -397,7 +399,8 @@ class Cutter {
       for (size_t b = 0; b < to.size() && !batch; ++b) {
         if (to[b] != 1 || static_cast<int64_t>(b) == *axis) continue;
         const Shape there = with(with(to, *axis, kTime), static_cast<int64_t>(b), kBatch);
-        if (mapped_axis(marked, there, v.batch) == static_cast<int64_t>(b) && mapped_axis(marked, there, v.axis) == *axis)
+        if (mapped_axis(marked, there, v.batch) == static_cast<int64_t>(b) &&
+            mapped_axis(marked, there, v.axis) == *axis)
           batch = static_cast<int64_t>(b);
       }
       if (!batch) return refuse(node, "merges the windows in flight with another axis");
@@ -434,8 +437,7 @@ class Cutter {
     if (!align(node, moving, &all, &inputs)) return false;
     if (all.kind == Streamed::kSteps)
       for (const size_t i : moving)
-        if (values_[node.inputs[i]].kind != Streamed::kSteps)
-          return refuse(node, "joins steps with columns");
+        if (values_[node.inputs[i]].kind != Streamed::kSteps) return refuse(node, "joins steps with columns");
     return emit(node, all, inputs);
   }
 
@@ -469,7 +471,8 @@ class Cutter {
       return refuse(node, "takes a column that sees the zeros before the window's start");
     const int64_t cut = v.length - end;
     Value made = v;
-    made.length = end - begin, made.left = std::max<int64_t>(0, v.left - begin), made.right = std::max<int64_t>(0, v.right - cut);
+    made.length = end - begin, made.left = std::max<int64_t>(0, v.left - begin),
+    made.right = std::max<int64_t>(0, v.right - cut);
     made.firsts = std::clamp<int64_t>(v.firsts - begin, 0, made.length);
     made.first = slice(&start_, v.first, v.axis, begin, begin + made.firsts);
     if (v.kind == Streamed::kSteps) {  // the last of 1 + right
@@ -479,7 +482,8 @@ class Cutter {
     if (begin == end - 1) {  // one place: a kept column, or one of the right edge
       const int64_t at = begin - (v.length - v.right - 1), back = std::max<int64_t>(0, -at);
       const std::string from = lengthened(node.inputs[0], back);
-      return alias(node, made, slice(&made_.answer, from, v.axis, std::max<int64_t>(at, 0), std::max<int64_t>(at, 0) + 1));
+      return alias(node, made,
+                   slice(&made_.answer, from, v.axis, std::max<int64_t>(at, 0), std::max<int64_t>(at, 0) + 1));
     }
     if (v.right >= cut) return alias(node, made, slice(&made_.answer, v.name, v.axis, 0, 1 + v.right - cut));
     const std::string from = lengthened(node.inputs[0], cut - v.right);
@@ -569,7 +573,8 @@ class Cutter {
       return refuse(node, "multiplies with matrices of its own for places of the window");
     if (node.is("Gemm") && !node.input(2).empty()) {
       const Shape& bias = shape(node.inputs[2]);
-      if (bias.size() == 2 && bias[0] != 1) return refuse(node, "adds something of its own to every place of the window");
+      if (bias.size() == 2 && bias[0] != 1)
+        return refuse(node, "adds something of its own to every place of the window");
     }
     return emit(node, v, of_first(node, v));
   }
@@ -593,7 +598,8 @@ class Cutter {
     Value v = values_[x];
     const bool split = is_own(node, "RecurrentSteps");
     if (node.get<std::string>("direction", "forward") != "forward") return refuse(node, "reads the window backwards");
-    if (node.get<int64_t>("layout", 0) != 0 || v.axis != 0) return refuse(node, "has time on another axis than the first");
+    if (node.get<int64_t>("layout", 0) != 0 || v.axis != 0)
+      return refuse(node, "has time on another axis than the first");
     if (v.every != 1) return refuse(node, "steps over columns that lie several rows apart");
     if (!split && !node.input(4).empty()) return refuse(node, "has lengths of its own");
     const bool lstm = split ? node.get<int64_t>("gates", 4) == 4 : node.is("LSTM");
@@ -602,9 +608,11 @@ class Cutter {
     if (!made_.states.empty() && (made_.in_flight != flight || left_ != v.left))
       return refuse(node, "runs beside a recurrence of another length");
     // With no window in flight there is none whose first steps `start` could have run.
-    if (flight < (v.left > 0 ? 1 : 0) || v.firsts < v.left) return refuse(node, "has no column of its window that is kept");
+    if (flight < (v.left > 0 ? 1 : 0) || v.firsts < v.left)
+      return refuse(node, "has no column of its window that is kept");
     for (size_t at = h_at; at < h_at + (lstm ? 2 : 1); ++at)
-      if (!node.input(at).empty() && (constant(node.input(at)) == nullptr || constant(node.input(at))->count() != shape(node.inputs[split ? 1 : 2])[2]))
+      if (!node.input(at).empty() && (constant(node.input(at)) == nullptr ||
+                                      constant(node.input(at))->count() != shape(node.inputs[split ? 1 : 2])[2]))
         return refuse(node, "starts from a state that is not constant");
     made_.in_flight = flight, left_ = v.left;
     if (v.kind == Streamed::kColumns) spare_ = std::min(spare_, v.firsts - v.left);
@@ -625,7 +633,8 @@ class Cutter {
     for (const size_t at : lstm ? std::vector<size_t>{h_at, h_at + 1} : std::vector<size_t>{h_at}) {
       Incremental::State state;
       state.node = node.where(), state.hidden = hidden;
-      state.input = fmt::format("{}/state_{}", node.outputs[0].empty() ? node.name : node.outputs[0], made_.states.size());
+      state.input =
+          fmt::format("{}/state_{}", node.outputs[0].empty() ? node.name : node.outputs[0], made_.states.size());
       state.output = state.input + "/next", state.start = state.input + "/start";
       state.initial.assign(static_cast<size_t>(hidden), 0.0f);
       if (!node.input(at).empty()) {
@@ -655,8 +664,12 @@ class Cutter {
     const std::string name = h + "/product";
     const Attributes gates{{"gates", node.get<int64_t>("gates", 4)}};
     add_input(&prepare_, h, Type::kFloat32, {1, 1, hidden});
-    prepare_.nodes.push_back(
-        {node.name + " (of its state)", "hayate", "RecurrentProduct", {h, node.inputs[1], node.inputs[2]}, {name}, gates});
+    prepare_.nodes.push_back({node.name + " (of its state)",
+                              "hayate",
+                              "RecurrentProduct",
+                              {h, node.inputs[1], node.inputs[2]},
+                              {name},
+                              gates});
     prepare_.outputs.push_back({name, Type::kFloat32, false, {}});
     add_input(&made_.answer, name, Type::kFloat32, {1, 1, shape(node.inputs[1])[1]});
     return name;

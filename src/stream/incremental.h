@@ -2,10 +2,11 @@
 // what it leaves.
 //
 // Of a value with a time axis of L columns, columns `left` to L - right - 1 are kept: column j of one window is column
-// j - 1 of the next; behind strides of that `every` rows on, and so many phases are kept. The first `left` see the zeros that convolutions put before the window's start, the last `right`
-// those behind its end. Behind a forward LSTM, GRU or RNN every column depends on where the window started (a step); what
-// is taken out of a column or a step at a fixed place is a tail. What mixes columns otherwise (attention, sums over time)
-// gets all of them, kept, and is a tail too; where they are steps or see zeros, the whole window runs again.
+// j - 1 of the next; behind strides of that `every` rows on, and so many phases are kept. The first `left` see the
+// zeros that convolutions put before the window's start, the last `right` those behind its end. Behind a forward LSTM,
+// GRU or RNN every column depends on where the window started (a step); what is taken out of a column or a step at a
+// fixed place is a tail. What mixes columns otherwise (attention, sums over time) gets all of them, kept, and is a tail
+// too; where they are steps or see zeros, the whole window runs again.
 #pragma once
 
 #include <map>
@@ -22,7 +23,8 @@ struct Streamed {
   enum Kind { kStatic, kColumns, kSteps, kTail } kind = kStatic;
   int64_t axis = -1, length = 0;  // of time, and its columns in a window
   int64_t left = 0, right = 0;
-  int64_t every = 1;  // rows between two columns, behind strides: the window so many rows on has them one column further
+  int64_t every =
+      1;  // rows between two columns, behind strides: the window so many rows on has them one column further
 };
 const char* kind_name(Streamed::Kind kind);
 
@@ -40,7 +42,8 @@ struct Incremental {
   int64_t in_flight = 0;
   Graph follow_of(int64_t windows) const;
   // Where recurrences start on columns that see the zeros before the window: runs after the answer on the first
-  // `start_rows` rows of the window that joins those in flight, the last of which came one row ago. Outputs: its states.
+  // `start_rows` rows of the window that joins those in flight, the last of which came one row ago. Outputs: its
+  // states.
   std::optional<Graph> start;
   int64_t start_rows = 0;
   // Runs last after the answer: what the next one needs of the oldest window's states alone (the products of recurrent

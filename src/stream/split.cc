@@ -43,7 +43,8 @@ Graph split_recurrences(Graph graph, const Facts& facts) {
     }
     const int64_t gates = node.is("LSTM") ? 4 : 3, rows = facts.find(node.inputs[0])->second.type.shape[1],
                   hidden = facts.find(node.inputs[2])->second.type.shape[2];
-    const std::string& made = *std::find_if(node.outputs.begin(), node.outputs.end(), [](const auto& o) { return !o.empty(); });
+    const std::string& made =
+        *std::find_if(node.outputs.begin(), node.outputs.end(), [](const auto& o) { return !o.empty(); });
     const std::string from_x = made + "/from_input";
     const auto state = [&](size_t i) {
       if (!node.input(i).empty()) return node.inputs[i];
@@ -56,10 +57,17 @@ Graph split_recurrences(Graph graph, const Facts& facts) {
       return name;
     };
     const Attributes attributes{{"gates", gates}};
-    graph.nodes.push_back({node.name + " (of its input)", "hayate", "RecurrentInput",
-                           {node.inputs[0], node.inputs[1], node.input(3)}, {from_x}, attributes});
-    graph.nodes.push_back({node.name, "hayate", "RecurrentSteps",
-                           {from_x, node.inputs[2], node.input(3), state(5), gates == 4 ? state(6) : ""}, node.outputs,
+    graph.nodes.push_back({node.name + " (of its input)",
+                           "hayate",
+                           "RecurrentInput",
+                           {node.inputs[0], node.inputs[1], node.input(3)},
+                           {from_x},
+                           attributes});
+    graph.nodes.push_back({node.name,
+                           "hayate",
+                           "RecurrentSteps",
+                           {from_x, node.inputs[2], node.input(3), state(5), gates == 4 ? state(6) : ""},
+                           node.outputs,
                            attributes});
   }
   return graph;

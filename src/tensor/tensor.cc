@@ -130,7 +130,10 @@ std::vector<int64_t> to_integers(const Tensor& tensor) {
       made.push_back(static_cast<int64_t>(std::min(tensor.data<uint64_t>()[i], static_cast<uint64_t>(kMost))));
   } else {
     for (const double v : to_doubles(tensor))
-      made.push_back(v != v ? 0 : v >= kEdge ? kMost : v < -kEdge ? std::numeric_limits<int64_t>::min() : static_cast<int64_t>(v));
+      made.push_back(v != v       ? 0
+                     : v >= kEdge ? kMost
+                     : v < -kEdge ? std::numeric_limits<int64_t>::min()
+                                  : static_cast<int64_t>(v));
   }
   return made;
 }

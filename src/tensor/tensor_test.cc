@@ -55,7 +55,8 @@ TEST(Tensor, IntegersOfFloatsStayInTheirRange) {
 
 TEST(Tensor, IntegersAreExactAndFloatsTheNearest) {
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
-  EXPECT_EQ(to_integers(Tensor::of<int64_t>({3}, {kMost, -kMost - 1, 5})), (std::vector<int64_t>{kMost, -kMost - 1, 5}));
+  EXPECT_EQ(to_integers(Tensor::of<int64_t>({3}, {kMost, -kMost - 1, 5})),
+            (std::vector<int64_t>{kMost, -kMost - 1, 5}));
   EXPECT_EQ(to_integers(Tensor::of<uint64_t>({2}, {std::numeric_limits<uint64_t>::max(), 7})),
             (std::vector<int64_t>{kMost, 7}));
   const float nan = std::numeric_limits<float>::quiet_NaN();

@@ -15,14 +15,14 @@ struct BenchOptions {
   std::vector<std::string> backends = {"native", "onnxruntime"};
   std::vector<std::string> precisions = {"fp32"};  // of native
   std::vector<int64_t> batches = {1};
-  double seconds = 1;    // per model and batch, shared by the backends
-  std::string json;      // file to write; empty: none
-  bool summary = false;  // one line per model instead of the table
-  bool steps = false;    // also print what each step of native takes
-  bool streams = false;  // also streams
-  int64_t window = -1;   // of those, rows; 0: the model carries its state
+  double seconds = 1;          // per model and batch, shared by the backends
+  std::string json;            // file to write; empty: none
+  bool summary = false;        // one line per model instead of the table
+  bool steps = false;          // also print what each step of native takes
+  bool streams = false;        // also streams
+  int64_t window = -1;         // of those, rows; 0: the model carries its state
   bool streams_alone = false;  // without the full windows
-  std::string program;   // this program, to measure memory in child processes
+  std::string program;         // this program, to measure memory in child processes
 };
 
 // One line of the result.
@@ -39,7 +39,7 @@ struct BenchRow {
   std::string bound_of = {};                    // what most of the bound is
   bool stream = false;                          // times are of a row's answer
   int64_t window = 0;
-  double after_p50_us = 0, after_p99_us = 0;    // of what an answer leaves to do
+  double after_p50_us = 0, after_p99_us = 0;  // of what an answer leaves to do
 };
 
 int bench(const ModelOptions& options, const BenchOptions& bench);

@@ -43,8 +43,8 @@ std::string bound_json(const BenchRow& row) {
 
 std::string stream_json(const BenchRow& row) {
   if (!row.stream) return "";
-  return fmt::format(", \"stream\": true, \"window\": {}, \"after_p50_us\": {:.3f}, \"after_p99_us\": {:.3f}", row.window,
-                     row.after_p50_us, row.after_p99_us);
+  return fmt::format(", \"stream\": true, \"window\": {}, \"after_p50_us\": {:.3f}, \"after_p99_us\": {:.3f}",
+                     row.window, row.after_p50_us, row.after_p99_us);
 }
 
 std::string row_json(const BenchRow& row) {
@@ -88,17 +88,16 @@ void print_rows(const std::vector<BenchRow>& rows, const BenchOptions& bench) {
     fmt::print(
         "{:<24} {:<12} {:>5} {:>9} {:>9.2f} {:>9.2f} {:>9.2f} {:>9.1f} {:>12.0f} {:>9.2g} {:>7} {:>6.1f} {:>6.1f} "
         "{:>5} {:>7} {:>8} {:>6}\n",
-        row.model, name_of(row), row.batch, row.count,
-        row.p50_us, row.p99_us, row.p999_us, row.max_us, row.rows_per_s, row.max_abs_error,
-        row.peak_rss_mb == 0 ? "?" : fmt::format("{:.1f}", row.peak_rss_mb), row.load_ms, row.compile_ms,
-        row.plain_steps, row.ratio == 0 ? "" : fmt::format("{:.2f}x", row.ratio),
+        row.model, name_of(row), row.batch, row.count, row.p50_us, row.p99_us, row.p999_us, row.max_us, row.rows_per_s,
+        row.max_abs_error, row.peak_rss_mb == 0 ? "?" : fmt::format("{:.1f}", row.peak_rss_mb), row.load_ms,
+        row.compile_ms, row.plain_steps, row.ratio == 0 ? "" : fmt::format("{:.2f}x", row.ratio),
         row.bound_us == 0 ? "" : fmt::format("{:.2f}", row.bound_us),
         row.bound_us == 0 ? "" : fmt::format("{:.0f}%", 100 * share_of_bound(row)));
   for (const BenchRow& row : rows)
     if (row.stream)
-      fmt::print("  {}: {}, after an answer p50 {:.2f} us, p99 {:.2f} us; one core sustains {:.0f} rows/s\n", name_of(row),
-                 row.window == 0 ? "carries its state" : fmt::format("window {}", row.window), row.after_p50_us,
-                 row.after_p99_us, row.rows_per_s);
+      fmt::print("  {}: {}, after an answer p50 {:.2f} us, p99 {:.2f} us; one core sustains {:.0f} rows/s\n",
+                 name_of(row), row.window == 0 ? "carries its state" : fmt::format("window {}", row.window),
+                 row.after_p50_us, row.after_p99_us, row.rows_per_s);
 }
 
 std::string rows_json(const std::vector<BenchRow>& rows) {

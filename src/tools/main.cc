@@ -195,7 +195,8 @@ void add_stream(CLI::App* app, Program* p) {
   CLI::App* stream = app->add_subcommand(
       "stream", "Replay rows through a sliding window: the full window's answer at the cost of one row");
   add_model(stream, &p->model);
-  stream->add_option("--window", p->model.plan.window, "Rows of the window; 0: the model carries its state, see --state")
+  stream
+      ->add_option("--window", p->model.plan.window, "Rows of the window; 0: the model carries its state, see --state")
       ->required()
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20));
   stream->add_option("--state", p->model.plan.states,
@@ -205,8 +206,9 @@ void add_stream(CLI::App* app, Program* p) {
   stream->add_option("--inputs", p->stream.inputs,
                      ".npz or .npy with one array of float32 rows, [N, ...], or .csv with a row a line");
   stream->add_option("--output", p->stream.output, ".npz to write: one answer for each row");
-  stream->add_flag("--check", p->stream.check,
-                   "Hold every answer against the full window's, and 1,000 against ONNX Runtime's; exit 1 past tolerance");
+  stream->add_flag(
+      "--check", p->stream.check,
+      "Hold every answer against the full window's, and 1,000 against ONNX Runtime's; exit 1 past tolerance");
   stream->add_flag("--explain", p->stream.explain, "What every value of the model is, and what runs when");
   stream->add_option("--burst", p->stream.burst, "Rows that come at once, before anything is settled")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
@@ -248,18 +250,22 @@ void add_bench(CLI::App* app, Program* p) {
   bench->add_flag("--summary", p->bench.summary, "One line per model, with a bar for the ratio");
   bench->add_flag("--steps", p->bench.steps, "Print what each step of native takes");
   bench->add_option("--json", p->bench.json, "File to write the results to");
-  CLI::Option* stream = bench->add_flag("--stream", p->bench.streams, "Also a stream over the last --window rows; with --backend native that alone");
+  CLI::Option* stream = bench->add_flag("--stream", p->bench.streams,
+                                        "Also a stream over the last --window rows; with --backend native that alone");
   bench->add_option("--window", p->bench.window, "Of --stream: rows; 0: the model carries its state, see --state")
       ->needs(stream)
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20));
-  bench->add_option("--state", p->model.plan.states, "Of --stream: IN=OUT, an input that takes an output of the row before")
+  bench
+      ->add_option("--state", p->model.plan.states,
+                   "Of --stream: IN=OUT, an input that takes an output of the row before")
       ->needs(stream);
   bench->add_option("--time-axis", p->model.plan.time_axis, "Of --stream: NAME:AXIS of the input")->needs(stream);
   add_plan(bench, &p->model.plan);
   bench->footer("Example: hayate bench models/*.onnx --batch 1,32 --json out.json");
   bench->callback([p, bench, backend, precision, batch, stream] {
     if (!stream->empty() && p->bench.window < 0) throw CLI::ValidationError("--stream", "needs --window");
-    p->bench.streams_alone = !stream->empty() && !backend->empty() && p->bench.backends == std::vector<std::string>{"native"};
+    p->bench.streams_alone =
+        !stream->empty() && !backend->empty() && p->bench.backends == std::vector<std::string>{"native"};
     if (bench->count("--plan") != 0) {
       if (backend->empty() && p->model.plan.backend != "onnxruntime")
         p->bench.backends = {p->model.plan.backend, "onnxruntime"};

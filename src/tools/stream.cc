@@ -105,12 +105,12 @@ class Replay {
     fmt::print("{} rows, window {}, {}\n", answer_ticks_.size(), cut_.window(), way());
     fmt::print("row to answer  p50 {:.2f} us  p99 {:.2f} us  p99.9 {:.2f} us  max {:.2f} us\n", us(answer_ticks_, 0.5),
                us(answer_ticks_, 0.99), us(answer_ticks_, 0.999), us(answer_ticks_, 1));
-    fmt::print("after it       p50 {:.2f} us  p99 {:.2f} us{}; one core sustains {:.0f} rows/s\n", us(after_ticks_, 0.5),
-               us(after_ticks_, 0.99), stream_.burst > 1 ? fmt::format(" a burst of {}", stream_.burst) : "",
-               rows_per_second());
+    fmt::print("after it       p50 {:.2f} us  p99 {:.2f} us{}; one core sustains {:.0f} rows/s\n",
+               us(after_ticks_, 0.5), us(after_ticks_, 0.99),
+               stream_.burst > 1 ? fmt::format(" a burst of {}", stream_.burst) : "", rows_per_second());
     const auto apart = [](const char* who, const Apart& is) {
-      fmt::print("{:<14} {} answers compared, max absolute error {:.3g}, {} past tolerance\n", who, is.compared, is.absolute,
-                 is.outside);
+      fmt::print("{:<14} {} answers compared, max absolute error {:.3g}, {} past tolerance\n", who, is.compared,
+                 is.absolute, is.outside);
     };
     if (full_ != nullptr) apart(cut_.window() == 0 ? "fed by hand" : "full window", full_apart_);
     if (peer_ != nullptr) apart("ONNX Runtime", peer_apart_);
@@ -118,11 +118,12 @@ class Replay {
 
   void print_json() const {
     const auto apart = [](const char* key, const Apart& is) {
-      return fmt::format(", \"{}\": {{\"compared\": {}, \"max_abs_error\": {}, \"past_tolerance\": {}}}", key, is.compared,
-                         json_number(is.absolute), is.outside);
+      return fmt::format(", \"{}\": {{\"compared\": {}, \"max_abs_error\": {}, \"past_tolerance\": {}}}", key,
+                         is.compared, json_number(is.absolute), is.outside);
     };
     fmt::print(
-        "{{\"model\": {}, \"window\": {}, \"rows\": {}, \"incremental\": {}, \"why_not\": {}, \"p50_us\": {:.3f}, \"p99_us\": "
+        "{{\"model\": {}, \"window\": {}, \"rows\": {}, \"incremental\": {}, \"why_not\": {}, \"p50_us\": {:.3f}, "
+        "\"p99_us\": "
         "{:.3f}, \"p999_us\": {:.3f}, \"max_us\": {:.3f}, \"after_p50_us\": {:.3f}, \"after_p99_us\": {:.3f}, "
         "\"rows_per_s\": {:.1f}{}{}}}\n",
         json_string(options_.model), cut_.window(), answer_ticks_.size(), cut_.gains(), json_string(cut_.why_not()),
@@ -166,7 +167,8 @@ int stream(const ModelOptions& options, const StreamOptions& stream) {
     return kInterruptedStatus;
   }
   if (!stream.output.empty())
-    if (const Result<bool> written = write_npz(stream.output, replay.answers()); !written.ok()) return fail(written.error());
+    if (const Result<bool> written = write_npz(stream.output, replay.answers()); !written.ok())
+      return fail(written.error());
   return status;
 }
 

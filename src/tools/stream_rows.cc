@@ -58,7 +58,8 @@ Result<Tensor> parse_csv(const std::string& text, const std::string& path, int64
     const auto place = [&] { return fmt::format("{}:{}", path, line); };
     if (!wrong.empty()) return bad(place(), fmt::format("'{}' is no number", std::string(wrong.substr(0, 40))));
     if (static_cast<int64_t>(values.size() - before) != columns)
-      return bad(place(), fmt::format("has {} columns; rows of {} numbers are accepted", values.size() - before, columns));
+      return bad(place(),
+                 fmt::format("has {} columns; rows of {} numbers are accepted", values.size() - before, columns));
     ++rows;
   }
   auto made = Tensor::make(Type::kFloat32, {rows, columns}, path);
@@ -127,7 +128,8 @@ class FedBack final : public ByHand {
   }
   Status run(const Tensor& rows, int64_t row) override {
     if (row > 0)
-      for (const auto& [input, output, bytes] : states_) std::memcpy(session_.input(input), session_.output(output), bytes);
+      for (const auto& [input, output, bytes] : states_)
+        std::memcpy(session_.input(input), session_.output(output), bytes);
     std::memcpy(session_.input(row_), rows.bytes() + row * row_bytes_, static_cast<size_t>(row_bytes_));
     return session_.run(1);
   }
@@ -158,8 +160,8 @@ Result<Tensor> read_rows(const std::string& path, int64_t row_bytes) {
   if (rows.type() != Type::kFloat32)
     return bad(path, fmt::format("holds {}; float32 rows are accepted", type_name(rows.type())));
   if (rows.rank() < 1 || static_cast<int64_t>(rows.byte_count()) != rows.shape()[0] * row_bytes)
-    return bad(path, fmt::format("has shape {}; rows of {} float32 each, [N, ...], are accepted", shape_text(rows.shape()),
-                                 row_bytes / 4));
+    return bad(path, fmt::format("has shape {}; rows of {} float32 each, [N, ...], are accepted",
+                                 shape_text(rows.shape()), row_bytes / 4));
   return made;
 }
 

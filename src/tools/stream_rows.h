@@ -10,8 +10,8 @@
 
 namespace hayate {
 
-// The rows of a file, [N, ...], each of row_bytes: of .npy or .npz the only array, of .csv every line as float32, behind
-// at most one line of names.
+// The rows of a file, [N, ...], each of row_bytes: of .npy or .npz the only array, of .csv every line as float32,
+// behind at most one line of names.
 Result<Tensor> read_rows(const std::string& path, int64_t row_bytes);
 
 // The model as options say it, for streams.

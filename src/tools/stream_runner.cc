@@ -38,7 +38,8 @@ Result<BenchRow> StreamRunner::first_rows(const ModelOptions& options, const Mod
     if (!stream_.push(row_.bytes()).ok())
       return Error{Code::kOutOfRange, options.model, "a step of the stream met a value it cannot take"};
     if (executable_.window() > 0 && r < count - kCompared) continue;
-    if (!reference.value()->run(rows, r).ok()) return Error{Code::kOutOfRange, options.model, "reference failed on a row"};
+    if (!reference.value()->run(rows, r).ok())
+      return Error{Code::kOutOfRange, options.model, "reference failed on a row"};
     for (size_t i = 0; i < executable_.outputs().size(); ++i) {
       const Port& port = executable_.outputs()[i];
       if (port.type == "float32")

@@ -5,12 +5,12 @@
 #include <filesystem>
 #include <set>
 
+#include "backends/inputs.h"
 #include "base/json.h"
 #include "compress/ranges.h"
 #include "import/onnx/onnx.h"
 #include "tensor/npy.h"
 #include "tools/commands.h"
-#include "backends/inputs.h"
 #include "tools/progress.h"
 
 namespace hayate {
@@ -28,7 +28,8 @@ struct Finding {
   bool reduced = false;      // of a reduced precision: told, not judged
 
   bool good() const {
-    return skipped || reduced || (refusal.empty() && difference.shapes.empty() && (difference.outside == 0 || within_peer));
+    return skipped || reduced ||
+           (refusal.empty() && difference.shapes.empty() && (difference.outside == 0 || within_peer));
   }
 };
 

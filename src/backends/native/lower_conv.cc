@@ -1,7 +1,6 @@
-#include "backends/native/lower_ops.h"
-
 #include <algorithm>
 
+#include "backends/native/lower_ops.h"
 #include "graph/window.h"
 
 namespace hayate::native {
@@ -68,10 +67,10 @@ bool conv(Lowering& l, const Node& node) {
       for (int64_t j = 0; j < (joined ? 1 : kw); ++j) args.segment_offsets.push_back(i * dh * xh + j * dw * xw);
     args.dense.segments = static_cast<int64_t>(args.segment_offsets.size());
     args.dense.segment_length = depth * (joined ? kw : 1);
-    const DenseWeights weights =
-        groups == 1 ? l.weights(packed_w.data(), args.dense.segments, args.dense.segment_length, width, width, 1,
-                                integers ? &*integers : nullptr)
-                    : l.float_weights(packed_w.data(), taps * depth, width, width, 1);
+    const DenseWeights weights = groups == 1
+                                     ? l.weights(packed_w.data(), args.dense.segments, args.dense.segment_length, width,
+                                                 width, 1, integers ? &*integers : nullptr)
+                                     : l.float_weights(packed_w.data(), taps * depth, width, width, 1);
     View group_x = from, group_y = target;
     group_x.offset += g * depth * (x.shape[1] == 1 ? 0 : x.strides[1]), group_y.offset += g * width;
     emit_layer(l, groups == 1 ? "conv" : "conv_group", std::move(args), group_x, weights, added ? &*added : nullptr,

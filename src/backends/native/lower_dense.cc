@@ -35,8 +35,8 @@ bool gemm(Lowering& l, const Node& node) {
   std::vector<float> scaled(w->data<float>(), w->data<float>() + w->count());
   for (float& v : scaled) v *= alpha;
   const std::optional<Integers> integers = alpha == 1 ? l.integers_of(node, 1, transposed_w ? 0 : 1) : std::nullopt;
-  const DenseWeights weights = l.weights(scaled.data(), 1, k, n, transposed_w ? 1 : n, transposed_w ? k : 1,
-                                         integers ? &*integers : nullptr);
+  const DenseWeights weights =
+      l.weights(scaled.data(), 1, k, n, transposed_w ? 1 : n, transposed_w ? k : 1, integers ? &*integers : nullptr);
   std::optional<View> added;
   if (bias != nullptr) {
     std::vector<float> values(static_cast<size_t>(n));
@@ -54,8 +54,7 @@ bool gemm(Lowering& l, const Node& node) {
 bool matmul(Lowering& l, const Node& node) {
   if (!all_floats(l, node)) return false;
   const Tensor* w = l.constant(node.inputs[1]);
-  const std::optional<Integers> integers =
-      w != nullptr && w->rank() == 2 ? l.integers_of(node, 1, 1) : std::nullopt;
+  const std::optional<Integers> integers = w != nullptr && w->rank() == 2 ? l.integers_of(node, 1, 1) : std::nullopt;
   const View a = l.view(integers ? integers->x : node.inputs[0]);
   std::string name = node.outputs[0];
   const Shape out = l.type(name).shape;
@@ -128,9 +127,8 @@ void emit_layer(Lowering& l, const char* kernel, DenseArgs args, const View& x, 
   narrow.images = args.images, narrow.x_image = args.x_image, narrow.y_image = args.y_image;
   int64_t count = 0;
   if (dense.m > 0 && dense.k > 0 && args.images > 0) {
-    const int64_t last = args.segment_offsets.empty()
-                             ? 0
-                             : *std::max_element(args.segment_offsets.begin(), args.segment_offsets.end());
+    const int64_t last =
+        args.segment_offsets.empty() ? 0 : *std::max_element(args.segment_offsets.begin(), args.segment_offsets.end());
     count = (args.images - 1) * args.x_image + (dense.m / dense.inner - 1) * dense.x_outer +
             (dense.inner - 1) * dense.x_inner + last + dense.segment_length;
   }

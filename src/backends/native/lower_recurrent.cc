@@ -204,7 +204,8 @@ struct Part {
         width(weights.shape()[1]),
         bias(l.constant(of.input(bias_at))) {}
 
-  View dense_over(const Tensor& weights, const View& x, const Integers* integers, const std::vector<float>& added) const {
+  View dense_over(const Tensor& weights, const View& x, const Integers* integers,
+                  const std::vector<float>& added) const {
     const int64_t in = weights.shape()[2];
     const DenseWeights packed = l.weights(weights.data<float>(), 1, in, width, 1, in, integers);
     const View on = l.floats(added), y = l.make(node.outputs[0]);

@@ -129,7 +129,7 @@ class Lowering {
   };
   bool has_room(const View& image, const Shape& begin, const Shape& end) const;
   void defer_quantisers();
-  const Tensor* dequantised(const std::string& name) const;  // of constants; null where name is not that
+  const Tensor* dequantised(const std::string& name) const;               // of constants; null where name is not that
   const Node* maker(const std::string& name, std::string_view op) const;  // null where it is made otherwise
   bool lower_node(const Node& node);                                      // false: native has no kernel for it
   void emit_kept(StepFunction run, const char* kernel, void* args, const std::vector<const View*>& operands,

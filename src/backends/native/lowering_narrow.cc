@@ -78,8 +78,8 @@ std::optional<std::vector<float>> Lowering::weight_scales(const Node& node, size
   if (values == nullptr || values->type() != Type::kInt8 || scales == nullptr || scales->type() != Type::kFloat32 ||
       (!weights->input(2).empty() && zeros == nullptr) || weights->get<int64_t>("block_size", 0) != 0)
     return std::nullopt;
-  if (zeros != nullptr && !std::all_of(zeros->data<int8_t>(), zeros->data<int8_t>() + zeros->count(),
-                                       [](int8_t v) { return v == 0; }))
+  if (zeros != nullptr &&
+      !std::all_of(zeros->data<int8_t>(), zeros->data<int8_t>() + zeros->count(), [](int8_t v) { return v == 0; }))
     return std::nullopt;
   int64_t along = weights->get<int64_t>("axis", 1);
   if (along < 0) along += values->rank();

@@ -22,7 +22,7 @@ struct Port {
 
 struct NativeOptions {
   kernels::Isa isa = kernels::supported_isas().front();
-  bool bf16 = false;                                // dense, convolution and recurrent layers on bfloat16
+  bool bf16 = false;                                 // dense, convolution and recurrent layers on bfloat16
   std::shared_ptr<const Ranges> integers = nullptr;  // the same on 8-bit integers, for what these ranges say
 };
 

@@ -25,7 +25,8 @@ using StepFunction = bool (*)(const Step& step, Bases bases);  // false: a value
 
 // Where a reference leads. As a number: an absolute one is an offset from null, which pointers may not have.
 inline std::byte* address(Bases bases, const Ref& ref) {
-  return reinterpret_cast<std::byte*>(reinterpret_cast<uintptr_t>(bases[ref.base]) + static_cast<uintptr_t>(ref.offset));
+  return reinterpret_cast<std::byte*>(reinterpret_cast<uintptr_t>(bases[ref.base]) +
+                                      static_cast<uintptr_t>(ref.offset));
 }
 
 struct Step {

@@ -125,8 +125,8 @@ bool run_fill(const Step& step, Bases bases);
 constexpr float kStateScale = 127, kStateZero = 128;  // of a state as integers
 
 // One direction of an LSTM or GRU over all steps. References: y (of the first step in file order), packed recurrent
-// weights, recurrent bias, projections [T, N, G*H], gates [N, G*H], first h [N, H], first c [N, H], c [N, H], R h [N, G*H]
-// of the first step where that is known already.
+// weights, recurrent bias, projections [T, N, G*H], gates [N, G*H], first h [N, H], first c [N, H], c [N, H], R h [N,
+// G*H] of the first step where that is known already.
 struct RecurrentArgs {
   const kernels::Set* set = nullptr;
   bool gru = false, reverse = false;

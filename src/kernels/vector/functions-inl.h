@@ -258,8 +258,7 @@ HWY_INLINE bool store_tile(const V (&sums)[kR][kV], float* const (&y)[kR], int64
 
 // Where the sums of a tile's rows start: each from its own, own_stride apart, else all from bias, else from 0.
 template <int kR, int kV>
-HWY_INLINE void load_starts(V (&sums)[kR][kV], const float* own, int64_t own_stride, const float* bias,
-                            int64_t count) {
+HWY_INLINE void load_starts(V (&sums)[kR][kV], const float* own, int64_t own_stride, const float* bias, int64_t count) {
   if (own != nullptr) {
     for (int r = 0; r < kR; ++r)
       for (int v = 0; v < kV; ++v) sums[r][v] = load_some(own + r * own_stride + v * kLanes, count - v * kLanes);

@@ -39,7 +39,8 @@ struct Data {
   static int64_t row(const Case& c) { return c.segments * (c.length + 1); }
 };
 
-// y of exactly m * n floats, or with `narrow_y` in fewer bits, as many bytes; x narrowed by the same set into exactly what the header says may be read.
+// y of exactly m * n floats, or with `narrow_y` in fewer bits, as many bytes; x narrowed by the same set into exactly
+// what the header says may be read.
 std::vector<float> run(const Set& set, Narrow narrow, const Case& c, const Data& data,
                        std::vector<uint8_t>* narrow_y = nullptr) {
   NarrowWeights weights{.segments = c.segments, .segment_length = c.length, .n = c.n, .k_stride = c.n, .n_stride = 1};
@@ -142,8 +143,9 @@ TEST(Narrow, ARowsBitsDoNotDependOnItsNeighbours) {
 
 TEST(Narrow, RoundingEqualsItsPlainTwin) {
   const float inf = std::numeric_limits<float>::infinity();
-  std::vector<float> x{0,    -0.0f,  1,     1.00390625f, 1.01171875f, -1.5f, 0.0125f, 0.0375f, 3e38f, -3e38f, 1e30f,
-                       -1e30f, inf, -inf,  std::nanf(""), 1e-40f,      -1e-40f, 2.5f, 3.5f,   126.5f, 4096};
+  std::vector<float> x{0,       -0.0f,  1,     1.00390625f, 1.01171875f, -1.5f, 0.0125f,       0.0375f,
+                       3e38f,   -3e38f, 1e30f, -1e30f,      inf,         -inf,  std::nanf(""), 1e-40f,
+                       -1e-40f, 2.5f,   3.5f,  126.5f,      4096};
   std::mt19937 random(7);
   std::normal_distribution<float> normal(0, 3);
   for (int i = 0; i < 200; ++i) x.push_back(normal(random));
@@ -166,7 +168,8 @@ TEST(Narrow, WhatLiesBehindASegmentDoesNotMatter) {
     const Case c{1, 20, 1, 5, {}, false};
     Data data(c);
     data.x[5] = std::nanf("");
-    for (const float value : run(set_for(isa), Narrow::kBf16, c, data)) EXPECT_FALSE(std::isnan(value)) << isa_name(isa);
+    for (const float value : run(set_for(isa), Narrow::kBf16, c, data))
+      EXPECT_FALSE(std::isnan(value)) << isa_name(isa);
   }
 }
 

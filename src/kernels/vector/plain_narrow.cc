@@ -23,9 +23,7 @@ float from_bf16(uint16_t value) {
   return made;
 }
 
-void bf16_narrow(const Narrowing& a) {
-  std::transform(a.x, a.x + a.n, static_cast<uint16_t*>(a.y), to_bf16);
-}
+void bf16_narrow(const Narrowing& a) { std::transform(a.x, a.x + a.n, static_cast<uint16_t*>(a.y), to_bf16); }
 
 void int8_narrow(const Narrowing& a) {
   for (int64_t i = 0; i < a.n; ++i) {
@@ -44,8 +42,7 @@ void each_row(const NarrowDense& a, void (*narrow)(const Narrowing&), F&& f) {
     f(static_cast<const X*>(a.x) + i * a.x_outer + j * a.x_inner, y,
       a.start != nullptr ? a.start + r * a.start_stride : a.bias);
     unary(a.activation, y, y, a.n);
-    if (a.narrow_y != nullptr)
-      narrow({a.n, y, static_cast<X*>(a.narrow_y) + place, a.y_inverse_scale, a.y_zero});
+    if (a.narrow_y != nullptr) narrow({a.n, y, static_cast<X*>(a.narrow_y) + place, a.y_inverse_scale, a.y_zero});
   }
 }
 
