@@ -210,6 +210,62 @@ TEST(Stream, StridesKeepEveryPhase) {
   }
 }
 
+// Found by reading: parts of the right edge alone, a softmax of an old opset, types taken from a value, batches.
+TEST(Stream, PartsOfTheRightEdgeAlone) {
+  Written written(20, 3);
+  written.add("Transpose", {"x"}, {{"perm", std::vector<int64_t>{0, 2, 1}}});
+  written.add("Conv", {written.name, written.constant({4, 3, 7})}, {{"pads", std::vector<int64_t>{3, 3}}});
+  for (const Shape& perm : {Shape{2, 0, 1}, Shape{1, 0, 2}}) {
+    Written own = written;
+    own.add("Transpose", {own.name}, {{"perm", perm}});
+    const int64_t axis = perm[0] == 2 ? 0 : 2;
+    const auto number = [&](int64_t value) {
+      const std::string key = "n" + std::to_string(own.seed++);
+      own.graph.constants.emplace(key, Tensor::of<int64_t>({1}, {value}));
+      return key;
+    };
+    own.add("Slice", {own.name, number(-2), number(100), number(axis)});
+    own.add("ReduceMean", {own.name}, {{"axes", std::vector<int64_t>{axis}}, {"keepdims", int64_t{0}}});
+    expect_equal(own.model(), 20, 50, "the right edge along " + std::to_string(axis), "fp32", 0);
+  }
+}
+
+TEST(Stream, AnOldSoftmaxIsOverAllThatFollows) {
+  Written written(12, 4);
+  written.graph.opset = 11;
+  written.add("Softmax", {"x"});
+  const std::string last = "last";
+  written.graph.constants.emplace(last, Tensor::of<int64_t>({}, {-1}));
+  written.add("Gather", {written.name, last}, {{"axis", int64_t{1}}});
+  expect_equal(written.model(), 12, 40, "softmax", "fp32", 0);
+}
+
+TEST(Stream, LayersThatMixTheBatchRunWhole) {
+  Written written(12, 4);  // the features as rows of a batch
+  written.add("Transpose", {"x"}, {{"perm", std::vector<int64_t>{1, 2, 0}}});
+  written.add("RNN", {written.name, written.constant({1, 5, 1}), written.constant({1, 5, 5})},
+              {{"hidden_size", int64_t{5}}});
+  const std::string last = "last";
+  written.graph.constants.emplace(last, Tensor::of<int64_t>({}, {-1}));
+  written.add("Gather", {written.name, last}, {{"axis", int64_t{0}}});
+  const Model model = written.model();
+  EXPECT_FALSE(streamed(model, 12).gains());
+  expect_equal(model, 12, 40, "a batch of features", "fp32", 0);
+
+  Written norm(12, 4);  // normalised over the axis of the windows in flight
+  norm.add("Transpose", {"x"}, {{"perm", std::vector<int64_t>{1, 0, 2}}});
+  norm.add("RNN", {norm.name, norm.constant({1, 5, 4}), norm.constant({1, 5, 5})}, {{"hidden_size", int64_t{5}}});
+  norm.graph.constants.emplace("one", Tensor::of<int64_t>({1}, {1}));
+  norm.add("Squeeze", {norm.name, "one"});
+  norm.add("LayerNormalization", {norm.name, norm.constant({1, 5})}, {{"axis", int64_t{1}}});
+  norm.add("RNN", {norm.name, norm.constant({1, 5, 5}), norm.constant({1, 5, 5})}, {{"hidden_size", int64_t{5}}});
+  norm.graph.constants.emplace(last, Tensor::of<int64_t>({}, {-1}));
+  norm.add("Gather", {norm.name, last}, {{"axis", int64_t{0}}});
+  const Model mixed = norm.model();
+  EXPECT_FALSE(streamed(mixed, 12).gains());
+  expect_equal(mixed, 12, 40, "normalised over windows", "fp32", 0);
+}
+
 // What attention reads is kept by row; what it makes belongs to the window.
 TEST(Stream, AttentionReadsKeptRows) {
   Written written(30, 16);

@@ -22,6 +22,7 @@ class Stream;
 class StreamExecutable {
  public:
   int64_t window() const;
+  const std::string& row_type() const;       // of a row's numbers: "float32" ...
   int64_t row_bytes() const;                 // of one row of the model's input
   const std::vector<Port>& outputs() const;  // of one answer
   // Whether a row costs less than a window; why_not() says what keeps it from that.

@@ -12,6 +12,8 @@
 namespace hayate {
 namespace {
 
+constexpr int kQuantisersMax = 2;  // QuantizeLinear and DequantizeLinear, one of each
+
 // Places of an axis: start, start + step, ..., `count` of them.
 struct Places {
   int64_t axis = -1, start = 0, step = 1, count = 0;
@@ -143,13 +145,14 @@ class Pruner {
       const Tensor* scale = constant(node.input(1));
       return scale != nullptr && scale->count() == 1 && node.get<int64_t>("block_size", 0) == 0;
     }
-    return is_elementwise(node) || (node.domain == "hayate" && node.op == "Silu");
+    // CastLike: of its second input the type alone.
+    return (is_elementwise(node) && !node.is("CastLike")) || (node.domain == "hayate" && node.op == "Silu");
   }
   // Over the last axes, from this one on.
   std::optional<int64_t> normalised_from(const Node& node) const {
     const bool softmax = node.is("Softmax") || node.is("LogSoftmax");
     if (!softmax && !node.is("LayerNormalization") && !node.is("RMSNormalization")) return std::nullopt;
-    if (softmax && graph_.opset < 13) return std::nullopt;
+    if (softmax && graph_.opset_of(node) < 13) return std::nullopt;
     int64_t axis = node.get<int64_t>("axis", -1);
     if (axis < 0) axis += rank(node.inputs[0]);
     return softmax && axis != rank(node.inputs[0]) - 1 ? std::nullopt : std::optional(axis);
@@ -288,7 +291,7 @@ class Pruner {
   }
 
   // The value's needed places under the name that the new graph has them by.
-  std::string read(const std::string& name, const Need& need) {
+  std::string read(const std::string& name, const Need& need, int behind = 0) {
     if (!need) return name;
     const Node* made_by = maker(name);
     const Need there = made_by == nullptr ? std::nullopt : need_of_maker(*made_by);
@@ -301,9 +304,9 @@ class Pruner {
     if (const auto known = slices_.find(key); known != slices_.end()) return known->second;
     // Quantisers come behind the slice, so that a layer still reads what comes out of one.
     if (made_by != nullptr && (made_by->is("QuantizeLinear") || made_by->is("DequantizeLinear")) &&
-        is_by_element(*made_by)) {
+        is_by_element(*made_by) && behind < kQuantisersMax) {
       Node again = *made_by;
-      again.inputs[0] = read(made_by->inputs[0], need);
+      again.inputs[0] = read(made_by->inputs[0], need, behind + 1);
       again.name = again.outputs[0] = fresh(name);
       to_->nodes.push_back(again);
       return slices_[key] = again.outputs[0];

@@ -51,6 +51,45 @@ T taken(std::string_view* from) {
   return value;
 }
 
+void describe(const Graph& graph, std::string* to);
+
+void describe(const Tensor& tensor, std::string* to) {
+  *to += fmt::format("{} {} ", type_name(tensor.type()), shape_text(tensor.shape()));
+  append(to, XXH3_64bits(tensor.bytes(), tensor.byte_count()));
+}
+
+void describe(const Attribute& attribute, std::string* to) {
+  std::visit(
+      [&]<typename T>(const T& value) {
+        if constexpr (std::is_same_v<T, Tensor>) {
+          describe(value, to);
+        } else if constexpr (std::is_same_v<T, std::shared_ptr<const Graph>>) {
+          if (value != nullptr) describe(*value, to);
+        } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+          for (const std::string& each : value) *to += each + "\n";
+        } else if constexpr (requires { value.begin(); }) {
+          to->append(reinterpret_cast<const char*>(value.data()), value.size() * sizeof(*value.data()));
+        } else {
+          append(to, value);
+        }
+      },
+      attribute);
+}
+
+// All that the graph computes, every number included.
+void describe(const Graph& graph, std::string* to) {
+  *to += graph.text();
+  for (const Node& node : graph.nodes)
+    for (const auto& [key, value] : node.attributes) {
+      *to += key + "=";
+      describe(value, to);
+    }
+  for (const auto& [name, tensor] : graph.constants) {
+    *to += name;
+    describe(tensor, to);
+  }
+}
+
 Error bad(std::string what) { return {Code::kInvalidArgument, "snapshot", std::move(what)}; }
 
 }  // namespace
@@ -74,14 +113,11 @@ bool put_back(std::string_view kept, Streaming* stream) noexcept {
   return stream->restored();
 }
 
-std::string identity_of(const Graph& graph, const Plan& plan) {
+std::string identity_of(const Graph& graph, const Plan& plan, const std::string& scales) {
   std::string text =
-      fmt::format("{}\n{}\n{}\n{}\n{}\n", graph.text(), plan.window, plan.time_axis, plan.precision, plan.backend);
+      fmt::format("{}\n{}\n{}\n{}\n{}\n", plan.window, plan.time_axis, plan.precision, plan.backend, scales);
   for (const std::string& state : plan.states) text += state + "\n";
-  for (const auto& [name, tensor] : graph.constants) {
-    text += name;
-    append(&text, XXH3_64bits(tensor.bytes(), tensor.byte_count()));
-  }
+  describe(graph, &text);
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }

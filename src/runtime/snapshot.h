@@ -18,7 +18,8 @@ bool put_back(std::string_view kept, Streaming* stream) noexcept;
 
 // Of everything that decides what is kept: the model's contents, window, time axis, states, precision and backend. Not
 // the instruction set: a stream may go on on another machine.
-std::string identity_of(const Graph& graph, const Plan& plan);
+// `scales`: what layers on integers are made for.
+std::string identity_of(const Graph& graph, const Plan& plan, const std::string& scales);
 
 struct Snapshot {
   int64_t rows = 0;

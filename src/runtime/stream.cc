@@ -6,6 +6,7 @@
 #include <cassert>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "backends/calibration.h"
 #include "compress/quantise.h"
@@ -73,6 +74,7 @@ size_t output_of(const Compiled& compiled, const std::string& name) { return pla
 
 int64_t StreamExecutable::window() const { return data_->cut.window; }
 int64_t StreamExecutable::row_bytes() const { return data_->row_bytes; }
+const std::string& StreamExecutable::row_type() const { return data_->row_type; }
 const std::vector<Port>& StreamExecutable::outputs() const { return data_->outputs; }
 bool StreamExecutable::gains() const { return data_->cut.window > 0 && data_->cut.reason.empty(); }
 const std::string& StreamExecutable::why_not() const { return data_->cut.reason; }
@@ -252,12 +254,14 @@ Result<bool> cut_window(Parts* parts, Graph graph, const Plan& plan) {
   parts->inner_bytes = static_cast<int64_t>(type_size(type.type));
   for (size_t i = 0; i < type.shape.size(); ++i)
     if (i != at) (i < at ? parts->outer : parts->inner_bytes) *= type.shape[i];
-  parts->row_bytes = parts->outer * parts->inner_bytes;
+  parts->row_bytes = parts->outer * parts->inner_bytes, parts->row_type = type_name(type.type);
   const Batch batch{1, "the window of a stream", types.value(), {}};
   PartsPlan as{plan, std::nullopt};
   if (plan.precision == "int8" && plan.backend == "native" && parts->cut.reason.empty()) {
     auto ranges = ranges_of_parts(graph, find_batch(graph, types.value()), parted, parts->cut, plan);
     if (!ranges.ok()) return ranges.error();
+    for (const auto& [name, range] : ranges.value())
+      parts->scales += fmt::format("{} {} {}\n", name, range.low, range.high);
     as.ranges = std::move(ranges).value(), as.plan.precision = "fp32";
   }
   if (auto made = compile_parts(parts, rewritten.value(), batch, as, plan); !made.ok()) return made;
@@ -313,6 +317,9 @@ Result<bool> carry_states(Parts* parts, const Graph& graph, const Plan& plan) {
     if (!pair.ok()) return pair.error();
     if (taken[pair.value().first])
       return Error{Code::kInvalidArgument, graph.source, fmt::format("state '{}' names an input again", text)};
+    if (std::any_of(parts->carried.begin(), parts->carried.end(),
+                    [&](const auto& each) { return each.second == pair.value().second; }))
+      return Error{Code::kInvalidArgument, graph.source, fmt::format("state '{}' names an output again", text)};
     taken[pair.value().first] = true;
     parts->carried.push_back(pair.value());
     state_outputs.push_back(parts->answer->outputs()[pair.value().second].name);
@@ -324,6 +331,7 @@ Result<bool> carry_states(Parts* parts, const Graph& graph, const Plan& plan) {
                     std::count(taken.begin(), taken.end(), false), port_names(parts->answer->inputs()))};
   parts->row_input = static_cast<size_t>(std::find(taken.begin(), taken.end(), false) - taken.begin());
   parts->row_bytes = parts->answer->inputs()[parts->row_input].row_bytes;
+  parts->row_type = type_name(parts->answer->inputs()[parts->row_input].type.type);
   set_outputs(parts, graph, state_outputs);
   if (parts->outputs.empty()) return Error{Code::kInvalidArgument, graph.source, "has no output but its states"};
   return true;
@@ -346,7 +354,7 @@ Result<StreamExecutable> compile_stream(const Model& model, const Plan& plan) {
   const Result<bool> made =
       plan.window == 0 ? carry_states(data.get(), graph, plan) : cut_window(data.get(), graph, plan);
   if (!made.ok()) return made.error();
-  data->identity = identity_of(graph, plan);
+  data->identity = identity_of(graph, plan, data->scales);
   // Twice the window of zeros: the first fills what is kept, the second lets every window in flight start on it.
   const std::unique_ptr<Streaming> blank = make_streaming(*data);
   const std::vector<std::byte> row(static_cast<size_t>(data->row_bytes));
@@ -365,24 +373,27 @@ struct Stream::Data {
   std::unique_ptr<Streaming> way;
   int64_t rows = 0;  // since the first
   std::unique_ptr<SettlingThread> helper;
+  Status failed;  // what settling elsewhere met, until somebody is told
+
+  Status told() noexcept { return std::exchange(failed, Status{}); }
 
   // Has the stream to itself while it lives.
   class Held {
    public:
-    explicit Held(Data* data) noexcept
-        : helper_(data->helper.get()), status(helper_ == nullptr ? Status{} : helper_->take()) {}
+    explicit Held(Data* data) noexcept : helper_(data->helper.get()) {
+      if (helper_ == nullptr) return;
+      if (const Status status = helper_->take(); !status.ok()) data->failed = status;
+    }
     ~Held() {
       if (helper_ != nullptr) helper_->give(leaves_work);
     }
     Held(const Held&) = delete;
     Held& operator=(const Held&) = delete;
 
+    bool leaves_work = false;
+
    private:
     SettlingThread* helper_;
-
-   public:
-    const Status status;  // of what the helper did
-    bool leaves_work = false;
   };
 };
 
@@ -403,7 +414,7 @@ Stream::~Stream() {
 
 Status Stream::push(const void* row) noexcept {
   Data::Held held(data_.get());
-  if (!held.status.ok()) return held.status;
+  if (const Status failed = data_->told(); !failed.ok()) return failed;
   const Status status = data_->way->push(row);
   if (status.ok()) ++data_->rows;
   held.leaves_work = status.ok();
@@ -411,22 +422,30 @@ Status Stream::push(const void* row) noexcept {
 }
 Status Stream::settle() noexcept {
   const Data::Held held(data_.get());
-  Status status = held.status;
+  Status status = data_->told();
   while (status.ok() && data_->way->step(&status)) {
   }
   return status;
 }
 bool Stream::settle_slice(Status* status) noexcept {
   const Data::Held held(data_.get());
-  *status = held.status;
+  *status = data_->told();
   return status->ok() && data_->way->step(status) && status->ok();
 }
 const void* Stream::output(size_t i) const { return data_->way->output(i); }
 int64_t Stream::rows() const { return data_->rows; }
 bool Stream::ready() const { return data_->rows >= data_->of->cut.window; }
 
-void Stream::settle_elsewhere(int core) { data_->helper = std::make_unique<SettlingThread>(data_->way.get(), core); }
-void Stream::settle_here() noexcept { data_->helper.reset(); }
+void Stream::settle_elsewhere(int core) {
+  settle_here();
+  data_->helper = std::make_unique<SettlingThread>(data_->way.get(), core);
+  Data::Held held(data_.get());
+  held.leaves_work = true;  // of answers before
+}
+void Stream::settle_here() noexcept {
+  { const Data::Held held(data_.get()); }  // what it has met so far
+  data_->helper.reset();
+}
 
 void Stream::reset() noexcept {
   const Data::Held held(data_.get());

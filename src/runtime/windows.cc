@@ -198,7 +198,7 @@ bool Windows::restored() noexcept {
   brought_ = -1;
   return rows_seen_ >= of_.cut.window && rows_seen_ < INT64_MAX / 2 &&
          std::all_of(blocks_.begin(), blocks_.end(), [&](const Block& block) {
-           return block.next <= rows_seen_ && block.next >= rows_seen_ - kLagMax - 1;
+           return block.next <= rows_seen_ && block.next >= std::max(of_.cut.window, rows_seen_ - kLagMax - 1);
          });
 }
 

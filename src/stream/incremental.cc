@@ -12,6 +12,8 @@
 namespace hayate {
 namespace {
 
+constexpr int64_t kFlightMax = 4096;  // windows: each row takes a step of all
+
 struct Value : Streamed {
   int64_t batch = -1;  // of steps: the axis of extent 1 that counts windows in `follow`
   std::string name;    // in `answer`: columns and steps with 1 + right columns, of which the first is the newest kept
@@ -261,7 +263,10 @@ class Cutter {
     for (const size_t i : moving)
       if (values_[node.inputs[i]].kind == Streamed::kTail)
         return refuse(node, "mixes what is taken from one place of the window with all of it");
+    if (node.is("CastLike")) return refuse(node, "takes its type from a value of the window");
     if (is_elementwise(node)) return elementwise(node, moving);
+    if (!node.is("Concat") && (moving.size() != 1 || moving[0] != 0))
+      return refuse(node, "mixes values of the window with each other");
     if (node.is("Transpose")) return transpose(node);
     if (node.is("Reshape") || node.is("Squeeze") || node.is("Unsqueeze") || node.is("Flatten") || node.is("Identity"))
       return reshape(node);
@@ -287,7 +292,10 @@ class Cutter {
     Node copy = node;
     for (const size_t i : moving) {
       const Value& v = values_[node.inputs[i]];
-      if (v.kind == Streamed::kColumns) copy.inputs[i] = lengthened(node.inputs[i], v.length - v.right - 1);
+      if (v.kind != Streamed::kColumns) continue;
+      const int64_t back = v.length - v.right - 1;  // below 0 where none of it is kept: all is of the right edge
+      copy.inputs[i] =
+          back >= 0 ? lengthened(node.inputs[i], back) : slice(&made_.answer, v.name, v.axis, -back, 1 + v.right);
     }
     put(&made_.answer, node, std::move(copy));
     for (size_t o = 0; o < node.outputs.size(); ++o) define(node, o, plain_value(Streamed::kTail));
@@ -341,6 +349,9 @@ class Cutter {
   }
 
   bool emit(const Node& node, Value value, const Inputs& inputs) {
+    // The windows in flight lie on the axis of the batch: nothing else may.
+    if (value.kind == Streamed::kSteps && shape(node.outputs[0])[static_cast<size_t>(value.batch)] != 1)
+      return refuse(node, "has several rows of a batch behind a recurrence");
     keep(&made_.answer, node, inputs.answer);
     if (value.kind == Streamed::kSteps) keep(&follow_, node, inputs.follow);
     keep(&start_, node, inputs.start);
@@ -568,7 +579,8 @@ class Cutter {
     const Value& v = values_[node.inputs[0]];
     if (moving.size() != 1 || moving[0] != 0) return refuse(node, "multiplies values of the window with each other");
     const int64_t rank = static_cast<int64_t>(shape(node.inputs[0]).size());
-    if (v.axis == rank - 1 || node.get<int64_t>("transA", 0) != 0) return refuse(node, "sums over time");
+    if (v.axis == rank - 1 || v.batch == rank - 1 || node.get<int64_t>("transA", 0) != 0)
+      return refuse(node, "sums over time");
     if (node.is("MatMul") && shape(node.inputs[1]).size() > 2)
       return refuse(node, "multiplies with matrices of its own for places of the window");
     if (node.is("Gemm") && !node.input(2).empty()) {
@@ -582,12 +594,14 @@ class Cutter {
   bool last_axes(const Node& node) {
     const Value& v = values_[node.inputs[0]];
     const int64_t rank = static_cast<int64_t>(shape(node.inputs[0]).size());
-    int64_t axis = node.get<int64_t>("axis", -1);
+    const bool softmax = node.is("Softmax") || node.is("LogSoftmax"), old = graph_.opset_of(node) < 13;
+    int64_t axis = node.get<int64_t>("axis", softmax && old ? 1 : -1);
     if (axis < 0) axis += rank;
-    const bool softmax = node.is("Softmax") || node.is("LogSoftmax");
-    const bool crosses = softmax ? axis == v.axis || (graph_.opset < 13 && axis <= v.axis) : axis <= v.axis;
-    if (crosses) return refuse(node, "normalises over time");
-    if (softmax && graph_.opset < 13 && axis != rank - 1) return refuse(node, "normalises over several axes");
+    const bool alone = softmax && !old;  // over this axis, not those behind it too
+    if (alone ? axis == v.axis : axis <= v.axis) return refuse(node, "normalises over time");
+    if (v.kind == Streamed::kSteps && (alone ? axis == v.batch : axis <= v.batch))
+      return refuse(node, "normalises over the axis of the windows in flight");
+    if (softmax && old && axis != rank - 1) return refuse(node, "normalises over several axes");
     return emit(node, v, of_first(node, v));
   }
 
@@ -604,7 +618,11 @@ class Cutter {
     if (!split && !node.input(4).empty()) return refuse(node, "has lengths of its own");
     const bool lstm = split ? node.get<int64_t>("gates", 4) == 4 : node.is("LSTM");
     const size_t h_at = split ? 3 : 5;
+    if (type(x).type != Type::kFloat32) return refuse(node, "is not of float32");
+    if (shape(x)[1] != 1 || (v.kind == Streamed::kSteps && v.batch != 1))
+      return refuse(node, "runs several rows of a batch");
     const int64_t flight = v.length - v.left - v.right - 1;
+    if (flight > kFlightMax) return refuse(node, "would keep thousands of windows in flight");
     if (!made_.states.empty() && (made_.in_flight != flight || left_ != v.left))
       return refuse(node, "runs beside a recurrence of another length");
     // With no window in flight there is none whose first steps `start` could have run.

@@ -43,7 +43,7 @@ class Replay {
     count_ = rows.shape()[0];
     for (const Port& port : cut_.outputs()) {
       Shape shape = port.shape;
-      if (shape.empty()) shape.push_back(1);
+      if (shape.empty() || shape[0] != 1) shape.insert(shape.begin(), 1);
       shape[0] = count_;
       if (port.type == "float32") answers_.emplace(port.name, Tensor(Type::kFloat32, shape));
     }
@@ -155,6 +155,8 @@ int stream(const ModelOptions& options, const StreamOptions& stream) {
   if (stream.inputs.empty() && stream.explain) return 0;
   if (stream.inputs.empty())
     return fail({Code::kInvalidArgument, "stream", "nothing to do: give --inputs rows.npz, or --explain"});
+  if (const Result<bool> floats = takes_float_rows(cut.value(), options.model); !floats.ok())
+    return fail(floats.error());
   const Result<Tensor> rows = read_rows(stream.inputs, cut.value().row_bytes());
   if (!rows.ok()) return fail(rows.error());
   Replay replay(options, stream, cut.value());

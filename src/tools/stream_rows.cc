@@ -148,6 +148,11 @@ class FedBack final : public ByHand {
 
 }  // namespace
 
+Result<bool> takes_float_rows(const StreamExecutable& executable, const std::string& model) {
+  if (executable.row_type() == "float32") return true;
+  return bad(model, fmt::format("takes rows of {}; this program has float32 ones", executable.row_type()));
+}
+
 Result<Tensor> read_rows(const std::string& path, int64_t row_bytes) {
   if (path.ends_with(".csv")) {
     const Result<std::string> text = read_file(path);
@@ -176,6 +181,8 @@ Result<std::unique_ptr<ByHand>> by_hand(const Model& model, const Plan& given, c
   plan.backend = backend, plan.batch_max = 1;
   if (backend != "native") plan.precision = "fp32", plan.isa = "";
   if (plan.window > 0) {
+    if (!plan.time_axis.empty() && !plan.time_axis.ends_with(":1"))
+      return bad("stream", "answers are held against whole windows only where time is the axis behind the batch");
     const std::vector<int64_t> shape = model.inputs()[0].shape;
     if (shape.size() < 2 || (shape[1] != -1 && shape[1] != plan.window))
       return bad("stream", "answers are held against whole windows only where time is the axis behind the batch");

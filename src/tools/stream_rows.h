@@ -12,6 +12,9 @@ namespace hayate {
 
 // The rows of a file, [N, ...], each of row_bytes: of .npy or .npz the only array, of .csv every line as float32,
 // behind at most one line of names.
+// Files hold float32: an error where rows are of another type.
+Result<bool> takes_float_rows(const StreamExecutable& executable, const std::string& model);
+
 Result<Tensor> read_rows(const std::string& path, int64_t row_bytes);
 
 // The model as options say it, for streams.
