@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <set>
 
 #include "eval/rows.h"
+#include "graph/axes.h"
 #include "graph/window.h"
 
 namespace hayate {
@@ -35,20 +37,10 @@ Places both(const Places& a, const Places& b) {
   return made;
 }
 
-std::optional<int64_t> same_axis(const Shape& from, const Shape& to, int64_t axis) {
-  int64_t before = 1, at = 1;
-  for (int64_t i = 0; i < axis; ++i) before *= from[static_cast<size_t>(i)];
-  for (size_t i = 0; i < to.size(); ++i) {
-    if (at == before && to[i] == from[static_cast<size_t>(axis)]) return static_cast<int64_t>(i);
-    at *= to[i];
-  }
-  return std::nullopt;
-}
-
 // A window over an axis of which some places are needed: what it reads, and the window over those alone.
 struct Narrowed {
   Places reads;
-  int64_t stride = 1, dilation = 1, pad_begin = 0, pad_end = 0;
+  Window window;
 };
 
 class Pruner {
@@ -62,7 +54,7 @@ class Pruner {
     for (const Node& node : graph_.nodes)  // what a subgraph reads, it reads by name
       for (const auto& [key, value] : node.attributes)
         if (std::holds_alternative<std::shared_ptr<const Graph>>(value)) return false;
-    for (const ValueInfo& output : graph_.outputs) whole_.insert({output.name, true});
+    for (const ValueInfo& output : graph_.outputs) whole_.insert(output.name);
     for (auto node = graph_.nodes.rbegin(); node != graph_.nodes.rend(); ++node) {
       const Need need = need_of_maker(*node);
       for (size_t i = 0; i < node->inputs.size(); ++i)
@@ -113,7 +105,7 @@ class Pruner {
     if (whole_.contains(name)) return;
     const auto it = needs_.find(name);
     if (!need || (it != needs_.end() && it->second.axis != need->axis)) {
-      whole_.insert({name, true});
+      whole_.insert(name);
       needs_.erase(name);
     } else {
       needs_[name] = it == needs_.end() ? *need : both(it->second, *need);
@@ -162,7 +154,7 @@ class Pruner {
     const int64_t r = rank(node.outputs[0]);
     if (is_by_element(node)) return true;
     if (node.is("Transpose") || node.is("Identity")) return true;
-    if (is_reshape(node)) return same_axis(*shape(node.outputs[0]), *shape(node.inputs[0]), need.axis).has_value();
+    if (is_reshape(node)) return kept_axis(*shape(node.outputs[0]), *shape(node.inputs[0]), need.axis).has_value();
     if (const auto from = normalised_from(node)) return need.axis < *from;
     if (node.is("MatMul")) {
       const int64_t left = rank(node.inputs[0]), right = rank(node.inputs[1]);
@@ -187,7 +179,7 @@ class Pruner {
                                          : node.get<Shape>("kernel_shape", {});
     const Result<Window> found = sliding_window(node, Shape(x.begin() + 2, x.end()), kernel);
     if (!found.ok()) return std::nullopt;
-    const Window& w = found.value();
+    Window w = found.value();
     const size_t t = static_cast<size_t>(need.axis) - 2;
     const int64_t length = x[static_cast<size_t>(need.axis)], reach = (w.kernel[t] - 1) * w.dilation[t];
     // Where the windows read, places of padding included.
@@ -197,15 +189,14 @@ class Pruner {
     if (need.count > 1) step = std::gcd(step, need.step * w.stride[t]);
     if (w.kernel[t] > 1) step = std::gcd(step, w.dilation[t]);
     step = std::max<int64_t>(step, 1);
-    Narrowed made;
-    made.pad_begin = first < 0 ? (-first + step - 1) / step : 0;
-    made.pad_end = last >= length ? (last - length) / step + 1 : 0;
-    made.reads = {need.axis, first + made.pad_begin * step, step,
-                  (last - first) / step + 1 - made.pad_begin - made.pad_end};
-    if (made.reads.count < 1) return std::nullopt;  // padding alone
-    made.stride = need.count > 1 ? need.step * w.stride[t] / step : 1;
-    made.dilation = w.kernel[t] > 1 ? w.dilation[t] / step : 1;
-    return made;
+    const int64_t before = first < 0 ? (-first + step - 1) / step : 0,
+                  behind = last >= length ? (last - length) / step + 1 : 0;
+    const Places reads{need.axis, first + before * step, step, (last - first) / step + 1 - before - behind};
+    if (reads.count < 1) return std::nullopt;  // padding alone
+    w.stride[t] = need.count > 1 ? need.step * w.stride[t] / step : 1;
+    w.dilation[t] = w.kernel[t] > 1 ? w.dilation[t] / step : 1;
+    w.pads_begin[t] = before, w.pads_end[t] = behind;
+    return Narrowed{reads, std::move(w)};
   }
 
   // What of input i the node reads where `need` of its output is made.
@@ -230,7 +221,7 @@ class Pruner {
     }
     if (is_reshape(node)) {
       if (i > 0) return std::nullopt;
-      made.axis = *same_axis(*shape(node.outputs[0]), *shape(name), need->axis);
+      made.axis = *kept_axis(*shape(node.outputs[0]), *shape(name), need->axis);
       return made;
     }
     if (is_window(node)) return i > 0 ? std::nullopt : Need(narrowed_window(node, *need)->reads);
@@ -269,10 +260,8 @@ class Pruner {
 
   // ---- the new graph
   std::string add_constant(const std::string& base, const std::vector<int64_t>& values) {
-    Tensor made(Type::kInt64, {static_cast<int64_t>(values.size())});
-    std::copy(values.begin(), values.end(), made.data<int64_t>());
     const std::string name = fresh(base);
-    to_->constants.emplace(name, made);
+    to_->constants.emplace(name, Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values));
     return name;
   }
   std::string fresh(const std::string& base) {
@@ -330,19 +319,12 @@ class Pruner {
       if (graph_.opset < 5) copy->opset = 5;
     }
     if (!is_window(node)) return;
-    const Narrowed narrowed = *narrowed_window(node, need);
-    const Shape& x = *shape(node.inputs[0]);
-    const Shape kernel = node.is("Conv") ? Shape(shape(node.inputs[1])->begin() + 2, shape(node.inputs[1])->end())
-                                         : node.get<Shape>("kernel_shape", {});
-    Window w = sliding_window(node, Shape(x.begin() + 2, x.end()), kernel).value();
-    const size_t t = static_cast<size_t>(need.axis) - 2;
-    w.stride[t] = narrowed.stride, w.dilation[t] = narrowed.dilation;
-    w.pads_begin[t] = narrowed.pad_begin, w.pads_end[t] = narrowed.pad_end;
+    const Window w = narrowed_window(node, need)->window;
     Shape pads = w.pads_begin;
     pads.insert(pads.end(), w.pads_end.begin(), w.pads_end.end());
     copy->attributes["strides"] = w.stride, copy->attributes["pads"] = pads;
     copy->attributes["auto_pad"] = std::string("NOTSET");
-    if (node.is("Conv") || node.attributes.contains("dilations") || narrowed.dilation != 1)
+    if (node.is("Conv") || node.attributes.contains("dilations") || w.dilation[static_cast<size_t>(need.axis) - 2] != 1)
       copy->attributes["dilations"] = w.dilation;
   }
 
@@ -367,7 +349,7 @@ class Pruner {
   const Graph& graph_;
   const Facts& facts_;
   std::map<std::string, Places> needs_;
-  std::map<std::string, bool> whole_;
+  std::set<std::string> whole_;
   std::map<std::string, const Node*> makers_;
   std::map<std::tuple<std::string, int64_t, int64_t, int64_t, int64_t>, std::string> slices_;
   Graph* to_ = nullptr;

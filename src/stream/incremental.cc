@@ -7,6 +7,7 @@
 #include <set>
 
 #include "eval/rows.h"
+#include "graph/axes.h"
 #include "graph/window.h"
 
 namespace hayate {
@@ -28,20 +29,8 @@ Value plain_value(Streamed::Kind kind, const std::string& name = "") {
   return made;
 }
 
-std::optional<int64_t> mapped_axis(const Shape& from, const Shape& to, int64_t axis) {
-  int64_t before = 1, at = 1;
-  for (int64_t i = 0; i < axis; ++i) before *= from[static_cast<size_t>(i)];
-  for (size_t i = 0; i < to.size(); ++i) {
-    if (at == before && to[i] == from[static_cast<size_t>(axis)]) return static_cast<int64_t>(i);
-    at *= to[i];
-  }
-  return std::nullopt;
-}
-
 Tensor integers(const std::vector<int64_t>& values) {
-  Tensor made(Type::kInt64, {static_cast<int64_t>(values.size())});
-  std::copy(values.begin(), values.end(), made.data<int64_t>());
-  return made;
+  return Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values);
 }
 
 class Cutter {
@@ -400,7 +389,7 @@ class Cutter {
   bool reshape(const Node& node) {
     Value v = values_[node.inputs[0]];
     const Shape &from = shape(node.inputs[0]), &to = shape(node.outputs[0]);
-    const std::optional<int64_t> axis = mapped_axis(from, to, v.axis);
+    const std::optional<int64_t> axis = kept_axis(from, to, v.axis);
     if (!axis) return refuse(node, "merges time with another axis");
     if (v.kind == Streamed::kSteps) {
       // Extents that tell the axes apart.
@@ -410,8 +399,7 @@ class Cutter {
       for (size_t b = 0; b < to.size() && !batch; ++b) {
         if (to[b] != 1 || static_cast<int64_t>(b) == *axis) continue;
         const Shape there = with(with(to, *axis, kTime), static_cast<int64_t>(b), kBatch);
-        if (mapped_axis(marked, there, v.batch) == static_cast<int64_t>(b) &&
-            mapped_axis(marked, there, v.axis) == *axis)
+        if (kept_axis(marked, there, v.batch) == static_cast<int64_t>(b) && kept_axis(marked, there, v.axis) == *axis)
           batch = static_cast<int64_t>(b);
       }
       if (!batch) return refuse(node, "merges the windows in flight with another axis");

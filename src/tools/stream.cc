@@ -2,26 +2,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <optional>
 
 #include "base/json.h"
 #include "base/tsc.h"
 #include "tensor/npy.h"
+#include "tools/bench.h"
 #include "tools/commands.h"
 #include "tools/progress.h"
 #include "tools/stream_rows.h"
 
 namespace hayate {
 namespace {
-
-double percentile(std::vector<uint64_t> ticks, double part) {
-  if (ticks.empty()) return 0;
-  std::sort(ticks.begin(), ticks.end());
-  const double rank = std::ceil(part * static_cast<double>(ticks.size()));
-  return static_cast<double>(ticks[static_cast<size_t>(std::max(rank, 1.0)) - 1]) / ticks_per_microsecond();
-}
 
 class Replay {
  public:
@@ -66,7 +59,9 @@ class Replay {
     return true;
   }
 
-  int report() const {
+  int report() {
+    take_times(&answer_ticks_, ticks_per_microsecond(), &answer_);
+    take_times(&after_ticks_, ticks_per_microsecond(), &after_);
     if (stream_.json)
       print_json();
     else
@@ -101,13 +96,11 @@ class Replay {
   }
 
   void print() const {
-    const auto us = [](const std::vector<uint64_t>& ticks, double part) { return percentile(ticks, part); };
     fmt::print("{} rows, window {}, {}\n", answer_ticks_.size(), cut_.window(), way());
-    fmt::print("row to answer  p50 {:.2f} us  p99 {:.2f} us  p99.9 {:.2f} us  max {:.2f} us\n", us(answer_ticks_, 0.5),
-               us(answer_ticks_, 0.99), us(answer_ticks_, 0.999), us(answer_ticks_, 1));
-    fmt::print("after it       p50 {:.2f} us  p99 {:.2f} us{}; one core sustains {:.0f} rows/s\n",
-               us(after_ticks_, 0.5), us(after_ticks_, 0.99),
-               stream_.burst > 1 ? fmt::format(" a burst of {}", stream_.burst) : "", rows_per_second());
+    fmt::print("row to answer  p50 {:.2f} us  p99 {:.2f} us  p99.9 {:.2f} us  max {:.2f} us\n", answer_.p50_us,
+               answer_.p99_us, answer_.p999_us, answer_.max_us);
+    fmt::print("after it       p50 {:.2f} us  p99 {:.2f} us{}; one core sustains {:.0f} rows/s\n", after_.p50_us,
+               after_.p99_us, stream_.burst > 1 ? fmt::format(" a burst of {}", stream_.burst) : "", rows_per_second());
     const auto apart = [](const char* who, const Apart& is) {
       fmt::print("{:<14} {} answers compared, max absolute error {:.3g}, {} past tolerance\n", who, is.compared,
                  is.absolute, is.outside);
@@ -127,9 +120,9 @@ class Replay {
         "{:.3f}, \"p999_us\": {:.3f}, \"max_us\": {:.3f}, \"after_p50_us\": {:.3f}, \"after_p99_us\": {:.3f}, "
         "\"rows_per_s\": {:.1f}{}{}}}\n",
         json_string(options_.model), cut_.window(), answer_ticks_.size(), cut_.gains(), json_string(cut_.why_not()),
-        percentile(answer_ticks_, 0.5), percentile(answer_ticks_, 0.99), percentile(answer_ticks_, 0.999),
-        percentile(answer_ticks_, 1), percentile(after_ticks_, 0.5), percentile(after_ticks_, 0.99), rows_per_second(),
-        full_ != nullptr ? apart("full", full_apart_) : "", peer_ != nullptr ? apart("onnxruntime", peer_apart_) : "");
+        answer_.p50_us, answer_.p99_us, answer_.p999_us, answer_.max_us, after_.p50_us, after_.p99_us,
+        rows_per_second(), full_ != nullptr ? apart("full", full_apart_) : "",
+        peer_ != nullptr ? apart("onnxruntime", peer_apart_) : "");
   }
 
   const ModelOptions& options_;
@@ -139,6 +132,7 @@ class Replay {
   std::unique_ptr<ByHand> full_, peer_;
   Apart full_apart_, peer_apart_;
   std::vector<uint64_t> answer_ticks_, after_ticks_;
+  BenchRow answer_, after_;  // their times
   std::map<std::string, Tensor> answers_;
   int64_t count_ = 0;
 };

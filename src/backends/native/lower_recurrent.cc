@@ -221,9 +221,14 @@ std::optional<Integers> integers_of_state(const Lowering& l, const Node& node) {
   return Integers{"", 1 / kStateScale, static_cast<int32_t>(kStateZero), std::move(*scales)};
 }
 
+// Input 1 of a part; null where it, or the biases behind it, are not known before the run.
+const Tensor* known_weights(const Lowering& l, const Node& node) {
+  return node.input(2).empty() || l.constant(node.input(2)) != nullptr ? l.constant(node.inputs[1]) : nullptr;
+}
+
 bool recurrent_input(Lowering& l, const Node& node) {
-  const Tensor* w = l.constant(node.inputs[1]);
-  if (w == nullptr || (!node.input(2).empty() && l.constant(node.input(2)) == nullptr)) return false;
+  const Tensor* w = known_weights(l, node);
+  if (w == nullptr) return false;
   const Part part(l, node, *w, 2);
   const std::optional<Integers> integers = l.integers_of(node, 1, 1);
   part.dense_over(*w, l.view(integers ? integers->x : node.inputs[0]), integers ? &*integers : nullptr,
@@ -232,8 +237,8 @@ bool recurrent_input(Lowering& l, const Node& node) {
 }
 
 bool recurrent_product(Lowering& l, const Node& node) {
-  const Tensor* r = l.constant(node.inputs[1]);
-  if (r == nullptr || (!node.input(2).empty() && l.constant(node.input(2)) == nullptr)) return false;
+  const Tensor* r = known_weights(l, node);
+  if (r == nullptr) return false;
   const Part part(l, node, *r, 2);
   const std::optional<Integers> integers = integers_of_state(l, node);
   part.dense_over(*r, l.view(node.inputs[0]), integers ? &*integers : nullptr,
@@ -242,8 +247,8 @@ bool recurrent_product(Lowering& l, const Node& node) {
 }
 
 bool recurrent_steps(Lowering& l, const Node& node) {
-  const Tensor* r = l.constant(node.inputs[1]);
-  if (r == nullptr || (!node.input(2).empty() && l.constant(node.input(2)) == nullptr)) return false;
+  const Tensor* r = known_weights(l, node);
+  if (r == nullptr) return false;
   const Part part(l, node, *r, 2);
   View x = l.view(node.inputs[0]);
   if (x.strides[2] != 1) x = l.dense(x);
