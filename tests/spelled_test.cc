@@ -297,6 +297,23 @@ void expect_near(const OneNode& got, const OneNode& wanted, double bound) {
   }
 }
 
+// What ONNX Runtime answers: as its global pool, whose sum is of integers. One by one they would fall to -16 and -123.
+TEST(Spelled, AWindowOfTheWholeImageIsTheGlobalPool) {
+  const auto expect = [](const std::vector<int8_t>& x, float x_scale, int8_t x_zero, float y_scale, int8_t y_zero,
+                         double wanted) {
+    const auto number = [](float value) { return Tensor::of<float>({}, {value}); };
+    const auto zero = [](int8_t value) { return Tensor::of<int8_t>({}, {value}); };
+    const OneNode one =
+        contrib("QLinearAveragePool",
+                {Tensor::of<int8_t>({1, 1, 2, 2}, x), number(x_scale), zero(x_zero), number(y_scale), zero(y_zero)},
+                {{"kernel_shape", Shape{2, 2}}, {"strides", Shape{2, 1}}});
+    EXPECT_EQ(to_doubles(one.reference().value().at("o0")), std::vector<double>{wanted});
+    expect_native_equals_reference(one, -1);
+  };
+  expect({33, 10, 14, 110}, 0.04f, 33, 0.1f, -20, -17);
+  expect({-28, 90, 13, -120}, 0.1f, 47, 0.05f, -6, -122);
+}
+
 TEST(Spelled, DynamicQuantizeLstmIsAnLstm) {
   constexpr int64_t kHidden = 4;
   const Tensor x = random_floats({5, 2, 3}, 1), bias = random_floats({2, 8 * kHidden}, 2);

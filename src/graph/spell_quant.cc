@@ -169,28 +169,6 @@ std::string window_sums(Speller* s, const std::string& x, const Window& w) {
   return sum;
 }
 
-// ONNX Runtime adds the elements of a window in float32, one by one, and the zero point before it rounds.
-Result<Graph> qlinear_average_pool(const ShapeContext& c) {
-  if (auto error = operands_error(c, {0}, {1, 2, 3, 4})) return *error;
-  if (c.rank(0) < 3 || c.node.get<int64_t>("channels_last", 0) != 0) return qlinear_unary(c);
-  const Result<Window> window =
-      sliding_window(c.node, Shape(c.shape(0).begin() + 2, c.shape(0).end()), c.node.get<Shape>("kernel_shape", {}));
-  if (!window.ok()) return window.error();
-  const Window& w = window.value();
-  if (product(w.kernel, kWindowMax) > kWindowMax || product(w.output, kPlacesMax) > kPlacesMax ||
-      w.dilation != Shape(w.dilation.size(), 1))
-    return qlinear_unary(c);
-  Speller s(c);
-  const auto f = [&](size_t i) { return scalar(&s, i, Type::kFloat32); };
-  const std::string centred = s.add("Sub", {s.cast(s.in(0), Type::kInt32), scalar(&s, 2, Type::kInt32)});
-  const std::string x = s.add("Mul", {s.cast(centred, Type::kFloat32), f(1)});
-  const std::string count = c.node.get<int64_t>("count_include_pad", 0) != 0
-                                ? s.number(static_cast<double>(product(w.kernel, kWindowMax)), Type::kFloat32)
-                                : s.constant(window_counts(w));
-  const std::string mean = s.add("Div", {window_sums(&s, x, w), count});
-  return s.give({to_steps(&s, s.add("Add", {s.add("Div", {mean, f(3)}), f(4)}), c.type(0))});
-}
-
 // ONNX Runtime's sum is of integers, and one factor both averages and scales it.
 Result<Graph> qlinear_global_average_pool(const ShapeContext& c) {
   if (auto error = operands_error(c, {0}, {1, 2, 3, 4})) return *error;
@@ -205,6 +183,32 @@ Result<Graph> qlinear_global_average_pool(const ShapeContext& c) {
   const std::string factor = s.add("Div", {f(1), s.add("Mul", {f(3), s.number(size, Type::kFloat32)})});
   const std::string steps = s.add("Round", {s.add("Mul", {sum, factor})});
   return s.give({to_steps(&s, s.add("Add", {steps, f(4)}), c.type(0))});
+}
+
+// ONNX Runtime adds the elements of a window in float32, one by one, and the zero point before it rounds; but a window
+// that is the whole image it takes as the global pool.
+Result<Graph> qlinear_average_pool(const ShapeContext& c) {
+  if (auto error = operands_error(c, {0}, {1, 2, 3, 4})) return *error;
+  if (c.rank(0) < 3 || c.node.get<int64_t>("channels_last", 0) != 0) return qlinear_unary(c);
+  const Result<Window> window =
+      sliding_window(c.node, Shape(c.shape(0).begin() + 2, c.shape(0).end()), c.node.get<Shape>("kernel_shape", {}));
+  if (!window.ok()) return window.error();
+  const Window& w = window.value();
+  const Shape none(w.kernel.size(), 0);
+  if (w.kernel == w.input && w.pads_begin == none && w.pads_end == none && w.dilation == Shape(w.dilation.size(), 1))
+    return qlinear_global_average_pool(c);
+  if (product(w.kernel, kWindowMax) > kWindowMax || product(w.output, kPlacesMax) > kPlacesMax ||
+      w.dilation != Shape(w.dilation.size(), 1))
+    return qlinear_unary(c);
+  Speller s(c);
+  const auto f = [&](size_t i) { return scalar(&s, i, Type::kFloat32); };
+  const std::string centred = s.add("Sub", {s.cast(s.in(0), Type::kInt32), scalar(&s, 2, Type::kInt32)});
+  const std::string x = s.add("Mul", {s.cast(centred, Type::kFloat32), f(1)});
+  const std::string count = c.node.get<int64_t>("count_include_pad", 0) != 0
+                                ? s.number(static_cast<double>(product(w.kernel, kWindowMax)), Type::kFloat32)
+                                : s.constant(window_counts(w));
+  const std::string mean = s.add("Div", {window_sums(&s, x, w), count});
+  return s.give({to_steps(&s, s.add("Add", {s.add("Div", {mean, f(3)}), f(4)}), c.type(0))});
 }
 
 // The softmax of opset 13, or over all axes from `axis` on before.
