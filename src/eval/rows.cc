@@ -338,6 +338,11 @@ class Tracker {
                        [&](const std::string& name) { return name.empty() || axis(name) == 0; });
   }
 
+  // The places that MaxPool gives beside its values count through the whole batch.
+  static bool counts_places(const Node& node) {
+    return node.is("MaxPool") && node.outputs.size() > 1 && !node.outputs[1].empty();
+  }
+
   bool keeps_rows(const Node& node) {
     const std::string& in = node.inputs[0];
     std::string out;
@@ -382,7 +387,8 @@ class Tracker {
       return true;
     }
     if (kFirstAxis.contains(node.op))
-      return only_first_depends() && from == 0 && to == 0 && node.get<int64_t>("training_mode", 0) == 0;
+      return only_first_depends() && from == 0 && to == 0 && node.get<int64_t>("training_mode", 0) == 0 &&
+             !counts_places(node);
     if (node.is("Gemm")) return only_first_depends() && from == 0 && to == 0 && node.get<int64_t>("transA", 0) == 0;
     if (node.is("MatMul")) {
       const std::string& b = node.inputs[1];

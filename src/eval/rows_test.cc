@@ -75,6 +75,14 @@ TEST(Rows, OperatorsAlongAnotherAxisKeepThem) {
     EXPECT_NE(verdict({bad}, constants), "") << bad.op;
 }
 
+TEST(Rows, PlacesInAPoolCountThroughTheBatch) {
+  const std::map<std::string, Tensor> constants{{"image", Tensor::of<int64_t>({3}, {-1, 1, 4})}};
+  Node pool = node("MaxPool", {"a"}, "y", {{"kernel_shape", std::vector<int64_t>{2}}});
+  EXPECT_EQ(verdict({node("Reshape", {"x", "image"}, "a"), pool}, constants), "");
+  pool.outputs = {"v", "y"};
+  EXPECT_NE(verdict({node("Reshape", {"x", "image"}, "a"), pool}, constants), "");
+}
+
 TEST(Rows, ASliceThatTakesAllOfFewRowsMayNotTakeAllOfMany) {
   const auto slice = [](int64_t start, int64_t end) {
     return verdict({node("Slice", {"x", "start", "end", "axes"}, "y")}, {{"start", Tensor::of<int64_t>({1}, {start})},
