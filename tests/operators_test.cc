@@ -250,6 +250,21 @@ TEST(Operators, UniqueOfRowsInBothOrders) {
   }
 }
 
+// The formula of the standard divides by the samples less one where the window is symmetric.
+TEST(Operators, ASymmetricWindowOfOneSampleIsNaN) {
+  const auto window = [](int64_t size, int64_t periodic, int64_t type) {
+    OneNode one("HammingWindow", {Tensor::of<int64_t>({}, {size})},
+                {{"periodic", periodic}, {"output_datatype", type}});
+    one.constants = {0};
+    expect_native_equals_reference(one, -1);
+    return to_doubles(one.reference().value().at("o0"));
+  };
+  EXPECT_TRUE(std::isnan(window(1, 0, 1)[0]));
+  EXPECT_EQ(window(1, 0, 7), std::vector<double>{0});
+  EXPECT_NEAR(window(1, 1, 1)[0], 4.0 / 46, 1e-7);
+  EXPECT_EQ(window(0, 0, 1).size(), 0u);
+}
+
 TEST(Operators, SliceOfNothingBackwardsIsNothing) {
   OneNode one("Slice", {Tensor(Type::kInt64, {0}), list({-1}), list({-100}), list({0}), list({-2})});
   one.constants = {1, 2, 3, 4};

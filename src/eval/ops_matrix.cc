@@ -197,15 +197,17 @@ Result<bool> einsum(const KernelContext& c) {
   return true;
 }
 
-// a0 - a1 cos(x) + a2 cos(2x) over one period of `count` samples, or up to the last of them.
+// a0 - a1 cos(x) + a2 cos(2x) over one period of `count` samples, or up to the last of them: of a single one, which is
+// both ends, the standard's formula makes 0 / 0, NaN (as an integer here 0).
 Result<bool> window(const KernelContext& c, double a0, double a1, double a2) {
   Tensor& y = *c.outputs[0];
   const bool periodic = c.node.get<int64_t>("periodic", 1) != 0;
-  const double period = static_cast<double>(std::max<int64_t>(1, periodic ? y.count() : y.count() - 1));
+  const double period = static_cast<double>(periodic ? y.count() : y.count() - 1);
   visit_type(y.type(), [&]<typename T>() {
     for (int64_t i = 0; i < y.count(); ++i) {
       const double x = 2 * M_PI * static_cast<double>(i) / period;
-      y.data<T>()[i] = static_cast<T>(a0 - a1 * std::cos(x) + a2 * std::cos(2 * x));
+      const double value = a0 - a1 * std::cos(x) + a2 * std::cos(2 * x);
+      y.data<T>()[i] = std::is_integral_v<T> && std::isnan(value) ? T{0} : static_cast<T>(value);
     }
   });
   return true;
