@@ -14,6 +14,7 @@
 namespace hayate::random_graphs {
 namespace {
 
+constexpr std::initializer_list<int64_t> kOpsets = {17, 18, 21, 22, 23, 24, 26}, kOldOpsets = {9, 10};
 constexpr int64_t kElementsMax = 6000;  // of one value
 constexpr double kLargest = 1e4;        // no float beyond, but infinity where there is any
 constexpr double kShare = 1.0 / 3;      // of the tolerance, for the errors tried here
@@ -82,6 +83,8 @@ const std::vector<Recipe>& recipes() {
     add_quant_recipes(&all);
     add_fused_recipes(&all);
     add_ml_recipes(&all);
+    add_index_recipes(&all);
+    add_old_recipes(&all);
     return all;
   }();
   return kAll;
@@ -98,7 +101,7 @@ const std::vector<std::string>& GraphMaker::recipe_names() {
 
 GraphMaker::GraphMaker(uint64_t seed) : dice_(seed) {
   graph_.source = fmt::format("random graph {}", seed);
-  graph_.opset = dice_.pick({int64_t{17}, int64_t{18}, int64_t{21}, int64_t{22}, int64_t{23}, int64_t{24}});
+  graph_.opset = dice_.one_in(25) ? dice_.pick(kOldOpsets) : dice_.pick(kOpsets);
   symbolic_ = dice_.one_in(2);
   special_ = dice_.one_in(8);
   worlds_.push_back({kRows, {}, {}});
@@ -107,7 +110,7 @@ GraphMaker::GraphMaker(uint64_t seed) : dice_(seed) {
 
   std::vector<const Recipe*> weighted;
   for (const Recipe& recipe : recipes())
-    for (int i = 0; i < recipe.weight; ++i) weighted.push_back(&recipe);
+    for (int i = 0; i < recipe.weight && graph_.opset >= recipe.oldest; ++i) weighted.push_back(&recipe);
   const size_t wanted = static_cast<size_t>(dice_.one_in(3) ? dice_.between(1, 30) : dice_.between(1, 10));
   for (int tries = 0; graph_.nodes.size() < wanted && tries < 200; ++tries) {
     const Recipe& recipe = *dice_.pick(weighted);
@@ -115,6 +118,7 @@ GraphMaker::GraphMaker(uint64_t seed) : dice_(seed) {
     recipe.cook(*this);
     used_[recipe.name] += static_cast<int>(graph_.nodes.size() - before);
   }
+  if (graph_.nodes.empty()) add("Identity", {graph_.inputs[0].name}, Kind::kExact);  // nothing else would take them
   choose_outputs();
 }
 

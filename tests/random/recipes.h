@@ -12,6 +12,7 @@ struct Recipe {
   std::string name;
   int weight;
   void (*cook)(GraphMaker&);
+  int64_t oldest = 17;  // opset that knows its operators as they are written here
 };
 
 void add_elementwise_recipes(std::vector<Recipe>* all);
@@ -24,6 +25,8 @@ void add_pattern_recipes(std::vector<Recipe>* all);
 void add_quant_recipes(std::vector<Recipe>* all);
 void add_fused_recipes(std::vector<Recipe>* all);
 void add_ml_recipes(std::vector<Recipe>* all);
+void add_index_recipes(std::vector<Recipe>* all);
+void add_old_recipes(std::vector<Recipe>* all);
 
 const std::vector<Recipe>& recipes();
 

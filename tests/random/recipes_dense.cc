@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "random/recipes.h"
@@ -79,6 +80,19 @@ void einsum(GraphMaker& m) {
   }
 }
 
+// Of the first rows and columns, as many as make a small square.
+void det(GraphMaker& m) {
+  const auto x = m.find_float(2, 4);
+  if (!x || x->batch >= x->rank() - 2) return;
+  const int64_t rows = x->shape[x->shape.size() - 2], columns = x->shape.back();
+  const int64_t size = std::min({rows, columns, int64_t{4}});
+  const std::string square =
+      rows == size && columns == size
+          ? x->name
+          : m.chain("Slice", {x->name, m.ints({0, 0}), m.ints({size, size}), m.ints({-2, -1})}, Kind::kExact);
+  m.chain("Det", {square}, Kind::kArithmetic);
+}
+
 void quantize(GraphMaker& m) {
   const auto x = m.find_float();
   if (!x || m.special()) return;
@@ -105,10 +119,11 @@ void matmul_integer(GraphMaker& m) {
 
 void add_dense_recipes(std::vector<Recipe>* all) {
   all->insert(all->end(), {{"gemm", 4, gemm},
-                           {"matmul", 4, matmul},
+                           {"matmul", 4, matmul, 9},
                            {"matmul_of_two", 2, matmul_of_two},
                            {"weights_first", 1, weights_first},
                            {"einsum", 1, einsum},
+                           {"det", 1, det},
                            {"quantize", 1, quantize},
                            {"matmul_integer", 1, matmul_integer}});
 }

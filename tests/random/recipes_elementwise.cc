@@ -171,6 +171,25 @@ void swish(GraphMaker& m) {
   m.add("Swish", {x->name}, Kind::kArithmetic, {{"alpha", m.dice().pick({1.0f, 1.702f})}});
 }
 
+// Small integers are the tiniest floats. What floats are as integers follows from their last bits: no engines agree.
+void bit_cast(GraphMaker& m) {
+  const auto x = m.find([](const Value& v) { return is_integer(v.type); });
+  if (!x || m.opset() < 26) return;
+  const int64_t to = x->type == Type::kInt32 ? 1 : x->type == Type::kInt64 ? 11 : x->type == Type::kInt8 ? 2 : 3;
+  m.add("BitCast", {x->name}, Kind::kExact, {{"to", to}});
+}
+
+// What signal processing multiplies a stretch of samples by.
+void taper(GraphMaker& m) {
+  const auto x = m.find_float(1);
+  if (!x || x->batch == x->rank() - 1) return;
+  const std::string op = m.dice().pick(Names{"HannWindow", "HammingWindow", "BlackmanWindow"});
+  const std::string size =
+      m.scalar(m.dice().one_in(2) ? Type::kInt64 : Type::kInt32, static_cast<double>(x->shape.back()));
+  m.chain("Mul", {x->name, m.chain(op, {size}, Kind::kArithmetic, {{"periodic", m.dice().below(2)}})},
+          Kind::kArithmetic);
+}
+
 void one_hot(GraphMaker& m) {
   const auto x = m.find([](const Value& v) { return v.type == Type::kInt64 || v.type == Type::kInt32; });
   if (!x) return;
@@ -198,6 +217,8 @@ void add_elementwise_recipes(std::vector<Recipe>* all) {
                            {"cast_like", 1, cast_like},
                            {"shift", 1, shift},
                            {"swish", 1, swish},
+                           {"bit_cast", 1, bit_cast},
+                           {"taper", 1, taper},
                            {"one_hot", 1, one_hot}});
 }
 

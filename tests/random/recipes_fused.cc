@@ -43,7 +43,7 @@ void matmul(GraphMaker& m) {
   if (!x || x->batch == x->rank() - 1) return;
   const int64_t inner = x->shape.back(), outer = m.dice().between(1, 9);
   const bool turned = m.dice().one_in(2);
-  m.add("com.microsoft.FusedMatMul",
+  m.add(m.dice().one_in(4) ? "com.microsoft.TransposeMatMul" : "com.microsoft.FusedMatMul",
         {x->name, m.weights(Type::kFloat32, turned ? Shape{outer, inner} : Shape{inner, outer}, weight_scale(inner))},
         Kind::kArithmetic, {{"transB", int64_t{turned}}, {"alpha", m.dice().pick({1.0f, 0.5f})}});
 }
@@ -74,6 +74,51 @@ void skip_norm(GraphMaker& m) {
   m.add("com.microsoft.SkipLayerNormalization", inputs, Kind::kNorm, {{"epsilon", 1e-3f}});
 }
 
+void simplified_norm(GraphMaker& m) {
+  const auto x = m.find_float(2, 4);
+  if (!x || x->batch == x->rank() - 1 || x->shape.back() < 4) return;
+  m.add("SimplifiedLayerNormalization", {x->name, m.weights(Type::kFloat32, {x->shape.back()})}, Kind::kNorm,
+        {{"axis", int64_t{-1}}, {"epsilon", 1e-3f}});
+}
+
+// Rows of three tables by numbers [batch, places] that the model is fed or makes, normalised.
+void embeddings(GraphMaker& m) {
+  const auto x = m.find([](const Value& v) {
+    return (v.type == Type::kInt64 || v.type == Type::kInt32) && v.rank() == 2 && v.batch <= 0;
+  });
+  if (!x || x->shape[1] == 0) return;
+  const auto limited = [&](double most) {
+    const std::string held = m.chain("Clip", {x->name, m.scalar(x->type, 0), m.scalar(x->type, most)}, Kind::kExact);
+    return x->type == Type::kInt32 ? held : m.chain("Cast", {held}, Kind::kExact, {{"to", int64_t{6}}});
+  };
+  const int64_t size = m.dice().between(4, 9);
+  const auto rows = [&](int64_t count) { return m.weights(Type::kFloat32, {count, size}); };
+  const auto parameter = [&] { return m.weights(Type::kFloat32, {size}); };
+  const std::string ids = limited(6);
+  const bool segments = m.dice().one_in(2);
+  const std::string segment = segments ? limited(1) : "";
+  if (ids.empty() || (segments && segment.empty())) return;
+  m.add(
+      "com.microsoft.EmbedLayerNormalization",
+      {ids, segment, rows(7), rows(x->shape[1] + m.dice().below(3)), segments ? rows(2) : "", parameter(), parameter()},
+      Kind::kNorm, {{"epsilon", 1e-3f}}, 2);
+}
+
+void rotary(GraphMaker& m) {
+  const auto x = m.find([](const Value& v) { return v.is_float32() && v.rank() == 3 && v.batch <= 0; });
+  if (!x || x->shape[1] == 0 || x->shape[2] == 0 || x->shape[2] % 2 != 0) return;
+  const int64_t places = x->shape[1], half = x->shape[2] / (x->shape[2] % 4 == 0 && m.dice().one_in(2) ? 4 : 2);
+  const auto cache = [&] { return m.weights(Type::kFloat32, {places + 2, half}); };
+  std::string positions = m.ints({m.dice().below(3)});
+  if (x->batch < 0 && m.dice().one_in(2)) {
+    Tensor each(Type::kInt64, {x->shape[0], places});
+    for (int64_t i = 0; i < each.count(); ++i) each.data<int64_t>()[i] = m.dice().below(places + 2);
+    positions = m.constant(each);
+  }
+  m.add("com.microsoft.RotaryEmbedding", {x->name, positions, cache(), cache()}, Kind::kArithmetic,
+        {{"interleaved", m.dice().below(2)}});
+}
+
 void heads(GraphMaker& m) {
   const auto x = m.find([](const Value& v) {
     return v.is_float32() && v.rank() == 3 && v.batch <= 0 && v.shape[2] > 0 && v.shape[2] % 2 == 0;
@@ -101,6 +146,9 @@ void add_fused_recipes(std::vector<Recipe>* all) {
                            {"fused_matmul", 1, matmul},
                            {"fused_conv", 1, conv},
                            {"fused_skip_norm", 1, skip_norm},
+                           {"fused_simplified_norm", 1, simplified_norm},
+                           {"fused_embeddings", 1, embeddings},
+                           {"fused_rotary", 1, rotary},
                            {"fused_heads", 1, heads}});
 }
 

@@ -312,13 +312,13 @@ void from_end(GraphMaker& m) {
 }  // namespace
 
 void add_layout_recipes(std::vector<Recipe>* all) {
-  all->insert(all->end(), {{"transpose", 3, transpose},
+  all->insert(all->end(), {{"transpose", 3, transpose, 9},
                            {"positions", 1, positions},
                            {"eye", 1, eye},
                            {"reshape", 3, reshape},
                            {"flatten", 1, flatten},
                            {"squeeze", 2, squeeze},
-                           {"concat", 3, concat},
+                           {"concat", 3, concat, 9},
                            {"split", 2, split},
                            {"slice", 3, slice},
                            {"gather", 2, gather},

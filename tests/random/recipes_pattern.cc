@@ -232,16 +232,16 @@ void affine_twice(GraphMaker& m) {
 }  // namespace
 
 void add_pattern_recipes(std::vector<Recipe>* all) {
-  all->insert(all->end(), {{"silu", 1, silu},
-                           {"gelu", 1, gelu},
+  all->insert(all->end(), {{"silu", 1, silu, 9},
+                           {"gelu", 1, gelu, 9},
                            {"gelu_tanh", 1, gelu_tanh},
                            {"mish", 1, mish},
-                           {"softplus", 1, softplus},
+                           {"softplus", 1, softplus, 9},
                            {"hard_swish", 1, hard_swish},
                            {"norm", 2, norm},
-                           {"linear", 3, linear},
-                           {"residual", 2, residual},
-                           {"conv_norm", 2, conv_norm},
+                           {"linear", 3, linear, 9},
+                           {"residual", 2, residual, 9},
+                           {"conv_norm", 2, conv_norm, 9},
                            {"gate", 1, gate},
                            {"attention", 1, attention},
                            {"whole_attention", 1, whole_attention},

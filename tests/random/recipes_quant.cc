@@ -125,6 +125,57 @@ void conv(GraphMaker& m) {
   m.add("QLinearConv", inputs, Kind::kExact);
 }
 
+void softmax(GraphMaker& m) {
+  const auto x = bytes(m, 2, 4);
+  if (!x) return;
+  m.add("com.microsoft.QLinearSoftmax",
+        {x->name, step(m), zero_point(m, x->type), m.scalar(Type::kFloat32, 0.00390625),
+         m.scalar(x->type, x->type == Type::kInt8 ? -128 : 0)},
+        Kind::kExact, {{"axis", m.dice().one_in(2) ? int64_t{-1} : x->rank() - 1}, {"opset", int64_t{13}}});
+}
+
+// As ONNX Runtime's quantiser writes the standard's two.
+void there_and_back(GraphMaker& m) {
+  const auto x = m.find_float();
+  if (!x || m.special()) return;
+  const std::string scale = step(m), zero = zero_point(m, m.dice().one_in(2) ? Type::kInt8 : Type::kUInt8);
+  const std::string q = m.chain("com.microsoft.QuantizeLinear", {x->name, scale, zero}, Kind::kJump);
+  if (!m.dice().one_in(3)) m.chain("com.microsoft.DequantizeLinear", {q, scale, zero}, Kind::kArithmetic);
+}
+
+// One step: what a layer makes of further ones depends on how their states, which engines round differently, fall to
+// steps of their own.
+void dynamic_lstm(GraphMaker& m) {
+  const auto x = m.find([](const Value& v) {
+    return v.is_float32() && v.rank() == 3 && v.batch <= 0 && v.shape[0] > 0 && v.shape[1] > 0 && v.shape[2] > 0;
+  });
+  if (!x || m.special()) return;
+  const int64_t hidden = m.dice().between(1, 6), directions = m.dice().between(1, 2);
+  const std::string first = m.chain("Slice", {x->name, m.ints({0}), m.ints({1}), m.ints({1})}, Kind::kExact);
+  const std::string turned = m.chain("Transpose", {first}, Kind::kExact, {{"perm", std::vector<int64_t>{1, 0, 2}}});
+  if (turned.empty()) return;
+  const auto matrix = [&](int64_t rows) { return m.weights(Type::kInt8, {directions, rows, 4 * hidden}); };
+  const auto per_direction = [&](Type type, double value) {
+    Tensor made(type, {directions});
+    for (int64_t i = 0; i < directions; ++i)
+      if (type == Type::kInt8)
+        made.data<int8_t>()[i] = static_cast<int8_t>(value);
+      else
+        made.data<float>()[i] = static_cast<float>(value);
+    return m.constant(made);
+  };
+  const auto state = [&] {
+    return x->batch >= 0 ? "" : m.weights(Type::kFloat32, {directions, x->shape[0], hidden}, 0.5);
+  };
+  const std::string scale = per_direction(Type::kFloat32, m.dice().pick({0.0213, 0.0527, 0.0971})),
+                    zero = per_direction(Type::kInt8, 0);
+  m.add("com.microsoft.DynamicQuantizeLSTM",
+        {turned, matrix(x->shape[2]), matrix(hidden), m.weights(Type::kFloat32, {directions, 8 * hidden}, 0.3), "",
+         state(), state(), "", scale, zero, scale, zero},
+        Kind::kJump,
+        {{"hidden_size", hidden}, {"direction", std::string(directions == 2 ? "bidirectional" : "forward")}}, 3);
+}
+
 void dynamic(GraphMaker& m) {
   const auto x = m.find_float(2, 3);
   if (!x || m.special() || x->batch > 0) return;
@@ -147,6 +198,9 @@ void add_quant_recipes(std::vector<Recipe>* all) {
                            {"quant_choose", 1, choose},
                            {"quant_matmul", 2, matmul},
                            {"quant_conv", 2, conv},
+                           {"quant_softmax", 1, softmax},
+                           {"quant_there_and_back", 1, there_and_back},
+                           {"quant_dynamic_lstm", 1, dynamic_lstm},
                            {"quant_dynamic", 1, dynamic}});
 }
 

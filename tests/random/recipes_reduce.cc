@@ -58,7 +58,8 @@ void top(GraphMaker& m) {
 void cumulative(GraphMaker& m) {
   const auto x = m.find([](const Value& v) { return v.rank() > 0 && v.type != Type::kBool; });
   if (!x || x->type == Type::kInt8 || x->type == Type::kUInt8) return;
-  m.add("CumSum", {x->name, m.scalar(Type::kInt64, static_cast<double>(some_axis(m, *x)))},
+  m.add(m.opset() >= 26 && m.dice().one_in(2) ? "CumProd" : "CumSum",
+        {x->name, m.scalar(Type::kInt64, static_cast<double>(some_axis(m, *x)))},
         x->is_float32() || x->type == Type::kFloat64 ? Kind::kArithmetic : Kind::kExact,
         {{"reverse", m.dice().below(2)}, {"exclusive", m.dice().below(2)}});
 }

@@ -83,6 +83,25 @@ void pool(GraphMaker& m) {
   m.add("AveragePool", {x->name}, Kind::kArithmetic, w.attributes);
 }
 
+// The largest of windows that share no element and leave none out, then each back to where it stood. A larger output
+// is not asked for: in the standard's node test places then count in the image that the windows make up, for ONNX
+// Runtime in the output.
+void unpool(GraphMaker& m) {
+  const auto x = image(m);
+  if (!x || m.special()) return;
+  Numbers kernel;
+  for (size_t i = 2; i < x->shape.size(); ++i) {
+    const int64_t wanted = m.dice().between(1, 3);
+    kernel.push_back(x->shape[i] % wanted == 0 ? wanted : 1);
+  }
+  const GraphMaker::Attributes attributes = {{"kernel_shape", kernel}, {"strides", kernel}};
+  const auto pooled = m.add("MaxPool", {x->name}, Kind::kJump, attributes, 2);
+  if (!pooled) return;
+  Names inputs = {(*pooled)[0].name, (*pooled)[1].name};
+  if (x->batch < 0 && m.dice().one_in(2)) inputs.push_back(m.ints(x->shape));
+  m.add("MaxUnpool", inputs, Kind::kExact, attributes);
+}
+
 void lp_pool(GraphMaker& m) {
   const auto x = image(m);
   if (!x || m.opset() < 18) return;
@@ -118,11 +137,12 @@ void resize(GraphMaker& m) {
 }  // namespace
 
 void add_window_recipes(std::vector<Recipe>* all) {
-  all->insert(all->end(), {{"conv", 6, conv},
+  all->insert(all->end(), {{"conv", 6, conv, 9},
                            {"conv_transpose", 1, conv_transpose},
-                           {"pool", 3, pool},
+                           {"pool", 3, pool, 10},
+                           {"unpool", 1, unpool},
                            {"lp_pool", 1, lp_pool},
-                           {"global_pool", 1, global_pool},
+                           {"global_pool", 1, global_pool, 9},
                            {"resize", 1, resize}});
 }
 
