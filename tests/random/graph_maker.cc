@@ -41,6 +41,12 @@ bool near(const Tensor& noisy, const Tensor& clean, double share) {
   return d.shapes.empty() && d.outside == 0;
 }
 
+bool near(const Node& node, const std::vector<Tensor>& got, const std::vector<Tensor>& clean, double share) {
+  for (size_t i = 0; i < node.outputs.size(); ++i)
+    if (!near(got[i], clean[i], share)) return false;
+  return true;
+}
+
 bool tame(const Tensor& tensor, bool special) {
   if (tensor.count() > kElementsMax) return false;
   for (const double value : to_doubles(tensor))
@@ -58,6 +64,14 @@ Tensor stretched(const Tensor& noisy, const Tensor& clean, double units) {
       made.data<T>()[i] = to == from || !std::isfinite(from) ? from : static_cast<T>(from + units * (to - from));
     }
   });
+  return made;
+}
+
+// Float32, all of it larger by as many units of the last place.
+Tensor scaled(const Tensor& tensor, double units) {
+  Tensor made(tensor.type(), tensor.shape());
+  for (int64_t i = 0; i < made.count(); ++i)
+    made.data<float>()[i] = static_cast<float>(static_cast<double>(tensor.data<float>()[i]) * (1 + units * 0x1p-23));
   return made;
 }
 
@@ -223,7 +237,7 @@ const Value& GraphMaker::value(const std::string& name) const {
   return *std::find_if(values_.begin(), values_.end(), [&](const Value& v) { return v.name == name; });
 }
 
-void GraphMaker::disturb(Tensor* tensor, double units) {
+void GraphMaker::disturb(Tensor* tensor, double units, double absolute) {
   if (tensor->type() != Type::kFloat32 && tensor->type() != Type::kFloat64) return;
   *tensor = copy(*tensor);
   const double step = units * (tensor->type() == Type::kFloat32 ? 0x1p-23 : 0x1p-50);
@@ -231,50 +245,68 @@ void GraphMaker::disturb(Tensor* tensor, double units) {
     for (int64_t i = 0; i < tensor->count(); ++i) {
       T& x = tensor->data<T>()[i];
       if (!std::isfinite(x)) continue;
-      const T moved = static_cast<T>(x * (1 + dice_.around(step)) + dice_.around(units > 1 ? 1e-9 : 1e-36));
+      const T moved =
+          static_cast<T>(x * (1 + dice_.around(step)) + dice_.around(std::max(absolute, units > 1 ? 1e-9 : 1e-36)));
       // At least to the next number: a function that has reached its limit may stop one short of it elsewhere.
       x = moved != x || x == 0 || units < 1 ? moved : std::nextafter(x, dice_.one_in(2) ? T{0} : 2 * x);
     }
   });
 }
 
+Result<std::vector<Tensor>> GraphMaker::outputs_of(const Node& node, const Read& read) const {
+  std::vector<Tensor> tensors(node.inputs.size());
+  std::vector<const Tensor*> pointers(node.inputs.size(), nullptr);
+  for (size_t i = 0; i < node.inputs.size(); ++i)
+    if (!node.inputs[i].empty()) tensors[i] = read(node.inputs[i]), pointers[i] = &tensors[i];
+  return run_node(node, graph_.opset, pointers);
+}
+
+// The step is the last of the floats.
+bool GraphMaker::ties_hold(const Node& node, const World& world, const std::vector<Tensor>& clean) const {
+  std::string step;
+  for (const std::string& name : node.inputs)
+    if (!name.empty() && world.clean.at(name).type() == Type::kFloat32) step = name;
+  for (const double units : {kNormUnits, -kNormUnits}) {
+    const auto beside = outputs_of(node, [&](const std::string& name) {
+      return name == step ? scaled(world.clean.at(name), units) : world.clean.at(name);
+    });
+    if (!beside.ok() || !near(node, beside.value(), clean, kShare)) return false;
+  }
+  return true;
+}
+
+bool GraphMaker::jumps_hold(const Node& node, const World& world, size_t noise,
+                            const std::vector<Tensor>& clean) const {
+  for (const double units : {kJumpUnits, -kJumpUnits}) {
+    const auto far = outputs_of(node, [&](const std::string& name) {
+      return stretched(world.noisy[noise].at(name), world.clean.at(name), units);
+    });
+    if (!far.ok() || !near(node, far.value(), clean, kShare * kJumpUnits)) return false;
+  }
+  return true;
+}
+
 bool GraphMaker::run(const Node& node, Kind kind, World* world, std::vector<Tensor>* clean,
                      std::array<std::vector<Tensor>, kNoises>* noisy) {
-  const auto outputs = [&](const std::function<Tensor(const std::string&)>& input) {
-    std::vector<Tensor> tensors(node.inputs.size());
-    std::vector<const Tensor*> pointers(node.inputs.size(), nullptr);
-    for (size_t i = 0; i < node.inputs.size(); ++i)
-      if (!node.inputs[i].empty()) tensors[i] = input(node.inputs[i]), pointers[i] = &tensors[i];
-    return run_node(node, graph_.opset, pointers);
-  };
-  const auto same = [&](const std::vector<Tensor>& got, double share) {
-    for (size_t i = 0; i < node.outputs.size(); ++i)
-      if (!near(got[i], (*clean)[i], share)) return false;
-    return true;
-  };
-  const auto exact = outputs([&](const std::string& name) { return world->clean.at(name); });
+  const auto exact = outputs_of(node, [&](const std::string& name) { return world->clean.at(name); });
   if (!exact.ok()) return false;
   *clean = exact.value();
   for (size_t i = 0; i < node.outputs.size(); ++i)
     if (!tame((*clean)[i], special_)) return false;
+  if (kind == Kind::kTie && !ties_hold(node, *world, *clean)) return false;
   for (size_t k = 0; k < kNoises; ++k) {
-    auto disturbed = outputs([&](const std::string& name) {
+    auto disturbed = outputs_of(node, [&](const std::string& name) {
       Tensor tensor = world->noisy[k].at(name);
-      if (kind == Kind::kArithmetic) disturb(&tensor, 0.5);
+      if (kind == Kind::kArithmetic || kind == Kind::kAbsolute) disturb(&tensor, 0.5);
       if (kind == Kind::kNorm) disturb(&tensor, kNormUnits);
       return tensor;
     });
     if (!disturbed.ok()) return false;
     (*noisy)[k] = std::move(disturbed).value();
-    if (kind == Kind::kArithmetic || kind == Kind::kNorm)
-      for (Tensor& tensor : (*noisy)[k]) disturb(&tensor, 1);
-    if (!same((*noisy)[k], kShare)) return false;
-    if (kind != Kind::kJump) continue;
-    for (const double units : {kJumpUnits, -kJumpUnits}) {
-      const auto far = outputs(
-          [&](const std::string& name) { return stretched(world->noisy[k].at(name), world->clean.at(name), units); });
-      if (!far.ok() || !same(far.value(), kShare * kJumpUnits)) return false;
-    }
+    if (kind == Kind::kArithmetic || kind == Kind::kNorm || kind == Kind::kAbsolute)
+      for (Tensor& tensor : (*noisy)[k]) disturb(&tensor, 1, kind == Kind::kAbsolute ? 0x1p-24 : 0);
+    if (!near(node, (*noisy)[k], *clean, kShare)) return false;
+    if (kind == Kind::kJump && !jumps_hold(node, *world, k, *clean)) return false;
   }
   return true;
 }
@@ -287,6 +319,7 @@ std::optional<std::vector<Value>> GraphMaker::add(const std::string& op, const s
   for (size_t i = 0; i < outputs; ++i)
     node.outputs.push_back(i == 0 ? fmt::format("v{}", graph_.nodes.size())
                                   : fmt::format("v{}_{}", graph_.nodes.size(), i));
+  if (node.op == "Sigmoid") kind = Kind::kAbsolute;  // ONNX Runtime's is off by up to 3e-7 however small it is
   std::vector<std::vector<Tensor>> clean(worlds_.size());
   std::vector<std::array<std::vector<Tensor>, kNoises>> noisy(worlds_.size());
   for (size_t w = 0; w < worlds_.size(); ++w)

@@ -21,6 +21,8 @@ enum class Kind {
   kExact,       // passes it on and adds none: moves, Relu, Max, integers
   kArithmetic,  // adds one of its own
   kNorm,        // the same, and larger ones where the spread is small beside the mean
+  kAbsolute,    // adds one as large as that of a 1, also to the smallest numbers: what is left of larger ones
+  kTie,         // of integers by way of floats: where these fall between two steps, an error of theirs decides
   kJump,        // may turn it into another answer: comparisons, Floor, ArgMax
 };
 
@@ -90,9 +92,13 @@ class GraphMaker {
   void add_inputs();
   void add_input();
   void choose_outputs();
+  using Read = std::function<Tensor(const std::string&)>;
+  Result<std::vector<Tensor>> outputs_of(const Node& node, const Read& read) const;
+  bool ties_hold(const Node& node, const World& world, const std::vector<Tensor>& clean) const;
+  bool jumps_hold(const Node& node, const World& world, size_t noise, const std::vector<Tensor>& clean) const;
   bool run(const Node& node, Kind kind, World* world, std::vector<Tensor>* clean,
            std::array<std::vector<Tensor>, kNoises>* noisy);
-  void disturb(Tensor* tensor, double units);
+  void disturb(Tensor* tensor, double units, double absolute = 0);
 
   Dice dice_;
   Graph graph_;

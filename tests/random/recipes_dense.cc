@@ -63,7 +63,11 @@ void einsum(GraphMaker& m) {
   const auto x = m.find_float(3, 3);
   if (!x || x->batch > 0) return;
   const int64_t b = x->shape[1], c = x->shape[2], d = m.dice().between(1, 5);
-  switch (m.dice().below(4)) {
+  switch (m.dice().below(5)) {
+    case 4:
+      m.add("Einsum", {x->name, m.weights(Type::kFloat32, {d, c}, weight_scale(c))}, Kind::kArithmetic,
+            {{"equation", std::string("...c,dc->...d")}});
+      return;
     case 0:
       m.add("Einsum", {x->name, m.weights(Type::kFloat32, {c, d}, weight_scale(c))}, Kind::kArithmetic,
             {{"equation", std::string("abc,cd->abd")}});

@@ -186,8 +186,7 @@ void taper(GraphMaker& m) {
   const std::string op = m.dice().pick(Names{"HannWindow", "HammingWindow", "BlackmanWindow"});
   const std::string size =
       m.scalar(m.dice().one_in(2) ? Type::kInt64 : Type::kInt32, static_cast<double>(x->shape.back()));
-  m.chain("Mul", {x->name, m.chain(op, {size}, Kind::kArithmetic, {{"periodic", m.dice().below(2)}})},
-          Kind::kArithmetic);
+  m.chain("Mul", {x->name, m.chain(op, {size}, Kind::kAbsolute, {{"periodic", m.dice().below(2)}})}, Kind::kArithmetic);
 }
 
 void one_hot(GraphMaker& m) {

@@ -159,6 +159,13 @@ void embed(GraphMaker& m) {
   if (!index.empty()) m.add("Gather", {m.weights(Type::kFloat32, {7, m.dice().between(1, 5)}), index}, Kind::kExact);
 }
 
+// What becomes of elements that are written to.
+std::string reduction(GraphMaker& m, const Value& x) {
+  if (x.type == Type::kBool || m.opset() < 18 || m.special()) return "none";
+  return m.dice().pick(Names{"none", "add", "mul", "max", "min"});
+}
+Kind kind_of_scatter(const Value& x) { return x.is_float32() ? Kind::kArithmetic : Kind::kExact; }
+
 void gather_elements(GraphMaker& m) {
   const auto x = any(m);
   if (!x || x->batch >= 0) return;
@@ -174,7 +181,8 @@ void gather_elements(GraphMaker& m) {
     one[static_cast<size_t>(axis)] = 1;
     Tensor first(Type::kInt64, one);
     for (int64_t i = 0; i < first.count(); ++i) first.data<int64_t>()[i] = m.dice().between(-size, size - 1);
-    m.add("ScatterElements", {x->name, m.constant(first), m.weights(x->type, one)}, Kind::kExact, {{"axis", axis}});
+    m.add("ScatterElements", {x->name, m.constant(first), m.weights(x->type, one)}, kind_of_scatter(*x),
+          {{"axis", axis}, {"reduction", reduction(m, *x)}});
   }
 }
 
@@ -189,7 +197,8 @@ void scatter_nd(GraphMaker& m) {
   if (m.dice().one_in(2)) {
     m.add("GatherND", {x->name, at}, Kind::kExact);
   } else {
-    m.add("ScatterND", {x->name, at, m.weights(x->type, updates)}, Kind::kExact);
+    m.add("ScatterND", {x->name, at, m.weights(x->type, updates)}, kind_of_scatter(*x),
+          {{"reduction", reduction(m, *x)}});
   }
 }
 
@@ -220,7 +229,8 @@ void pad(GraphMaker& m) {
   Numbers pads(2 * rank, 0);
   for (size_t i = 0; i < 2 * rank; ++i)
     if (static_cast<int64_t>(i % rank) != x->batch && m.dice().one_in(2)) pads[i] = m.dice().between(0, 2);
-  const std::string mode = m.dice().pick(Names{"constant", "constant", "edge", "reflect"});
+  const std::string mode = m.dice().pick(Names{"constant", "constant", "edge", "reflect", "wrap"});
+  if (mode == "wrap" && m.opset() < 19) return;
   Names inputs = {x->name, m.ints(pads)};
   if (mode == "constant" && m.dice().one_in(3)) inputs.push_back(m.scalar(x->type, 2));
   m.add("Pad", inputs, Kind::kExact, {{"mode", mode}});

@@ -164,13 +164,18 @@ void whole_attention(GraphMaker& m) {
     return v.is_float32() && v.rank() == 3 && v.batch <= 0 && v.shape[2] > 0 && v.shape[2] % 2 == 0;
   });
   if (!x || m.opset() < 23) return;
-  const int64_t size = x->shape[2];
-  const auto project = [&] {
-    return m.chain("MatMul", {x->name, m.weights(Type::kFloat32, {size, size}, 0.5)}, kArithmetic);
+  const int64_t size = x->shape[2], places = x->shape[1], shared = m.dice().between(1, 2);
+  const auto project = [&](int64_t width) {
+    return m.chain("MatMul", {x->name, m.weights(Type::kFloat32, {size, width}, 0.5)}, kArithmetic);
   };
-  const std::string q = project(), k = project(), v = project();
-  m.chain("Attention", {q, k, v}, kArithmetic,
-          {{"q_num_heads", int64_t{2}}, {"kv_num_heads", int64_t{2}}, {"is_causal", m.dice().below(2)}});
+  const std::string q = project(size), k = project(size / shared), v = project(size / shared);
+  Names inputs = {q, k, v};
+  if (m.dice().one_in(3)) inputs.push_back(m.weights(Type::kFloat32, {places, places}));
+  GraphMaker::Attributes attributes = {
+      {"q_num_heads", int64_t{2}}, {"kv_num_heads", 2 / shared}, {"is_causal", m.dice().below(2)}};
+  if (m.dice().one_in(3)) attributes["scale"] = 0.3f;
+  if (m.dice().one_in(4)) attributes["softcap"] = 1.5f;
+  m.chain("Attention", inputs, kArithmetic, attributes);
 }
 
 void rotary(GraphMaker& m) {

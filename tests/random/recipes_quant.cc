@@ -12,6 +12,13 @@ bool is_byte(Type type) { return type == Type::kInt8 || type == Type::kUInt8; }
 // sums that lie just between two steps.
 std::string step(GraphMaker& m) { return m.scalar(Type::kFloat32, m.dice().pick({0.0213, 0.0527, 0.0971})); }
 
+// One for each channel.
+std::string steps(GraphMaker& m, int64_t count) {
+  Tensor made(Type::kFloat32, {count});
+  for (int64_t i = 0; i < count; ++i) made.data<float>()[i] = m.dice().pick({0.0213f, 0.0527f, 0.0971f});
+  return m.constant(made);
+}
+
 std::string zero_point(GraphMaker& m, Type type) {
   return m.scalar(type, static_cast<double>(m.dice().between(type == Type::kInt8 ? -20 : 0, 60)));
 }
@@ -44,7 +51,7 @@ void unary(GraphMaker& m) {
   GraphMaker::Attributes attributes;
   if (leaky) attributes["alpha"] = 0.2f;
   m.add(leaky ? "com.microsoft.QLinearLeakyRelu" : "com.microsoft.QLinearSigmoid",
-        {x->name, step(m), zero_point(m, x->type), step(m), zero_point(m, x->type)}, Kind::kExact, attributes);
+        {x->name, step(m), zero_point(m, x->type), step(m), zero_point(m, x->type)}, Kind::kTie, attributes);
 }
 
 void pool(GraphMaker& m) {
@@ -122,7 +129,14 @@ void conv(GraphMaker& m) {
                   m.scalar(Type::kFloat32, 5),
                   zero_point(m, x->type)};
   if (m.dice().one_in(2)) inputs.push_back(m.weights(Type::kInt32, {shape[0]}));
-  m.add("QLinearConv", inputs, Kind::kExact);
+  GraphMaker::Attributes attributes;
+  if (m.dice().one_in(2)) {
+    const size_t axes = shape.size() - 2;
+    attributes["pads"] = std::vector<int64_t>(2 * axes, m.dice().below(2));
+    attributes["strides"] = std::vector<int64_t>(axes, m.dice().between(1, 2));
+  }
+  if (m.dice().one_in(2)) inputs[4] = steps(m, shape[0]);
+  m.add("QLinearConv", inputs, Kind::kExact, attributes);
 }
 
 void softmax(GraphMaker& m) {
@@ -131,7 +145,28 @@ void softmax(GraphMaker& m) {
   m.add("com.microsoft.QLinearSoftmax",
         {x->name, step(m), zero_point(m, x->type), m.scalar(Type::kFloat32, 0.00390625),
          m.scalar(x->type, x->type == Type::kInt8 ? -128 : 0)},
-        Kind::kExact, {{"axis", m.dice().one_in(2) ? int64_t{-1} : x->rank() - 1}, {"opset", int64_t{13}}});
+        Kind::kTie, {{"axis", m.dice().one_in(2) ? int64_t{-1} : x->rank() - 1}, {"opset", int64_t{13}}});
+}
+
+// Each slice along an axis with its own step, or (from opset 21) blocks of an axis.
+void per_axis(GraphMaker& m) {
+  const auto x = m.find_float(2, 4);
+  if (!x || m.special()) return;
+  const int64_t axis = m.dice().between(1, x->rank() - 1), size = x->shape[static_cast<size_t>(axis)];
+  if (axis == x->batch || size == 0) return;
+  GraphMaker::Attributes attributes = {{"axis", m.dice().one_in(2) ? axis : axis - x->rank()}};
+  Shape shape = {size};
+  if (m.opset() >= 21 && x->batch < 0 && m.dice().one_in(2)) {
+    shape = x->shape;
+    shape[static_cast<size_t>(axis)] = (size + 1) / 2;
+    attributes["block_size"] = int64_t{2};
+  }
+  const Type type = m.dice().one_in(2) ? Type::kInt8 : Type::kUInt8;
+  Tensor scales(Type::kFloat32, shape);
+  for (int64_t i = 0; i < scales.count(); ++i) scales.data<float>()[i] = m.dice().pick({0.0213f, 0.0527f, 0.0971f});
+  const std::string step = m.constant(scales), zero = m.weights(type, shape);
+  const std::string q = m.chain("QuantizeLinear", {x->name, step, zero}, Kind::kJump, attributes);
+  m.chain("DequantizeLinear", {q, step, zero}, Kind::kArithmetic, attributes);
 }
 
 // As ONNX Runtime's quantiser writes the standard's two.
@@ -199,6 +234,7 @@ void add_quant_recipes(std::vector<Recipe>* all) {
                            {"quant_matmul", 2, matmul},
                            {"quant_conv", 2, conv},
                            {"quant_softmax", 1, softmax},
+                           {"quant_per_axis", 1, per_axis},
                            {"quant_there_and_back", 1, there_and_back},
                            {"quant_dynamic_lstm", 1, dynamic_lstm},
                            {"quant_dynamic", 1, dynamic}});

@@ -85,7 +85,7 @@ void layer_norm(GraphMaker& m) {
   Names inputs = {x->name, m.weights(Type::kFloat32, shape)};
   if (m.dice().one_in(2)) inputs.push_back(m.weights(Type::kFloat32, shape));
   const float epsilon = m.dice().pick({1e-5f, 1e-3f});
-  m.add("LayerNormalization", inputs, Kind::kNorm, {{"axis", axis}, {"epsilon", epsilon}});
+  m.add("LayerNormalization", inputs, Kind::kNorm, {{"axis", axis}, {"epsilon", epsilon}}, m.dice().one_in(5) ? 3 : 1);
 }
 
 void channel_norm(GraphMaker& m) {

@@ -32,6 +32,9 @@ std::string full_name(std::string_view domain, std::string_view op) {
 }
 
 TEST(RandomGraphs, EveryOperatorHasARecipeOrAReason) {
+#ifdef HAYATE_SANITIZED
+  GTEST_SKIP() << "the release build says the same sooner";
+#endif
   std::set<std::string> missing;
   for (const OpEntry& entry : op_table()) missing.insert(full_name(entry.domain, entry.op));
   const size_t operators = missing.size();

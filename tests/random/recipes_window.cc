@@ -61,21 +61,41 @@ void conv(GraphMaker& m) {
 void conv_transpose(GraphMaker& m) {
   const auto x = image(m);
   if (!x || x->shape[1] == 0 || x->rank() == 5) return;
-  Numbers kernel, strides;
-  for (size_t i = 2; i < x->shape.size(); ++i)
+  Numbers kernel, strides, dilations, before, after, more;
+  for (size_t i = 2; i < x->shape.size(); ++i) {
     kernel.push_back(m.dice().between(1, 3)), strides.push_back(m.dice().between(1, 2));
-  Shape shape = {x->shape[1], m.dice().between(1, 4)};
+    dilations.push_back(m.dice().one_in(4) ? 2 : 1);
+    before.push_back(m.dice().below(kernel.back())), after.push_back(m.dice().below(kernel.back()));
+    more.push_back(m.dice().below(strides.back()));
+  }
+  before.insert(before.end(), after.begin(), after.end());
+  const int64_t group = m.dice().one_in(3) ? x->shape[1] : 1, filters = m.dice().between(1, group == 1 ? 4 : 2);
+  Shape shape = {x->shape[1], filters};
   shape.insert(shape.end(), kernel.begin(), kernel.end());
-  m.add("ConvTranspose", {x->name, m.weights(Type::kFloat32, shape, 0.4)}, Kind::kArithmetic, {{"strides", strides}});
+  GraphMaker::Attributes attributes = {{"strides", strides}};
+  if (group > 1) attributes["group"] = group;
+  if (m.dice().one_in(3)) attributes["dilations"] = dilations;
+  if (m.dice().one_in(2)) attributes["pads"] = before;
+  if (m.dice().one_in(3)) attributes["output_padding"] = more;
+  Names inputs = {x->name, m.weights(Type::kFloat32, shape, 0.4)};
+  if (m.dice().one_in(2)) inputs.push_back(m.weights(Type::kFloat32, {group * filters}));
+  m.add("ConvTranspose", inputs, Kind::kArithmetic, attributes);
 }
 
 void pool(GraphMaker& m) {
   const auto x = image(m);
   if (!x) return;
-  Window w = window(m, *x, false);
+  const bool largest = m.dice().one_in(2);
+  Window w = window(m, *x, m.opset() >= (largest ? 10 : 19));
   w.attributes["kernel_shape"] = w.kernel;
+  if (w.attributes.contains("dilations")) w.attributes.erase("auto_pad");  // ONNX Runtime takes no two of them
   if (m.dice().one_in(3) && !w.attributes.contains("auto_pad")) w.attributes["ceil_mode"] = int64_t{1};
-  if (m.dice().one_in(2)) {
+  if (largest && !m.special() && m.dice().one_in(3)) {
+    w.attributes["storage_order"] = m.dice().below(2);
+    m.add("MaxPool", {x->name}, Kind::kJump, w.attributes, 2);
+    return;
+  }
+  if (largest) {
     m.add("MaxPool", {x->name}, Kind::kExact, w.attributes);
     return;
   }
@@ -126,9 +146,14 @@ void resize(GraphMaker& m) {
   if (!x || x->rank() == 5) return;
   std::vector<float> scales = {1, 1};
   for (size_t i = 2; i < x->shape.size(); ++i) scales.push_back(m.dice().pick({1.0f, 2.0f, 0.5f}));
-  const bool linear = m.dice().one_in(2);
-  GraphMaker::Attributes attributes = {{"mode", std::string(linear ? "linear" : "nearest")},
-                                       {"coordinate_transformation_mode", std::string("asymmetric")}};
+  const bool linear = m.dice().one_in(2), cubic = linear && m.dice().one_in(4);
+  // Where a place lies between two elements to the last bit, nearest ones differ: there the plain mode alone.
+  const std::string places =
+      linear ? m.dice().pick(Names{"asymmetric", "half_pixel", "align_corners", "pytorch_half_pixel"}) : "asymmetric";
+  GraphMaker::Attributes attributes = {{"mode", std::string(cubic    ? "cubic"
+                                                            : linear ? "linear"
+                                                                     : "nearest")},
+                                       {"coordinate_transformation_mode", places}};
   if (!linear) attributes["nearest_mode"] = std::string("floor");
   m.add("Resize", {x->name, "", m.constant(Tensor::of<float>({static_cast<int64_t>(scales.size())}, scales))},
         linear ? Kind::kArithmetic : Kind::kExact, attributes);
