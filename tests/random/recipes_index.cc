@@ -72,10 +72,71 @@ void tensor_scatter(GraphMaker& m) {
          {"mode", std::string(circular ? "circular" : "linear")}});
 }
 
+bool counts(const Value& v) {
+  return v.is_float32() || v.type == Type::kFloat64 || v.type == Type::kInt32 || v.type == Type::kInt64;
+}
+
+// Numbers that the model is fed or makes, held between `least` and `most`, as int64; empty where refused.
+std::string whole_numbers(GraphMaker& m, const Value& v, int64_t least, int64_t most) {
+  if (m.special()) return "";  // NaN has no place
+  const bool floats = v.is_float32() || v.type == Type::kFloat64;
+  const auto bound = [&](int64_t value) { return m.scalar(v.type, static_cast<double>(value)); };
+  const std::string held = m.chain("Clip", {v.name, bound(least), bound(most)}, Kind::kExact);
+  return m.chain("Cast", {held}, floats ? Kind::kJump : Kind::kExact, {{"to", int64_t{7}}});
+}
+
+// Elements along an axis by places that come with the rows.
+void fed_elements(GraphMaker& m) {
+  const auto x = any(m);
+  const auto axis = x ? filled_axis(m, *x) : std::nullopt;
+  if (!axis) return;
+  const auto same = [&](const Value& v) { return v.shape == x->shape && v.batch == x->batch; };
+  const auto by = m.find([&](const Value& v) { return counts(v) && same(v); });
+  if (!by) return;
+  const std::string places = whole_numbers(m, *by, 0, x->shape[static_cast<size_t>(*axis)] - 1);
+  if (m.dice().one_in(2)) {
+    m.chain("GatherElements", {x->name, places}, Kind::kExact, {{"axis", *axis}});
+    return;
+  }
+  const auto updates = m.find([&](const Value& v) { return v.type == x->type && same(v); });
+  if (!x->is_float32() || m.opset() < 18) return;
+  m.chain(
+      "ScatterElements", {x->name, places, updates->name}, Kind::kArithmetic,
+      {{"axis", *axis}, {"reduction", m.dice().pick({std::string("add"), std::string("max"), std::string("min")})}});
+}
+
+// Of each row the slices that the row's own numbers name.
+void fed_slices(GraphMaker& m) {
+  const auto x = m.find([](const Value& v) { return v.rank() >= 2 && v.batch <= 0 && v.shape[1] > 0; });
+  if (!x) return;
+  const auto by = m.find(
+      [&](const Value& v) { return counts(v) && v.rank() == 2 && v.batch == x->batch && v.shape[0] == x->shape[0]; });
+  if (!by) return;
+  const std::string places = whole_numbers(m, *by, -x->shape[1], x->shape[1] - 1);
+  const std::string each = m.chain("Unsqueeze", {places, m.ints({-1})}, Kind::kExact);
+  m.chain("GatherND", {x->name, each}, Kind::kExact, {{"batch_dims", int64_t{1}}});
+}
+
+// Rows turned back within lengths that come with them.
+void fed_lengths(GraphMaker& m) {
+  const auto x = m.find([](const Value& v) { return v.rank() >= 2 && v.batch <= 0 && v.shape[1] > 0; });
+  if (!x) return;
+  const auto by = m.find(
+      [&](const Value& v) { return counts(v) && v.rank() == 1 && v.batch == x->batch && v.shape[0] == x->shape[0]; });
+  if (!by) return;
+  m.chain("ReverseSequence", {x->name, whole_numbers(m, *by, 1, x->shape[1])}, Kind::kExact,
+          {{"time_axis", int64_t{1}}, {"batch_axis", int64_t{0}}});
+}
+
 }  // namespace
 
 void add_index_recipes(std::vector<Recipe>* all) {
-  all->insert(all->end(), {{"nonzero", 1, nonzero}, {"unique", 1, unique}, {"tensor_scatter", 1, tensor_scatter}});
+  all->insert(all->end(), {{"nonzero", 1, nonzero},
+                           {"unique", 1, unique},
+                           {"tensor_scatter", 1, tensor_scatter},
+                           {"fed_elements", 1, fed_elements},
+                           {"fed_slices", 1, fed_slices},
+                           {"fed_lengths", 1, fed_lengths}});
 }
 
 }  // namespace hayate::random_graphs

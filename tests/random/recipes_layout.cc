@@ -137,6 +137,11 @@ void slice(GraphMaker& m) {
   int64_t step = m.dice().pick({1, 1, 1, 2, 3});
   if (m.dice().one_in(4))
     start = m.dice().pick({int64_t{-1}, INT64_MAX}), end = m.dice().pick({INT64_MIN, int64_t{0}}), step = -step;
+  if (m.dice().one_in(3) && x->batch >= 0 && axis != x->batch) {  // all rows, said so
+    m.add("Slice", {x->name, m.ints({0, start}), m.ints({INT64_MAX, end}), m.ints({x->batch, axis}), m.ints({1, step})},
+          Kind::kExact);
+    return;
+  }
   m.add("Slice", {x->name, m.ints({start}), m.ints({end}), m.ints({axis}), m.ints({step})}, Kind::kExact);
 }
 
@@ -231,6 +236,13 @@ void pad(GraphMaker& m) {
     if (static_cast<int64_t>(i % rank) != x->batch && m.dice().one_in(2)) pads[i] = m.dice().between(0, 2);
   const std::string mode = m.dice().pick(Names{"constant", "constant", "edge", "reflect", "wrap"});
   if (mode == "wrap" && m.opset() < 19) return;
+  if (m.opset() >= 18 && m.dice().one_in(4)) {  // of some axes, in any order
+    const int64_t axis = inner_axis(m, *x);
+    if (axis == x->batch) return;
+    m.add("Pad", {x->name, m.ints({m.dice().between(0, 2), m.dice().between(0, 2)}), "", m.ints({axis - x->rank()})},
+          Kind::kExact, {{"mode", mode}});
+    return;
+  }
   Names inputs = {x->name, m.ints(pads)};
   if (mode == "constant" && m.dice().one_in(3)) inputs.push_back(m.scalar(x->type, 2));
   m.add("Pad", inputs, Kind::kExact, {{"mode", mode}});
@@ -257,6 +269,11 @@ void triangle(GraphMaker& m) {
 void shapes(GraphMaker& m) {
   const auto x = any(m);
   if (!x) return;
+  if (m.dice().one_in(5)) {
+    const int64_t from = m.dice().between(-x->rank(), x->rank());
+    m.chain("Shape", {x->name}, Kind::kExact, {{"start", from}, {"end", m.dice().between(-1, x->rank() + 1)}});
+    return;
+  }
   const std::string shape = m.chain("Shape", {x->name}, Kind::kExact);
   if (shape.empty()) return;
   switch (m.dice().below(4)) {

@@ -35,13 +35,21 @@ void recurrent(GraphMaker& m) {
   GraphMaker::Attributes attributes = {{"hidden_size", hidden}, {"direction", direction}};
   if (op == "GRU") attributes["linear_before_reset"] = m.dice().below(2);
   if (m.dice().one_in(5)) attributes["clip"] = 0.75f;
+  if (m.dice().one_in(8)) {  // the batch first; ONNX Runtime has no kernel for that
+    attributes["layout"] = int64_t{1};
+    m.add(op,
+          {x->name, m.weights(Type::kFloat32, {directions, gates * hidden, features}, 0.5),
+           m.weights(Type::kFloat32, {directions, gates * hidden, hidden}, 0.5)},
+          Kind::kArithmetic, attributes, 2);
+    return;
+  }
   const std::string turned = m.chain("Transpose", {x->name}, Kind::kExact, {{"perm", std::vector<int64_t>{1, 0, 2}}});
   if (turned.empty()) return;
   Names inputs = {turned, m.weights(Type::kFloat32, {directions, gates * hidden, features}, 0.5),
                   m.weights(Type::kFloat32, {directions, gates * hidden, hidden}, 0.5)};
   if (m.dice().one_in(2)) inputs.push_back(m.weights(Type::kFloat32, {directions, 2 * gates * hidden}, 0.3));
   if (x->batch < 0 && m.dice().one_in(3)) add_states(m, op, {directions, x->shape[0], hidden}, steps, &inputs);
-  constexpr int64_t kFewSteps = 8;  // the errors of more add up
+  constexpr int64_t kFewSteps = 4;  // the errors of more add up
   const auto made = m.add(op, inputs, steps > kFewSteps ? Kind::kNorm : Kind::kArithmetic, attributes, 2);
   if (!made) return;
   if (m.dice().one_in(2)) {

@@ -144,12 +144,16 @@ void global_pool(GraphMaker& m) {
 void resize(GraphMaker& m) {
   const auto x = image(m);
   if (!x || x->rank() == 5) return;
-  std::vector<float> scales = {1, 1};
-  for (size_t i = 2; i < x->shape.size(); ++i) scales.push_back(m.dice().pick({1.0f, 2.0f, 0.5f}));
   const bool linear = m.dice().one_in(2), cubic = linear && m.dice().one_in(4);
   // Where a place lies between two elements to the last bit, nearest ones differ: there the plain mode alone.
   const std::string places =
       linear ? m.dice().pick(Names{"asymmetric", "half_pixel", "align_corners", "pytorch_half_pixel"}) : "asymmetric";
+  std::vector<float> scales = {1, 1};
+  for (size_t i = 2; i < x->shape.size(); ++i) {
+    // Half of an odd extent: the standard aligns the corner that lies between two elements, ONNX Runtime the last one.
+    const bool halves = places != "align_corners" || x->shape[i] % 2 == 0;
+    scales.push_back(m.dice().pick({1.0f, 2.0f, halves ? 0.5f : 1.0f}));
+  }
   GraphMaker::Attributes attributes = {{"mode", std::string(cubic    ? "cubic"
                                                             : linear ? "linear"
                                                                      : "nearest")},
