@@ -132,7 +132,7 @@ GraphMaker::GraphMaker(uint64_t seed) : dice_(seed) {
     recipe.cook(*this);
     used_[recipe.name] += static_cast<int>(graph_.nodes.size() - before);
   }
-  if (graph_.nodes.empty()) add("Identity", {graph_.inputs[0].name}, Kind::kExact);  // nothing else would take them
+  if (graph_.nodes.empty()) add("Shape", {graph_.inputs[0].name}, Kind::kExact);  // nothing else took any of them
   choose_outputs();
 }
 
