@@ -207,7 +207,7 @@ void dynamic_lstm(GraphMaker& m) {
   m.add("com.microsoft.DynamicQuantizeLSTM",
         {turned, matrix(x->shape[2]), matrix(hidden), m.weights(Type::kFloat32, {directions, 8 * hidden}, 0.3), "",
          state(), state(), "", scale, zero, scale, zero},
-        Kind::kJump,
+        Kind::kAbsolute,
         {{"hidden_size", hidden}, {"direction", std::string(directions == 2 ? "bidirectional" : "forward")}}, 3);
 }
 
