@@ -88,5 +88,17 @@ TEST(Attention, ARowThatSeesNothing) {
   expect_native_equals_reference(spelled, 0);
 }
 
+// Scores of minus infinity beside NaN: not a row that sees nothing, in whatever order they stand.
+TEST(Attention, NanAmongScoresOfMinusInfinityIsSeen) {
+  for (const size_t nan : {0, 1, 2}) {
+    Tensor keys = Tensor::of<float>({1, 1, 3, 1}, {-INFINITY, -INFINITY, -INFINITY});
+    keys.data<float>()[nan] = NAN;
+    OneNode one("Attention", {Tensor::of<float>({1, 1, 1, 1}, {1}), keys, random_floats({1, 1, 3, 1}, 1)});
+    one.opset = 23;
+    EXPECT_TRUE(std::isnan(one.reference().value().at("o0").data<float>()[0])) << nan;
+    expect_native_equals_reference(one, 0);
+  }
+}
+
 }  // namespace
 }  // namespace hayate

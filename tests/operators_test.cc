@@ -221,6 +221,21 @@ TEST(Operators, ClipWithoutABoundCutsInfinityAtTheLargestNumber) {
   EXPECT_EQ(to_doubles(clip.reference().value().at("o0")), (std::vector<double>{-largest, largest, 2}));
 }
 
+TEST(Operators, ClipWhoseBoundsCrossGivesTheUpperOne) {
+  const Tensor x = Tensor::of<float>({4}, {-3, 0.5f, 7, NAN});
+  OneNode inputs("Clip", {x, Tensor::of<float>({}, {1}), Tensor::of<float>({}, {0.01f})});
+  inputs.constants = {1, 2};
+  OneNode attributes("Clip", {x}, {{"min", 1.0f}, {"max", 0.01f}});
+  attributes.opset = 7;
+  for (const OneNode& one : {inputs, attributes}) {
+    expect_native_equals_reference(one, 0);
+    const auto made = to_doubles(one.reference().value().at("o0"));
+    EXPECT_EQ(made[0], 0.01f);
+    EXPECT_EQ(made[2], 0.01f);
+    EXPECT_TRUE(std::isnan(made[3]));
+  }
+}
+
 TEST(Operators, SoftmaxAlongAnyAxisIsAVectorStep) {
   for (const char* op : {"Softmax", "LogSoftmax"})
     for (const int64_t axis : {0, 1, 2, -2})
@@ -327,7 +342,9 @@ TEST(Operators, RefuseWhatDoesNotFit) {
       {{"MatMul", {flags, flags}}, "takes numbers"},
       {{"Pow", {tensor_of(Type::kFloat16, {1}, {2}), flags}}, "takes numbers"},
       {{"Add", {tensor_of(Type::kFloat16, {1}, {2}), tensor_of(Type::kBFloat16, {1}, {2})}}, "different types"},
-      {{"Add", {tensor_of(Type::kFloat16, {1}, {2}), x}}, "different types"},
+      {{"Add", {tensor_of(Type::kFloat16, {1}, {2}), x}}, "float16 and float32"},
+      {{"Mul", {tensor_of(Type::kFloat64, {1}, {2}), tensor_of(Type::kFloat16, {1}, {2})}}, "float16 and float64"},
+      {{"Mul", {tensor_of(Type::kBFloat16, {1}, {2}), tensor_of(Type::kFloat64, {1}, {2})}}, "bfloat16 and float64"},
   };
   for (const Refused& refused : cases) {
     const auto got = refused.one.reference();

@@ -94,10 +94,10 @@ struct Bias {
   }
 };
 
-// In place; a row that sees nothing becomes zeros.
+// In place; a row that sees nothing becomes zeros, and one with NaN anywhere NaN.
 void soft_max(std::vector<double>* row) {
-  const double highest = row->empty() ? 0 : *std::max_element(row->begin(), row->end());
-  double sum = 0;
+  double highest = kMasked, sum = 0;
+  for (const double value : *row) highest = std::isnan(value) || value > highest ? value : highest;
   for (double& value : *row) {
     value = highest == kMasked ? 0 : std::exp(value - highest);
     sum += value;

@@ -247,6 +247,16 @@ class Maker {
   bool inexact_ = false;
 };
 
+// The first elements of two tensors of one shape that are not the same, for whoever reads the report.
+std::string first_differing(const Tensor& got, const Tensor& wanted) {
+  const std::vector<double> a = to_doubles(got), b = to_doubles(wanted);
+  std::string text;
+  for (size_t i = 0, said = 0; i < a.size() && said < 4; ++i)
+    if (a[i] != b[i] && !(std::isnan(a[i]) && std::isnan(b[i])))
+      text += fmt::format("; [{}] is {} instead of {}", i, a[i], b[i]), ++said;
+  return text;
+}
+
 double largest(const Inputs& tensors) {
   double most = 1;
   for (const auto& [name, tensor] : tensors)
@@ -309,8 +319,8 @@ void compare(const Graph& graph, const Inputs& inputs, bool inexact, kernels::Is
     if (!d.shapes.empty()) fail(isa, name + ": " + d.shapes);
     const bool half = is_half_float(tensor.type());  // rounds once more: to a neighbour
     if (d.outside != 0 && !(half && d.max_relative < 1e-2))
-      fail(isa, fmt::format("{}: {} of {} differ, by up to {} ({} of the value)", name, d.outside, d.count,
-                            d.max_absolute, d.max_relative));
+      fail(isa, fmt::format("{}: {} of {} differ, by up to {} ({} of the value){}", name, d.outside, d.count,
+                            d.max_absolute, d.max_relative, first_differing(got.value().at(name), tensor)));
   }
 }
 

@@ -62,6 +62,7 @@ bool clip(Lowering& l, const Node& node) {
     if (bound == nullptr) return false;
     (i == 1 ? op.alpha : op.beta) = bound->data<float>()[0];
   }
+  op.alpha = std::min(op.alpha, op.beta);  // of bounds that cross, the upper one holds
   return emit_unary(l, node.outputs[0], l.view(node.inputs[0]), op);
 }
 
