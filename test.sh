@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs every test: release, then again under the address and undefined-behaviour sanitizers; those on
 # threads under the thread sanitizer; then the comparisons with the peers, and each fuzz target for a minute. Says at the
-# end how long each part took.
+# end how long each part took, and what failed. Where nobody watches, what passes is not printed.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-passed=0 failed=0 skipped=0 times=
+passed=0 skipped=0 times=
+failures=()
 have_peers() { cmp -s <(cat scripts/requirements.txt scripts/requirements_tests.txt) .venv/installed.txt; }
 part() {  # NAME COMMAND...
   local name=$1 start=$SECONDS
@@ -21,13 +22,15 @@ tests() {  # PRESET
     .venv/bin/python -W ignore tests/conformance/write_node_tests.py build/node_tests
   fi
   echo "== tests: $preset"
-  ctest --test-dir "build/$preset" -j2 --output-on-failure --no-tests=error --output-junit "$report" || true
+  ctest --test-dir "build/$preset" -j2 --output-on-failure --no-tests=error --output-junit "$report" |
+    if [ -t 1 ]; then cat; else grep -vE '^ *Start +[0-9]+: | \.+ +Passed +[0-9]' || true; fi || true
   cat "build/$preset"/node_tests/*.count || true
   [ -s "$report" ] || { echo "no test report was written for $preset" >&2; exit 1; }
   count() { grep -m1 -oE "\b$1=\"[0-9]+\"" "$report" | grep -oE '[0-9]+'; }
-  failed=$((failed + $(count failures)))
   skipped=$((skipped + $(count skipped)))
   passed=$((passed + $(count tests) - $(count failures) - $(count skipped)))
+  local name
+  while read -r name; do failures+=("$preset: $name"); done < <(sed -n 's/.*<testcase name="\([^"]*\)".*status="fail".*/\1/p' "$report")
 }
 
 # What runs on several threads, under the thread sanitizer.
@@ -38,7 +41,7 @@ thread_tests() {
   good=$(grep -cE '^\[       OK \]' "$log" || true)
   passed=$((passed + good))
   if [ "$status" != 0 ] || [ "$good" = 0 ]; then
-    failed=$((failed + 1))
+    failures+=("tsan")
     tail -n 60 "$log"
   fi
   echo "$good tests on threads passed"
@@ -53,7 +56,7 @@ aarch64() {
   case $status in
     0) passed=$((passed + good)) && echo "$good tests of kernels on NEON passed" ;;
     2) skipped=$((skipped + 1)) && tail -n 1 "$log" ;;
-    *) failed=$((failed + 1)) && tail -n 60 "$log" ;;
+    *) failures+=("aarch64") && tail -n 60 "$log" ;;
   esac
 }
 
@@ -81,20 +84,21 @@ comparisons() {
     case $(<"build/equality_$script.status") in
       0) passed=$((passed + 1)) ;;
       2) skipped=$((skipped + 1)) && echo "skipped: no peers in .venv, or no models to compare on" ;;
-      *) failed=$((failed + 1)) && tail -n 30 "build/equality_$script.log" ;;
+      *) failures+=("equality/$script") && tail -n 30 "build/equality_$script.log" ;;
     esac
   done
 }
 
+# From one seed: what fails here fails again where somebody looks for it.
 fuzz() {
   echo "== fuzz targets, a minute each"
-  local log=$PWD/build/fuzz.log
-  tests/fuzz/run.sh 60 >"$log" 2>&1 || true
+  local log=$PWD/build/fuzz.log source target
+  SEED=1 tests/fuzz/run.sh 60 >"$log" 2>&1 || true
   cat "$log"
-  local good found
-  good=$(grep -c '  good$' "$log" || true)
-  found=$(($(ls tests/fuzz/*_fuzz.cc | wc -l) - good))
-  passed=$((passed + good)) failed=$((failed + found))
+  for source in tests/fuzz/*_fuzz.cc; do
+    target=$(basename "$source" _fuzz.cc)
+    if grep -qE "^$target .*  good$" "$log"; then passed=$((passed + 1)); else failures+=("fuzz: $target"); fi
+  done
 }
 
 part "build release" scripts/setup.sh release
@@ -107,5 +111,6 @@ part "build tsan" scripts/setup.sh tsan hayate_thread_tests
 part "tests tsan" thread_tests
 part "aarch64" aarch64
 echo "times:$times"
-echo "$passed passed, $failed failed, $skipped skipped"
-((failed == 0 && passed > 0))
+for failure in "${failures[@]}"; do echo "failed: $failure"; done
+echo "$passed passed, ${#failures[@]} failed, $skipped skipped"
+((${#failures[@]} == 0 && passed > 0))

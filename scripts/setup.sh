@@ -32,4 +32,6 @@ fi
 if [ ! -f "build/$preset/build.ninja" ] || { ((${#tests[@]})) && grep -q '^HAYATE_TESTS:BOOL=OFF' "build/$preset/CMakeCache.txt"; }; then
   cmake --preset "$preset" "${tests[@]}" >/dev/null
 fi
-cmake --build --preset "$preset" ${target:+--target "$target"}
+quiet=()
+[ -t 1 ] || quiet=(-- --quiet)  # nobody watches: what goes well is not printed
+cmake --build --preset "$preset" ${target:+--target "$target"} "${quiet[@]}"

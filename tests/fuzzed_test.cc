@@ -1,6 +1,7 @@
 // What the targets of tests/fuzz found, each as the smallest file or graph that shows it.
 #include <gtest/gtest.h>
 
+#include "backends/backend.h"
 #include "import/onnx/onnx.h"
 #include "one_node.h"
 #include "onnx.pb.h"
@@ -92,6 +93,63 @@ TEST(Fuzzed, AxesGivenTwiceAreTakenFromTheInput) {
   one.constants = {1};
   one.opset = 10;
   expect_native_equals_reference(one, 0);
+}
+
+TEST(Fuzzed, ASliceOfAScalarIsRefused) {
+  const Tensor zero = Tensor::of<int64_t>({}, {0});
+  OneNode one("Slice", {Tensor::of<float>({}, {1}), zero, zero});
+  one.constants = {1, 2};
+  const auto refused = one.reference();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().text().find("do not describe a slice of shape []"), std::string::npos)
+      << refused.error().text();
+}
+
+// What an attribute of the input's name says does not matter.
+TEST(Fuzzed, ACumSumWithAnAttributeOfTheNameAxis) {
+  OneNode one("CumSum", {random_floats({3, 4}, 1), Tensor::of<int64_t>({1}, {1})}, {{"axis", int64_t{-2}}});
+  one.constants = {1};
+  const auto compiled = compile_graph(one.graph(), {{"i0", {Type::kFloat32, {3, 4}}}}, {});
+  ASSERT_TRUE(compiled.ok()) << compiled.error().text();
+  expect_native_equals_reference(one, -1);
+}
+
+// One axis is one row of features: what is asked for the whole must not be made row by row.
+TEST(Fuzzed, FeaturesOfOneRowAreNotRows) {
+  for (const char* op : {"Normalizer", "Scaler", "Imputer"}) {
+    OneNode one(op, {Tensor::of<float>({4}, {1, 2, -3, 8})},
+                {{"offset", std::vector<float>{1, 2, 3, 4}},
+                 {"scale", std::vector<float>{5, 6, 7, 8}},
+                 {"imputed_value_floats", std::vector<float>{1, 2, 3, 4}},
+                 {"replaced_value_float", 2.0f}},
+                1, "ai.onnx.ml");
+    Graph graph = one.graph();
+    graph.inputs[0].dims[0] = {-1, "N"};
+    const auto compiled = compile_graph(graph, {{"i0", {Type::kFloat32, {4}}}}, {});
+    ASSERT_TRUE(compiled.ok()) << compiled.error().text();
+    EXPECT_NE(compiled.value()->batch().fixed, "") << op;
+    const auto got = run_on(compiled.value()->state().get(), one.feeds()), wanted = one.reference();
+    ASSERT_TRUE(got.ok() && wanted.ok()) << op;
+    EXPECT_EQ(to_doubles(got.value().at("o0")), to_doubles(wanted.value().at("o0"))) << op;
+  }
+}
+
+TEST(Fuzzed, AMatrixProductOfMicrosoftsTakesFloats) {
+  const Tensor x = Tensor::of<uint8_t>({1, 1}, {1});
+  const auto refused = OneNode("FusedMatMul", {x, x}, {{"alpha", -1.0f}}, 1, "com.microsoft").reference();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().text().find("float32"), std::string::npos) << refused.error().text();
+}
+
+// When it is compiled, not with the first row.
+TEST(Fuzzed, TreesOfWrongAttributesAreNotCompiled) {
+  const OneNode one("TreeEnsembleClassifier", {Tensor(Type::kFloat32, {0, 2})},
+                    {{"classlabels_int64s", std::vector<int64_t>{0, 1}}, {"nodes_featureids", std::vector<int64_t>{1}}},
+                    1, "ai.onnx.ml");
+  const auto refused = compile_graph(one.graph(), {{"i0", {Type::kFloat32, {0, 2}}}}, {});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().text().find("nodes_* attributes differ in length"), std::string::npos)
+      << refused.error().text();
 }
 
 TEST(Fuzzed, ShrinkOfIntegersGivesTheNearestThatTheirTypeHolds) {

@@ -269,9 +269,9 @@ class Tracker {
   }
 
   std::optional<std::vector<int64_t>> integers(const Node& node, size_t i, const char* attribute) const {
-    if (node.attributes.contains(attribute)) return node.get<std::vector<int64_t>>(attribute, {});
-    if (node.input(i).empty()) return std::nullopt;
-    return integers_of(first_, node.input(i));
+    if (!node.input(i).empty()) return integers_of(first_, node.input(i));
+    if (!node.attributes.contains(attribute)) return std::nullopt;
+    return node.get<std::vector<int64_t>>(attribute, {});
   }
   static std::optional<std::vector<int64_t>> integers_of(const Facts& facts, const std::string& name) {
     const auto& value = facts.find(name)->second.value;
@@ -358,6 +358,9 @@ class Tracker {
       const int64_t at = node.get<int64_t>(key, fallback);
       return at < 0 ? at + rank : at;
     };
+    // What tells features apart takes a shape of one axis as one row.
+    const bool by_feature = node.op == "Normalizer" || node.op == "Scaler" || node.op == "Imputer";
+    if (!node.domain.empty() && by_feature && shape(node.inputs[0]).size() < 2) return false;
     if (is_tree_ensemble(node) || (!node.domain.empty() && kFirstAxisMl.contains(node.op))) {
       for (const std::string& name : node.outputs)
         if (!name.empty() && axis(name) != 0) return false;

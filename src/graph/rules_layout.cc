@@ -178,7 +178,7 @@ Result<Types> slice(const ShapeContext& c) {
     if (!given->ok()) return given->error();
   if (!starts.value() || !ends.value()) return c.error("has no starts or ends");
   const Integers cuts = slice_ranges(c.shape(0), *starts.value(), *ends.value(), axes.value(), steps.value());
-  if (cuts.empty() && !c.shape(0).empty())
+  if (cuts.empty() && !(c.shape(0).empty() && starts.value()->empty() && ends.value()->empty()))
     return c.error(
         fmt::format("starts, ends, axes and steps do not describe a slice of shape {}", shape_text(c.shape(0))));
   Shape out;

@@ -25,7 +25,8 @@ Result<Types> cumulative(const ShapeContext& c) {
   if (c.type(0) == Type::kBool) return c.error("takes numbers, it is given bool");
   if (const auto error = no_scalar_integer(c, 1, "axis")) return *error;
   if (c.known(1) != nullptr && !normal_axis(to_int64s(*c.known(1))[0], c.rank(0)))
-    return c.error(fmt::format("axis {} is outside shape {}", to_int64s(*c.known(1))[0], shape_text(c.shape(0))));
+    return c.error(fmt::format("axis {} is outside shape {}", to_int64s(*c.known(1))[0], shape_text(c.shape(0))),
+                   Code::kOutOfRange);
   return Types{{c.type(0), c.shape(0)}};
 }
 

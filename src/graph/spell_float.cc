@@ -1,6 +1,7 @@
 // Products, convolutions, activations and normalisations with what was fused into them.
 #include <fmt/format.h>
 
+#include "graph/rule_checks.h"
 #include "graph/spelling.h"
 
 namespace hayate {
@@ -69,6 +70,7 @@ Result<std::string> operand(Speller* s, size_t i, const char* trans, const char*
 }
 
 Result<Graph> fused_matmul(const ShapeContext& c) {
+  if (const auto error = type_error(c, 0, {Type::kFloat32, Type::kFloat64})) return *error;
   Speller s(c);
   const Result<std::string> a = operand(&s, 0, "transA", "transBatchA"), b = operand(&s, 1, "transB", "transBatchB");
   for (const auto* each : {&a, &b})

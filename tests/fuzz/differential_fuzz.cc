@@ -287,6 +287,7 @@ Result<Inputs> run(const Graph& graph, const Inputs& inputs, const std::string& 
 }
 
 void compare(const Graph& graph, const Inputs& inputs, bool inexact, kernels::Isa each) {
+  if (std::getenv("HAYATE_FUZZ_PRINT") != nullptr) std::fprintf(stderr, "%s\n", graph.text().c_str());
   const Result<Inputs> wanted = evaluate(graph, inputs);
   const auto fail = [&](const std::string& isa, const std::string& what) {
     std::string given;

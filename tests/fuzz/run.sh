@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: tests/fuzz/run.sh SECONDS [TARGET...]
 # Runs every fuzz target (or those named) for so many seconds over its committed corpus, two at a time; one line per target
-# with its executions. What is found lies in build/asan/fuzz/found. Exit status 1 where anything was found, 2 where nothing is
-# built.
+# with its executions. What is found is printed, with the input in base 64, and lies in build/asan/fuzz/found. SEED=N takes
+# the same random choices every time. Exit status 1 where anything was found, 2 where nothing is built.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -18,13 +18,16 @@ fuzz() {
   local target=$1 work=$build/work/$1 log=$build/$1.log
   rm -rf "$work" && mkdir -p "$work" "$build/found"
   ASAN_OPTIONS=malloc_context_size=2:quarantine_size_mb=16 \
-    "$programs/${target}_fuzz" -max_total_time="$seconds" -timeout=20 -entropic=0 -rss_limit_mb=2048 -malloc_limit_mb=1024 \
+    "$programs/${target}_fuzz" -seed="${SEED:-0}" -max_total_time="$seconds" -timeout=20 -entropic=0 -rss_limit_mb=2048 -malloc_limit_mb=1024 \
     -max_len=8192 -print_final_stats=1 -artifact_prefix="$build/found/$target-" "$work" "tests/fuzz/corpus/$target" \
     >"$log" 2>&1
   local status=$?
-  printf '%-14s %12s executions  %s\n' "$target" \
-    "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)" \
-    "$( ((status == 0)) && echo good || echo "FOUND: $(grep -m1 -oE 'FOUND: .*|SUMMARY: .*|runtime error: .*' "$log")")"
+  local executions found=
+  executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
+  if ((status != 0)); then
+    found=$(grep -a -m1 -A30 -E 'FOUND: |runtime error: |ERROR: ' "$log" | cut -c1-400; grep -a '^Base64: ' "$log" | cut -c1-12000)
+  fi
+  printf '%-14s %12s executions  %s\n' "$target" "$executions" "${found:-good}"
   return $status
 }
 
