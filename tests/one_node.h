@@ -16,6 +16,8 @@
 
 namespace hayate {
 
+using Attributes = std::map<std::string, Attribute>;
+
 struct OneNode {
   Node node;
   std::vector<Tensor> inputs;

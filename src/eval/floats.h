@@ -17,4 +17,10 @@ Result<bool> on_floats(Type type, F&& f) {
   return true;
 }
 
+// Nowhere where nobody asked for the tensor. Requires: floats.
+inline void put(Tensor* tensor, int64_t i, double value) {
+  if (tensor != nullptr)
+    on_floats(tensor->type(), [&]<typename T>() { tensor->data<T>()[i] = static_cast<T>(value); }).value();
+}
+
 }  // namespace hayate

@@ -1,10 +1,16 @@
 #include "eval/kernel.h"
 
 #include <algorithm>
+#include <string>
 
 #include "graph/halves.h"
 
 namespace hayate {
+
+Error index_error(const KernelContext& c, int64_t index, int64_t extent) {
+  return c.error("index " + std::to_string(index) + " of '" + c.node.input(1) + "' is outside -" +
+                 std::to_string(extent) + " to " + std::to_string(extent - 1));
+}
 
 Result<bool> call_kernel(Kernel kernel, const KernelContext& context) {
   const auto half = [](const Tensor* tensor) { return tensor != nullptr && is_half_float(tensor->type()); };

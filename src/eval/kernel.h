@@ -25,6 +25,9 @@ struct KernelContext {
   }
 };
 
+// Of a kernel that takes places of an axis of so many from input 1.
+Error index_error(const KernelContext& c, int64_t index, int64_t extent);
+
 using Kernel = Result<bool> (*)(const KernelContext&);
 
 // Calls the kernel; where the operator is computed on float64 in the place of 16-bit floats (graph/halves.h), converts

@@ -32,10 +32,6 @@ struct Heads {
   const double* row(int64_t n, int64_t head, int64_t place) const { return values.data() + index(n, head, place); }
 };
 
-void put(Tensor* to, int64_t i, double value) {
-  on_floats(to->type(), [&]<typename T>() { to->data<T>()[i] = static_cast<T>(value); }).value();
-}
-
 // Keys or values of the past and, behind them, the new ones.
 struct Cache {
   std::optional<Heads> past;

@@ -37,7 +37,7 @@ void attend(const AttentionRow& row, Mask&& mask, float* y) {
   }
 }
 
-Result<bool> attention(const KernelContext& c) {
+Result<bool> fused_attention(const KernelContext& c) {
   const Tensor &q = *c.inputs[0], &k = *c.inputs[1], &v = *c.inputs[2];
   if (c.outputs[0]->count() == 0) return true;
   Shape scores = q.shape();
@@ -66,6 +66,6 @@ Result<bool> attention(const KernelContext& c) {
 
 }  // namespace
 
-void add_fused_kernels(std::vector<KernelEntry>* table) { table->push_back({"hayate", "Attention", attention}); }
+void add_fused_kernels(std::vector<KernelEntry>* table) { table->push_back({"hayate", "Attention", fused_attention}); }
 
 }  // namespace hayate

@@ -10,11 +10,6 @@ namespace {
 
 namespace ref = kernels::reference;
 
-Error index_error(const KernelContext& c, int64_t index, int64_t extent) {
-  return c.error("index " + std::to_string(index) + " of '" + c.node.input(1) + "' is outside -" +
-                 std::to_string(extent) + " to " + std::to_string(extent - 1));
-}
-
 // Where the index tuple (depth numbers) points in `shape` from axis `first` on, in elements; nothing where outside.
 std::optional<int64_t> tuple_offset(const int64_t* tuple, int64_t depth, const Shape& shape,
                                     const ref::Extents& strides, int64_t first) {

@@ -103,11 +103,6 @@ Result<bool> slice(const KernelContext& c) {
   return true;
 }
 
-Error index_error(const KernelContext& c, int64_t index, int64_t extent) {
-  return c.error("index " + std::to_string(index) + " of '" + c.node.input(1) + "' is outside -" +
-                 std::to_string(extent) + " to " + std::to_string(extent - 1));
-}
-
 Result<bool> gather(const KernelContext& c) {
   const Tensor& x = *c.inputs[0];
   const int64_t axis = *normal_axis(c.node.get<int64_t>("axis", 0), x.rank()), extent = x.shape()[axis];

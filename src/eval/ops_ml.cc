@@ -78,7 +78,7 @@ void regress_rows(const kernels::Trees& trees, kernels::PostTransform transform,
     kernels::apply_post_transform<T>(transform, {y->data<T>() + r * n, static_cast<size_t>(n)});
 }
 
-Result<bool> regressor(const KernelContext& c) {
+Result<bool> tree_regressor(const KernelContext& c) {
   const Result<kernels::Trees> trees = trees_from(c.node, type_of_input(c));
   if (!trees.ok()) return trees.error();
   const Result<kernels::PostTransform> transform = post_transform_from(c.node);
@@ -278,8 +278,8 @@ void add_ml_kernels(std::vector<KernelEntry>* table) {
   table->push_back({"hayate", "TreeEnsemble", own_ensemble});
   table->push_back({"hayate", "Objective", objective});
   table->push_back({"hayate", "LinearBooster", linear_booster});
-  table->push_back({"ai.onnx.ml", "TreeEnsembleRegressor", regressor});
-  table->push_back({"ai.onnx.ml", "TreeEnsemble", regressor});
+  table->push_back({"ai.onnx.ml", "TreeEnsembleRegressor", tree_regressor});
+  table->push_back({"ai.onnx.ml", "TreeEnsemble", tree_regressor});
   table->push_back({"ai.onnx.ml", "TreeEnsembleClassifier", tree_classifier});
   table->push_back({"ai.onnx.ml", "LinearClassifier", linear_classifier});
   table->push_back({"ai.onnx.ml", "LinearRegressor", linear_regressor});

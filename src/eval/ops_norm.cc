@@ -37,11 +37,6 @@ double at(const Tensor* tensor, int64_t i, double otherwise) {
   if (tensor == nullptr) return otherwise;
   return tensor->type() == Type::kFloat32 ? static_cast<double>(tensor->data<float>()[i]) : tensor->data<double>()[i];
 }
-void put(Tensor* tensor, int64_t i, double value) {
-  if (tensor != nullptr)
-    on_floats(tensor->type(), [&]<typename T>() { tensor->data<T>()[i] = static_cast<T>(value); }).value();
-}
-
 // y = (x - mean) * inverse * scale + bias over rows of n elements; moments_of(row) gives mean and inverse.
 template <bool kCentred>
 Result<bool> affine_norm(const KernelContext& c) {

@@ -24,7 +24,7 @@ Result<kernels::Svm> svm_of(const KernelContext& c) {
 }
 
 // ONNX Runtime takes no notice of a regressor's post_transform.
-Result<bool> regressor(const KernelContext& c) {
+Result<bool> svm_regressor(const KernelContext& c) {
   Result<kernels::Svm> svm = svm_of(c);
   if (!svm.ok()) return svm.error();
   if (c.node.get<int64_t>("n_supports", 0) == 0) svm.value().vectors.clear();
@@ -60,7 +60,7 @@ Result<bool> classifier(const KernelContext& c) {
 }  // namespace
 
 void add_svm_kernels(std::vector<KernelEntry>* table) {
-  table->push_back({"ai.onnx.ml", "SVMRegressor", regressor});
+  table->push_back({"ai.onnx.ml", "SVMRegressor", svm_regressor});
   table->push_back({"ai.onnx.ml", "SVMClassifier", classifier});
 }
 

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/memory_budget.h"
+#include "graph/rule_checks.h"
 
 namespace hayate {
 namespace {
@@ -14,10 +15,6 @@ namespace {
 using kernels::Aggregate;
 using kernels::Split;
 using kernels::Trees;
-
-Error bad(const Node& node, std::string what, Code code = Code::kInvalidArgument) {
-  return Error{code, node.where(), std::move(what)};
-}
 
 // Numbers of an attribute, whatever form it has: a list, or a tensor under `key` or `key`_as_tensor.
 std::vector<double> numbers(const Node& node, const std::string& key) {

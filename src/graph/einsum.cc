@@ -6,6 +6,8 @@
 #include <cctype>
 #include <map>
 
+#include "graph/rule_checks.h"
+
 namespace hayate {
 namespace {
 
@@ -13,8 +15,6 @@ namespace {
 using Labels = std::vector<int>;
 constexpr int kEllipsis = 256;
 constexpr int64_t kLoopsMax = int64_t{1} << 40;  // multiplications of one equation
-
-Error bad(const Node& node, std::string what) { return {Code::kInvalidArgument, node.where(), std::move(what)}; }
 
 // The labels of a term; `ellipsis_rank` axes stand in place of "...".
 Result<Labels> labels_of(const Node& node, std::string_view term, int64_t ellipsis_rank) {

@@ -9,8 +9,8 @@ namespace hayate {
 // False for operators that move or convert elements: their rules and kernels take 16-bit floats as they are.
 bool widens_halves(const Node& node);
 
-// The rule's answer for the context with wider floats in the place of 16-bit floats, narrowed again where the type of an
-// output follows theirs. Refused where a float64 or a float32 must not stand in their place. Requires:
+// The rule's answer for the context with wider floats in the place of 16-bit floats, narrowed again where the type of
+// an output follows theirs. Refused where a float64 or a float32 must not stand in their place. Requires:
 // widens_halves(c.node), and some input is a 16-bit float.
 Result<Types> widened_types(const OpEntry& entry, const ShapeContext& c);
 

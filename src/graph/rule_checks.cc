@@ -18,6 +18,8 @@ std::optional<Error> float_inputs(const ShapeContext& c) {
   return std::nullopt;
 }
 
+Error bad(const Node& node, std::string what, Code code) { return Error{code, node.where(), std::move(what)}; }
+
 std::optional<Error> type_error(const ShapeContext& c, size_t i, std::initializer_list<Type> types) {
   if (!c.has(i) || std::find(types.begin(), types.end(), c.type(i)) != types.end()) return std::nullopt;
   std::string accepted;

@@ -8,9 +8,12 @@
 
 namespace hayate {
 
+constexpr std::initializer_list<Type> kBytes = {Type::kInt8, Type::kUInt8};
+
 bool is_float(Type type);  // of 16, 32 or 64 bits
 // Every input given must be of one float type.
 std::optional<Error> float_inputs(const ShapeContext& c);
+Error bad(const Node& node, std::string what, Code code = Code::kInvalidArgument);
 // Input i, if given, must be of one of these types.
 std::optional<Error> type_error(const ShapeContext& c, size_t i, std::initializer_list<Type> types);
 // Input i, if given, must have this shape.

@@ -2,21 +2,10 @@
 #include <fmt/format.h>
 
 #include "graph/op_rules.h"
+#include "graph/rule_checks.h"
 
 namespace hayate {
 namespace {
-
-// Every input given must be of one float type.
-std::optional<Error> float_inputs(const ShapeContext& c) {
-  for (size_t i = 0; i < c.input_count(); ++i) {
-    if (!c.has(i)) continue;
-    if ((c.type(i) != Type::kFloat32 && c.type(i) != Type::kFloat64) || c.type(i) != c.type(0))
-      return c.error(fmt::format("takes float32 or float64 inputs of one type; input '{}' is {}", c.node.input(i),
-                                 type_name(c.type(i))),
-                     Code::kUnsupported);
-  }
-  return std::nullopt;
-}
 
 // Every input given must be of one numeric type.
 std::optional<Error> number_inputs(const ShapeContext& c) {

@@ -2,11 +2,11 @@
 #include <fmt/format.h>
 
 #include "graph/op_rules.h"
+#include "graph/rule_checks.h"
 
 namespace hayate {
 namespace {
 
-bool is_float(Type type) { return type == Type::kFloat32 || type == Type::kFloat64; }
 bool is_integer(Type type) { return !is_float(type) && !is_half_float(type) && type != Type::kBool; }
 
 // One input of numbers, the same type out.

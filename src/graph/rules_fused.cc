@@ -17,7 +17,7 @@ std::optional<Error> float32_inputs(const ShapeContext& c) {
 
 // q [.., L, E], k [.., S, E], v [.., S, F], equal before the last two, mask that broadcasts to [.., L, S] -> [.., L,
 // F].
-Result<Types> attention(const ShapeContext& c) {
+Result<Types> fused_attention(const ShapeContext& c) {
   if (const auto error = float32_inputs(c)) return *error;
   const Shape &q = c.shape(0), &k = c.shape(1), &v = c.shape(2);
   const auto shapes = [&] { return fmt::format("{}, {} and {}", shape_text(q), shape_text(k), shape_text(v)); };
@@ -41,6 +41,6 @@ Result<Types> attention(const ShapeContext& c) {
 
 }  // namespace
 
-void add_fused_rules(std::vector<OpEntry>* table) { table->push_back({"hayate", "Attention", 3, 4, attention}); }
+void add_fused_rules(std::vector<OpEntry>* table) { table->push_back({"hayate", "Attention", 3, 4, fused_attention}); }
 
 }  // namespace hayate

@@ -52,7 +52,7 @@ Result<Types> linear_booster(const ShapeContext& c) {
   return Types{{Type::kFloat32, {rows.value().rows, weights.shape()[1]}}};
 }
 
-Result<Types> regressor(const ShapeContext& c) {
+Result<Types> tree_regressor(const ShapeContext& c) {
   const Result<Rows> rows = rows_of(c, kMlTypes);
   if (!rows.ok()) return rows.error();
   const Result<int64_t> outputs = outputs_of(c, "n_targets", 0);
@@ -184,7 +184,7 @@ void add_ml_rules(std::vector<OpEntry>* table) {
   table->push_back({"hayate", "TreeEnsemble", 1, 1, own_ensemble});
   table->push_back({"hayate", "Objective", 1, 1, objective});
   table->push_back({"hayate", "LinearBooster", 1, 1, linear_booster});
-  table->push_back({"ai.onnx.ml", "TreeEnsembleRegressor", 1, 1, regressor});
+  table->push_back({"ai.onnx.ml", "TreeEnsembleRegressor", 1, 1, tree_regressor});
   table->push_back({"ai.onnx.ml", "TreeEnsembleClassifier", 1, 1, tree_classifier});
   table->push_back({"ai.onnx.ml", "TreeEnsemble", 1, 1, ensemble5});
   table->push_back({"ai.onnx.ml", "LinearClassifier", 1, 1, linear_classifier});

@@ -4,25 +4,16 @@
 #include <algorithm>
 
 #include "graph/op_rules.h"
+#include "graph/rule_checks.h"
 #include "graph/window.h"
 
 namespace hayate {
 namespace {
 
-bool any_of(Type type, std::initializer_list<Type> types) {
-  return std::find(types.begin(), types.end(), type) != types.end();
-}
 constexpr std::initializer_list<Type> kQuantized = {Type::kInt8, Type::kUInt8, Type::kInt16, Type::kUInt16};
 constexpr std::initializer_list<Type> kFloats = {Type::kFloat32, Type::kFloat16, Type::kBFloat16};
-constexpr std::initializer_list<Type> kBytes = {Type::kInt8, Type::kUInt8};
 
 bool is_one(const Shape& shape) { return shape.empty() || shape == Shape{1}; }
-
-std::optional<Error> type_error(const ShapeContext& c, size_t i, std::initializer_list<Type> types) {
-  if (!c.has(i) || any_of(c.type(i), types)) return std::nullopt;
-  return c.error(fmt::format("input '{}' of type {} is not supported", c.node.input(i), type_name(c.type(i))),
-                 Code::kUnsupported);
-}
 
 // Scale (input 1) and zero point (input 2) of QuantizeLinear and DequantizeLinear: for all, per place of an
 // axis, or blocked.

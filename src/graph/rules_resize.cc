@@ -12,11 +12,7 @@
 namespace hayate {
 namespace {
 
-constexpr double kExtentMax = 1 << 30;
-
-Error bad(const Node& node, std::string what, Code code = Code::kInvalidArgument) {
-  return Error{code, node.where(), std::move(what)};
-}
+constexpr double kSizeMax = 1 << 30;
 
 template <typename T>
 struct Name {
@@ -93,7 +89,7 @@ std::optional<Error> apply_scales(const Node& node, const std::vector<double>& s
   for (size_t i = 0; i < axes.size(); ++i) {
     ResizedAxis& axis = made->axes[axes[i]];
     const double extent = std::floor(static_cast<double>(axis.input) * scales[i]);
-    if (!(scales[i] > 0) || extent > kExtentMax)
+    if (!(scales[i] > 0) || extent > kSizeMax)
       return bad(node, fmt::format("scale {} of extent {} is out of range", scales[i], axis.input));
     axis.scale = scales[i], axis.output = static_cast<int64_t>(extent);
   }
@@ -106,7 +102,7 @@ std::optional<Error> apply_sizes(const Node& node, const Shape& sizes, const Sha
   double least = HUGE_VAL, most = 0;
   for (size_t i = 0; i < axes.size(); ++i) {
     ResizedAxis& axis = made->axes[axes[i]];
-    if (sizes[i] < 1 || static_cast<double>(sizes[i]) > kExtentMax || axis.input < 1)
+    if (sizes[i] < 1 || static_cast<double>(sizes[i]) > kSizeMax || axis.input < 1)
       return bad(node, fmt::format("size {} of extent {} is out of range", sizes[i], axis.input));
     axis.output = sizes[i];
     axis.scale = static_cast<double>(sizes[i]) / static_cast<double>(axis.input);
@@ -120,7 +116,7 @@ std::optional<Error> apply_sizes(const Node& node, const Shape& sizes, const Sha
     ResizedAxis& axis = made->axes[i];
     axis.scale = policy == "not_larger" ? least : most;
     const double extent = std::floor(axis.scale * static_cast<double>(axis.input) + 0.5);
-    if (extent > kExtentMax) return bad(node, fmt::format("scale {} is out of range", axis.scale));
+    if (extent > kSizeMax) return bad(node, fmt::format("scale {} is out of range", axis.scale));
     axis.output = static_cast<int64_t>(extent);
   }
   return std::nullopt;

@@ -38,7 +38,7 @@ std::optional<Error> vectors_error(const ShapeContext& c, int64_t vectors, int64
                              vectors, columns));
 }
 
-Result<Types> regressor(const ShapeContext& c) {
+Result<Types> svm_regressor(const ShapeContext& c) {
   const Result<Rows> rows = rows_of(c, kMlTypes);
   if (!rows.ok()) return rows.error();
   const int64_t vectors = c.node.get<int64_t>("n_supports", 0), columns = rows.value().columns;
@@ -102,7 +102,7 @@ Result<Types> classifier(const ShapeContext& c) {
 }  // namespace
 
 void add_svm_rules(std::vector<OpEntry>* table) {
-  table->push_back({"ai.onnx.ml", "SVMRegressor", 1, 1, regressor});
+  table->push_back({"ai.onnx.ml", "SVMRegressor", 1, 1, svm_regressor});
   table->push_back({"ai.onnx.ml", "SVMClassifier", 1, 1, classifier});
 }
 

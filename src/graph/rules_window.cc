@@ -12,8 +12,6 @@ namespace {
 
 constexpr int64_t kExtentMax = int64_t{1} << 31;
 
-Error bad(const Node& node, std::string what) { return Error{Code::kInvalidArgument, node.where(), std::move(what)}; }
-
 // The attribute's `count` numbers within low..kExtentMax, or the fallback repeated.
 Result<Shape> numbers(const Node& node, const std::string& key, size_t count, int64_t fallback, int64_t low) {
   const Shape given = node.get<Shape>(key, Shape(count, fallback));

@@ -89,7 +89,7 @@ std::string attend(Speller* s, const Core& core, bool present) {
 }
 
 // input, weights of Q, K and V beside each other, their bias, mask, past, what is added to the scores.
-Result<Graph> attention(const ShapeContext& c) {
+Result<Graph> spelled_attention(const ShapeContext& c) {
   Speller s(c);
   if (c.rank(0) != 3 || c.rank(1) != 2)
     return c.error(fmt::format("takes an input [batch, places, features] and weights of two axes, they are {} and {}",
@@ -192,7 +192,7 @@ Result<Graph> multi_head(const ShapeContext& c) {
 }
 
 // X, positions (of each place, or of the first one), cosines, sines. The standard's operator has all but the scale.
-Result<Graph> rotary(const ShapeContext& c) {
+Result<Graph> spelled_rotary(const ShapeContext& c) {
   Speller s(c);
   const int64_t rank = c.rank(0);
   if ((rank != 3 && rank != 4) || c.rank(2) != 2 || c.shape(2)[1] < 1)
@@ -221,9 +221,9 @@ Result<Graph> rotary(const ShapeContext& c) {
 }  // namespace
 
 void add_attention_spellings(std::vector<SpellingEntry>* table) {
-  table->push_back({"com.microsoft", "Attention", 2, 7, attention});
+  table->push_back({"com.microsoft", "Attention", 2, 7, spelled_attention});
   table->push_back({"com.microsoft", "MultiHeadAttention", 1, 10, multi_head});
-  table->push_back({"com.microsoft", "RotaryEmbedding", 4, 4, rotary});
+  table->push_back({"com.microsoft", "RotaryEmbedding", 4, 4, spelled_rotary});
 }
 
 }  // namespace hayate

@@ -12,8 +12,6 @@
 namespace hayate {
 namespace {
 
-constexpr std::initializer_list<Type> kBytes = {Type::kInt8, Type::kUInt8};
-
 Result<Graph> renamed(const ShapeContext& c) {
   Speller s(c);
   std::vector<std::string> inputs;

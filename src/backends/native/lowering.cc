@@ -14,8 +14,6 @@
 namespace hayate::native {
 namespace {
 
-constexpr int64_t kAlign = 64;
-
 }  // namespace
 
 Lowering::Lowering(const Graph& graph, const Facts& facts, const kernels::Set& set, Packing* packing,

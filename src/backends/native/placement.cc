@@ -7,7 +7,6 @@
 namespace hayate::native {
 namespace {
 
-constexpr int64_t kAlign = 64;
 
 int64_t aligned(int64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 

@@ -6,9 +6,11 @@
 
 namespace hayate::native {
 
+constexpr int64_t kAlign = 64;  // bytes
+
 struct Lifetime {
   int64_t bytes = 0, first = 0, last = 0;  // the steps that touch it, first <= last
-  int64_t place = -1;                      // the answer: bytes from the arena's start, a multiple of 64
+  int64_t place = -1;                      // the answer: bytes from the arena's start, a multiple of kAlign
 };
 
 // First fit over the places that are free while a buffer lives, large buffers first. n buffers take about n log n and a

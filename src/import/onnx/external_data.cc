@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "import/onnx/file_error.h"
+
 namespace hayate {
 namespace {
 
@@ -21,10 +23,6 @@ std::vector<std::string> parts_of(const std::string& location) {
     else
       parts.back() += c;
   return parts;
-}
-
-Error bad(const std::string& where, std::string what, Code code = Code::kInvalidArgument) {
-  return Error{code, where, std::move(what)};
 }
 
 // One step down from the folder `at`, which is closed; -1 and errno where that fails. Links are not followed, and a

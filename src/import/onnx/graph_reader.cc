@@ -10,16 +10,13 @@
 #include "graph/op_table.h"
 #include "graph/order.h"
 #include "import/onnx/attribute_types.h"
+#include "import/onnx/file_error.h"
 #include "import/onnx/ml_versions.h"
 
 namespace hayate {
 namespace {
 
 namespace schema = onnx_schema;
-
-Error bad(const std::string& where, std::string what, Code code = Code::kInvalidArgument) {
-  return Error{code, where, std::move(what)};
-}
 
 std::string domain_of(const std::string& domain) { return domain == "ai.onnx" ? "" : domain; }
 

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/memory_budget.h"
+#include "import/onnx/file_error.h"
 #include "import/onnx/graph_reader.h"
 #include "import/onnx/parsed_size.h"
 #include "onnx.pb.h"
@@ -16,10 +17,6 @@ namespace hayate {
 namespace {
 
 namespace schema = onnx_schema;
-
-Error bad(const std::string& where, std::string what, Code code = Code::kInvalidArgument) {
-  return Error{code, where, std::move(what)};
-}
 
 constexpr int64_t kIrWithOpsets = 3;  // the first IR version in which a model must say its opsets
 

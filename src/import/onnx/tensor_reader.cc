@@ -7,16 +7,13 @@
 #include <cstring>
 
 #include "import/onnx/external_data.h"
+#include "import/onnx/file_error.h"
 #include "tensor/bools.h"
 
 namespace hayate {
 namespace {
 
 namespace schema = onnx_schema;
-
-Error bad(const std::string& where, std::string what, Code code = Code::kInvalidArgument) {
-  return Error{code, where, std::move(what)};
-}
 
 struct DataType {
   const char* name;

@@ -20,16 +20,16 @@ namespace {
 namespace json = simdjson::ondemand;
 
 constexpr size_t kParserPerByte = 7;  // simdjson: a copy, places of 4 bytes, texts of up to 5/3
-constexpr size_t kPerValue = 64;      // bytes: the name of a field and its place in the map
+constexpr size_t kPerJsonValue = 64;  // bytes: the name of a field and its place in the map
 
 // The reader walks forward once; any fault of the text ends it with simdjson's own words.
-class Reader {
+class JsonReader {
  public:
-  Reader(const std::string& source, MemoryClaim* memory) : source_(source), memory_(memory) {}
+  JsonReader(const std::string& source, MemoryClaim* memory) : source_(source), memory_(memory) {}
 
   std::optional<Error> read(json::value value, int depth, Document* out) {
     if (++values_ > kDocumentValuesMax) return bad(fmt::format("holds more than {} values", kDocumentValuesMax));
-    if (auto error = claim(sizeof(Document) + kPerValue)) return error;
+    if (auto error = claim(sizeof(Document) + kPerJsonValue)) return error;
     if (depth > kDocumentDepthMax) return bad(fmt::format("is nested deeper than {} levels", kDocumentDepthMax));
     json::json_type type;
     if (const auto error = value.type().get(type)) return bad(error);
@@ -160,12 +160,12 @@ Result<Document> parse_json(std::string_view bytes, const std::string& source, M
   const simdjson::padded_string padded(bytes);
   json::parser parser;
   json::document document;
-  const Reader bare(source, memory);
+  const JsonReader bare(source, memory);
   if (const auto error = parser.iterate(padded).get(document)) return bare.bad(error);
   json::value root;
   if (const auto error = document.get_value().get(root)) return bare.bad(error);
   Document out;
-  if (auto error = Reader(source, memory).read(root, 0, &out)) return *error;
+  if (auto error = JsonReader(source, memory).read(root, 0, &out)) return *error;
   const char* behind = nullptr;  // an error there says that nothing follows
   if (document.current_location().get(behind) == simdjson::SUCCESS) return bare.bad("holds more than one JSON value");
   return out;

@@ -11,11 +11,11 @@
 namespace hayate {
 namespace {
 
-constexpr size_t kPerValue = 64;  // bytes: the name of a field and its place in the map
+constexpr size_t kPerUbjValue = 64;  // bytes: the name of a field and its place in the map
 
-class Reader {
+class UbjReader {
  public:
-  Reader(std::string_view bytes, const std::string& source, MemoryClaim* memory)
+  UbjReader(std::string_view bytes, const std::string& source, MemoryClaim* memory)
       : bytes_(bytes), source_(source), memory_(memory) {}
 
   std::optional<Error> read(int depth, Document* out) {
@@ -128,7 +128,7 @@ class Reader {
 
   std::optional<Error> read(char marker, int depth, Document* out) {
     if (++values_ > kDocumentValuesMax) return bad(fmt::format("holds more than {} values", kDocumentValuesMax));
-    if (auto error = claim(sizeof(Document) + kPerValue)) return error;
+    if (auto error = claim(sizeof(Document) + kPerUbjValue)) return error;
     if (depth > kDocumentDepthMax) return bad(fmt::format("is nested deeper than {} levels", kDocumentDepthMax));
     switch (marker) {
       case '{':
@@ -226,7 +226,7 @@ class Reader {
 }  // namespace
 
 Result<Document> parse_ubjson(std::string_view bytes, const std::string& source, MemoryClaim* memory) {
-  Reader reader(bytes, source, memory);
+  UbjReader reader(bytes, source, memory);
   Document out;
   if (auto error = reader.read(0, &out)) return *error;
   if (reader.left() != 0)

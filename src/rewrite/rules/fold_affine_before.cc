@@ -9,7 +9,7 @@ namespace {
 
 // x * scale + shift may cancel: prices near 50000 less their mean. Behind the weights that difference would be one of
 // large rounded sums, so only shifts that are small beside what is normal for a layer's input go in.
-constexpr double kShiftMax = 4;
+constexpr double kSmallShiftMax = 4;
 
 bool pads_nothing(const Node& conv) {
   const std::string mode = conv.get<std::string>("auto_pad", "NOTSET");
@@ -20,7 +20,7 @@ bool pads_nothing(const Node& conv) {
 
 bool may_shift(Editor* editor, const Node& node, const ChannelAffine& affine) {
   if (!can_hold_bias(editor, node) || (node.is("Conv") && !pads_nothing(node))) return false;
-  return std::all_of(affine.shift.begin(), affine.shift.end(), [](double v) { return std::fabs(v) <= kShiftMax; });
+  return std::all_of(affine.shift.begin(), affine.shift.end(), [](double v) { return std::fabs(v) <= kSmallShiftMax; });
 }
 
 // The input channel and the output channel of weight i.
