@@ -237,7 +237,12 @@ TEST_F(MemoryLimit, ThePeakOfAProcessKeepsToTheLimit) {
   for (const Case& each : cases) {
     write(each.name, each.bytes);
     ASSERT_TRUE(write_npz(file("in.npz"), {{each.input, Tensor(each.type, {1, each.columns})}}).ok());
-    for (const int limit : {1, 4, 16, 32, 64, 128, 256, 512}) {
+#ifdef HAYATE_SANITIZED  // whose own memory hides the peak: that a limit is an error or none
+    const std::vector<int> limits{4, 64, 512};
+#else
+    const std::vector<int> limits{1, 4, 16, 32, 64, 128, 256, 512};
+#endif
+    for (const int limit : limits) {
       const Ran ran =
           call(fmt::format("run {} --inputs {} --memory --max-memory {}", file(each.name), file("in.npz"), limit));
       const std::string about = fmt::format("{} within {} MB: {}", each.name, limit, ran.output);
@@ -253,6 +258,28 @@ TEST_F(MemoryLimit, ThePeakOfAProcessKeepsToTheLimit) {
 #endif
     }
   }
+}
+
+// A session has a program for each tile of rows, of which one runs at a time.
+TEST_F(MemoryLimit, ASessionHasOneMemoryForAllItsPrograms) {
+  Graph graph;
+  graph.source = "made", graph.opset = 17;
+  graph.inputs = {{"x", Type::kFloat32, true, {{-1, "N"}, {3, ""}}}};
+  graph.outputs = {{"y", Type::kFloat32, false, {}}};
+  constexpr int64_t kCount = int64_t{1} << 22;
+  graph.constants.emplace("s", Tensor::of<int64_t>({1}, {kCount}));
+  graph.nodes = {{"c", "", "ConstantOfShape", {"s"}, {"c"}, {}},
+                 {"r", "", "ReduceMax", {"c"}, {"r"}, {{"keepdims", int64_t{0}}}},
+                 {"a", "", "Add", {"x", "r"}, {"y"}, {}}};
+  const auto compiled = compile_graph(graph, {{"x", {Type::kFloat32, {5, 3}}}}, {});
+  ASSERT_TRUE(compiled.ok()) << compiled.error().text();
+  EXPECT_EQ(compiled.value()->batch().fixed, "");
+  EXPECT_GE(compiled.value()->session_bytes(), kCount * 4);
+  EXPECT_LT(compiled.value()->session_bytes(), kCount * 6);
+  const auto made =
+      run_on(compiled.value()->state().get(), {{"x", Tensor::of<float>({5, 3}, std::vector<float>(15, 1))}});
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  EXPECT_EQ(to_doubles(made.value().at("y")), std::vector<double>(15, 1));
 }
 
 TEST_F(MemoryLimit, ASmallFileThatAsksForMuchIsRefused) {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "backends/limits.h"
+#include "graph/limits.h"
 #include "backends/native/native_backend.h"
 #include "backends/onnxruntime/ort_backend.h"
 #include "backends/reference/reference_backend.h"

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "backends/limits.h"
+#include "graph/limits.h"
 #include "eval/rows.h"
 #include "rewrite/bind.h"
 

@@ -134,9 +134,19 @@ void check_all_types(Options o, unsigned seed) {
   }
 }
 
+#ifdef HAYATE_SANITIZED  // every place where sizes change the code, and less beside them
+const std::vector<int> kLeaves{1, 8, 9, 32, 33, 200}, kTrees{1, 8, 9, 65, 130}, kDistinct{2, 16, 17, 256, 600},
+    kFeatures{1, 65, 129, 257};
+constexpr int kThresholds = 50;
+#else
+const std::vector<int> kLeaves{1, 2, 7, 8, 9, 16, 31, 32, 33, 64, 65, 200}, kTrees{1, 7, 8, 9, 40, 63, 64, 65, 130},
+    kDistinct{2, 15, 16, 17, 254, 255, 256, 600, 3000}, kFeatures{1, 30, 64, 65, 128, 129, 256, 257, 500};
+constexpr int kThresholds = 300;
+#endif
+
 TEST(TreeProgram, SizesOfTreesAndGroups) {
-  for (const int leaves : {1, 2, 7, 8, 9, 16, 31, 32, 33, 64, 65, 200})
-    for (const int trees : {1, 7, 8, 9, 40, 63, 64, 65, 130})
+  for (const int leaves : kLeaves)
+    for (const int trees : kTrees)
       check_all_types({.trees = trees, .leaves = leaves}, static_cast<unsigned>(leaves * 100 + trees));
 }
 
@@ -172,8 +182,8 @@ TEST(TreeProgram, EveryComparisonAndMissingRule) {
 }
 
 TEST(TreeProgram, ManyThresholdsAndColumns) {
-  for (const int distinct : {2, 15, 16, 17, 254, 255, 256, 600, 3000})
-    for (const int features : {1, 30, 64, 65, 128, 129, 256, 257, 500})
+  for (const int distinct : kDistinct)
+    for (const int features : kFeatures)
       check_all_types(
           {.trees = 60, .leaves = 30, .features = features, .distinct = distinct, .missing = distinct % 2 == 0},
           static_cast<unsigned>(distinct * 1000 + features));
@@ -218,7 +228,7 @@ TEST(TreeProgram, ValuesBesideThresholds) {
       Trees t;
       t.features = 1;
       std::vector<double> x;
-      for (int i = 0; i < 300; ++i) {
+      for (int i = 0; i < kThresholds; ++i) {
         const double at = (std::uniform_real_distribution<double>(-1, 1)(random)) * scale;
         const int32_t a = t.add_leaf(i, 0), b = t.add_leaf(-3.25 * i, 0);
         t.roots.push_back(t.add_node(static_cast<uint8_t>(split), 0, at, a, b));

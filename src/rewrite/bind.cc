@@ -8,6 +8,7 @@
 
 #include "base/memory_budget.h"
 #include "eval/inference.h"
+#include "graph/limits.h"
 
 namespace hayate {
 
@@ -88,10 +89,9 @@ Result<bool> fix_shape(Graph* graph, const std::string& given) {
 
 namespace {
 
-constexpr size_t kBranchesMax = 10'000;      // replaced in one graph: a file must not grow without end
-constexpr int64_t kUnrolledMax = 1'000'000;  // nodes that branches and unrolled loops may make in one graph
-constexpr int64_t kLoopStepsMax = 10'000;    // of one Loop
-constexpr int64_t kScanWithoutBatch = 9;     // the opset whose Scan has no batch axis
+constexpr size_t kBranchesMax = 10'000;    // replaced in one graph: a file must not grow without end
+constexpr int64_t kLoopStepsMax = 10'000;  // of one Loop
+constexpr int64_t kScanWithoutBatch = 9;   // the opset whose Scan has no batch axis
 
 using Names = std::map<std::string, std::string>;
 
@@ -204,8 +204,8 @@ Result<bool> split_scan_rows(const Graph& graph, const Node& node, const Facts& 
   if (node.inputs.size() < 2 || scanned == facts.end() || scanned->second.type.shape.size() < 2)
     return bad("has nothing to scan");
   const int64_t rows = scanned->second.type.shape[0];
-  if (rows < 1 || rows > kUnrolledMax)
-    return bad(fmt::format("{} rows; 1 to {} are unrolled", rows, kUnrolledMax), Code::kUnsupported);
+  if (rows < 1 || rows > kMadeNodesMax)
+    return bad(fmt::format("{} rows; 1 to {} are unrolled", rows, kMadeNodesMax), Code::kUnsupported);
   std::vector<std::vector<std::string>> made(node.outputs.size());
   for (int64_t row = 0; row < rows; ++row) {
     const std::string prefix = fmt::format("{}.{}.row{}/", node.name, number, row);
@@ -260,9 +260,9 @@ Result<bool> unroll_scan(const Graph& graph, const Node& node, const Facts& fact
       normal_axis(listed("scan_input_axes", 0), static_cast<int64_t>(scanned_shape.size()));
   if (!along) return bad(fmt::format("cannot scan shape {}", shape_text(scanned_shape)));
   const int64_t steps = scanned_shape[*along];
-  if (steps < 1 || steps > kUnrolledMax / nodes_per_step(*body))
+  if (steps < 1 || steps > kMadeNodesMax / nodes_per_step(*body))
     return bad(fmt::format("{} steps of {} nodes; 1 step to {} nodes in all are unrolled", steps, body->nodes.size(),
-                           kUnrolledMax),
+                           kMadeNodesMax),
                Code::kUnsupported);
   if (const Result<bool> room = room_for(steps * step_bytes(*body), graph.source + ": " + node.where() + ": its steps");
       !room.ok())
@@ -396,9 +396,9 @@ Result<bool> unroll_loop(const Graph& graph, const Node& node, const Facts& fact
   if (terms.value().trips <= 0 || !terms.value().goes_on) return end_loop(graph, node, own, states, nodes, constants);
   const bool whole = always_goes_on(*body);
   const int64_t steps = whole ? terms.value().trips : 1, first = node.get<int64_t>("hayate.first", 0);
-  if (first + 1 > kLoopStepsMax || steps > kLoopStepsMax || steps > kUnrolledMax / nodes_per_step(*body))
+  if (first + 1 > kLoopStepsMax || steps > kLoopStepsMax || steps > kMadeNodesMax / nodes_per_step(*body))
     return bad(fmt::format("its steps of {} nodes are too many to unroll; {} steps and {} nodes are the most",
-                           body->nodes.size(), kLoopStepsMax, kUnrolledMax),
+                           body->nodes.size(), kLoopStepsMax, kMadeNodesMax),
                Code::kUnsupported);
   if (const Result<bool> room = room_for(steps * step_bytes(*body), graph.source + ": " + node.where() + ": its steps");
       !room.ok())
@@ -479,9 +479,9 @@ Result<Graph> resolve_branches(Graph graph, const std::map<std::string, TensorTy
     const Result<bool> done = replace(graph, node, inference.facts(), replaced - 1, &nodes, &constants);
     if (!done.ok()) return done.error();
     made += static_cast<int64_t>(nodes.size());
-    if (made > kUnrolledMax)
+    if (made > kMadeNodesMax)
       return Error{Code::kResourceExhausted, where,
-                   fmt::format("branches and loops make more than {} nodes", kUnrolledMax)};
+                   fmt::format("branches and loops make more than {} nodes", kMadeNodesMax)};
     int64_t bytes = 0;
     for (const Node& each : nodes) bytes += each.bytes();
     if (const Result<bool> room = claim.grow(bytes, where + ": its steps"); !room.ok()) return room.error();

@@ -14,6 +14,7 @@ Editor::Editor(Graph* graph, const Facts& facts) : graph_(*graph), facts_(facts)
 void Editor::index() const {
   if (indexed_) return;
   indexed_ = true;
+  maker_.reserve(graph_.nodes.size()), readers_.reserve(graph_.nodes.size());
   for (size_t i = 0; i < graph_.nodes.size(); ++i) {
     for (const std::string& name : graph_.nodes[i].outputs)
       if (!name.empty()) maker_[name] = i;

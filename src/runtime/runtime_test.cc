@@ -32,17 +32,25 @@ Session ready(const Executable& executable, int64_t rows, uint64_t seed) {
   return session;
 }
 
+#ifdef HAYATE_SANITIZED  // kernels that are not optimised take minutes for more
+constexpr int kRunsPerThread = 2;
+constexpr int64_t kBatch = 8;
+#else
+constexpr int kRunsPerThread = 20;
+constexpr int64_t kBatch = 32;
+#endif
+
 TEST(Runtime, RowsOfEverySampleHaveTheSameBitsInEveryBatch) {
   for (const std::string& path : samples()) {
     const Result<Model> model = Model::load(path);
     ASSERT_TRUE(model.ok()) << model.error().text();
     Plan plan = Plan::defaults(model.value());
-    plan.batch_max = 32;
+    plan.batch_max = kBatch;
     const Result<Executable> executable = compile(model.value(), plan);
     ASSERT_TRUE(executable.ok()) << executable.error().text();
     ASSERT_EQ(executable.value().fixed_batch(), "") << path;
-    Session all = ready(executable.value(), 32, 3), part = ready(executable.value(), 32, 3);
-    ASSERT_TRUE(all.run(32).ok());
+    Session all = ready(executable.value(), kBatch, 3), part = ready(executable.value(), kBatch, 3);
+    ASSERT_TRUE(all.run(kBatch).ok());
     for (const int64_t n : {int64_t{1}, int64_t{7}}) {
       ASSERT_TRUE(part.run(n).ok());
       for (size_t i = 0; i < executable.value().outputs().size(); ++i)
@@ -53,12 +61,6 @@ TEST(Runtime, RowsOfEverySampleHaveTheSameBitsInEveryBatch) {
     }
   }
 }
-
-#ifdef HAYATE_SANITIZED  // kernels that are not optimised take minutes for more
-constexpr int kRunsPerThread = 2;
-#else
-constexpr int kRunsPerThread = 20;
-#endif
 
 TEST(Runtime, SixteenThreadsWithASessionEachGiveTheSameBits) {
   const Result<Model> model = Model::load(sample("lstm_a.onnx"));

@@ -55,14 +55,19 @@ Result<std::shared_ptr<const NativeExecutable>> NativeExecutable::compile(
   return std::shared_ptr<const NativeExecutable>(made);
 }
 
-NativeState::NativeState(std::shared_ptr<const NativeExecutable> executable, bool own_ports)
+NativeState::NativeState(std::shared_ptr<const NativeExecutable> executable)
     : executable_(std::move(executable)), arena_(Type::kUInt8, {executable_->program().arena_bytes}) {
   bases_ = {arena_.bytes(), nullptr};
   for (const std::vector<Port>* ports : {&executable_->inputs(), &executable_->outputs()})
     for (const Port& port : *ports) {
-      if (own_ports) memory_.emplace_back(port.type.type, port.type.shape);
-      bases_.push_back(own_ports ? memory_.back().bytes() : nullptr);
+      memory_.emplace_back(port.type.type, port.type.shape);
+      bases_.push_back(memory_.back().bytes());
     }
+}
+
+NativeState::NativeState(std::shared_ptr<const NativeExecutable> executable, std::byte* arena)
+    : executable_(std::move(executable)), bases_{arena, nullptr} {
+  bases_.resize(2 + executable_->inputs().size() + executable_->outputs().size(), nullptr);
 }
 
 RunStatus NativeState::run() noexcept {

@@ -58,8 +58,10 @@ struct RunStatus {
 // One caller's memory. One thread at a time.
 class NativeState {
  public:
-  // Without `own_ports` every input and output must be bound before a run.
-  explicit NativeState(std::shared_ptr<const NativeExecutable> executable, bool own_ports = true);
+  explicit NativeState(std::shared_ptr<const NativeExecutable> executable);
+  // Every input and output must be bound before a run, and `arena` is the caller's: the program's arena_bytes, 64-byte
+  // aligned, of which nothing is kept from run to run.
+  NativeState(std::shared_ptr<const NativeExecutable> executable, std::byte* arena);
 
   // Memory of the state's own, or the caller's where bound: row-major, 64-byte aligned.
   std::byte* input(size_t i) { return bases_[2 + i]; }

@@ -42,8 +42,8 @@ class NativeCompiled : public Compiled {
   std::unique_ptr<State> state() const override;
   int64_t plain_steps() const override { return tiles_.back().executable->program().plain_steps; }
   int64_t session_bytes() const override {
-    int64_t bytes = 0;
-    for (const Tile& tile : tiles_) bytes += tile.executable->program().arena_bytes;
+    int64_t bytes = 0;  // tiles run one after another
+    for (const Tile& tile : tiles_) bytes = std::max(bytes, tile.executable->program().arena_bytes);
     return bytes;
   }
   std::string text() const override {
@@ -86,8 +86,9 @@ class NativeCompiled : public Compiled {
 
 class NativeTiles : public State {
  public:
-  explicit NativeTiles(std::shared_ptr<const NativeCompiled> compiled) : State(compiled), native_(*compiled) {
-    for (const NativeCompiled::Tile& tile : native_.tiles()) states_.emplace_back(tile.executable, false);
+  explicit NativeTiles(std::shared_ptr<const NativeCompiled> compiled)
+      : State(compiled), native_(*compiled), arena_(Type::kUInt8, {native_.session_bytes()}) {
+    for (const NativeCompiled::Tile& tile : native_.tiles()) states_.emplace_back(tile.executable, arena_.bytes());
   }
 
  protected:
@@ -116,7 +117,8 @@ class NativeTiles : public State {
   }
 
   const NativeCompiled& native_;
-  std::vector<NativeState> states_;  // of each tile
+  Tensor arena_;
+  std::vector<NativeState> states_;  // of each tile, over the one arena
 };
 
 std::unique_ptr<State> NativeCompiled::state() const {

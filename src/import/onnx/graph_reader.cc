@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/memory_budget.h"
+#include "graph/limits.h"
 #include "graph/op_table.h"
 #include "graph/order.h"
 #include "import/onnx/attribute_types.h"
@@ -199,8 +200,8 @@ Result<bool> GraphReader::add_node(const schema::Node& proto, const std::string&
   Node& node = made.value();
   const std::string here = where + ": " + node.where();
   if (call != nullptr) {
-    if (++inlined_ > kInlinedNodesMax)
-      return bad(here, fmt::format("functions add more than {} nodes", kInlinedNodesMax), Code::kResourceExhausted);
+    if (++inlined_ > kMadeNodesMax)
+      return bad(here, fmt::format("functions add more than {} nodes", kMadeNodesMax), Code::kResourceExhausted);
   }
   node_bytes_ += node.bytes();  // attributes that functions copy would add up
   if (const Result<bool> room = room_for(node_bytes_, here + ": the nodes so far"); !room.ok()) return room.error();
@@ -231,8 +232,8 @@ Result<GraphReader::Call> GraphReader::bind_call(const schema::Function& functio
   made.depth = call == nullptr ? 1 : call->depth + 1;
   if (made.depth > kCallDepthMax)
     return bad(here, fmt::format("functions call each other deeper than {} (one that calls itself?)", kCallDepthMax));
-  if (++calls_ > kInlinedNodesMax)
-    return bad(here, fmt::format("more than {} calls of functions", kInlinedNodesMax), Code::kResourceExhausted);
+  if (++calls_ > kMadeNodesMax)
+    return bad(here, fmt::format("more than {} calls of functions", kMadeNodesMax), Code::kResourceExhausted);
   if (static_cast<int>(node.inputs.size()) > function.input_size() ||
       static_cast<int>(node.outputs.size()) > function.output_size())
     return bad(here,

@@ -17,7 +17,6 @@ namespace hayate {
 
 constexpr int kSubgraphDepthMax = 16;            // graphs within graphs; protobuf itself stops at 100 messages
 constexpr int kCallDepthMax = 32;                // functions that call functions
-constexpr int64_t kInlinedNodesMax = 1'000'000;  // that functions may add: calls within calls multiply
 
 constexpr int64_t kOpsetMin = 1, kOpsetMax = 28;  // of ai.onnx
 

@@ -1,5 +1,3 @@
-#include <set>
-
 #include "rewrite/rules/rules.h"
 
 namespace hayate {
@@ -18,11 +16,8 @@ void drop_dead(Editor* editor) {
     }
     if (!needed && editor->alive(i)) editor->remove(&node);
   }
-  std::set<std::string> used;
-  for (const Node& node : graph.nodes) used.insert(node.inputs.begin(), node.inputs.end());
-  for (const ValueInfo& output : graph.outputs) used.insert(output.name);
   std::erase_if(graph.constants, [&](const auto& entry) {
-    if (used.contains(entry.first)) return false;
+    if (editor->use_count(entry.first) > 0) return false;
     editor->count_change();
     return true;
   });
