@@ -265,6 +265,41 @@ TEST(Spelled, QuantisedSumsAndProductsByHand) {
     expect_native_equals_reference(contrib(op, {a, half, ten, b, one, five, one, five}), -1);
 }
 
+// As ONNX Runtime's optimiser writes them; each is the standard's operator on the turned image.
+TEST(Spelled, ImagesWithChannelsLast) {
+  const auto turned = [](const Tensor& x, std::vector<int64_t> perm) {
+    return OneNode("Transpose", {x}, {{"perm", std::move(perm)}}).reference().value().at("o0");
+  };
+  Tensor x(Type::kUInt8, {2, 4, 5, 3});
+  for (int64_t i = 0; i < x.count(); ++i) x.data<uint8_t>()[i] = static_cast<uint8_t>(i * 37);
+  const Tensor first = turned(x, {0, 3, 1, 2});
+  Tensor w(Type::kInt8, {4, 3, 2, 2});
+  for (int64_t i = 0; i < w.count(); ++i) w.data<int8_t>()[i] = static_cast<int8_t>(i * 11 % 19 - 9);
+  const Tensor step = rule_cases::number(0.1f), zero = Tensor::of<uint8_t>({}, {9}), none = Tensor::of<int8_t>({}, {0});
+  const std::vector<Tensor> rest{step, zero, w, step, none, rule_cases::number(5), zero};
+  const auto conv = [&](const Tensor& image, const std::string& domain, Attributes attributes) {
+    std::vector<Tensor> inputs{image};
+    inputs.insert(inputs.end(), rest.begin(), rest.end());
+    attributes["strides"] = std::vector<int64_t>{1, 2};
+    return OneNode("QLinearConv", inputs, attributes, 1, domain);
+  };
+  const OneNode last = conv(x, "com.microsoft", {{"channels_last", int64_t{1}}});
+  const Attributes window{{"kernel_shape", std::vector<int64_t>{2, 3}}};
+  const OneNode pool("NhwcMaxPool", {x}, window, 1, "com.microsoft");
+  for (const auto& [own, plain] : {std::pair{last, conv(first, "", {})},
+                                   {conv(first, "com.microsoft", {}), conv(first, "", {})},
+                                   {pool, OneNode("MaxPool", {first}, window)}}) {
+    const auto got = own.reference(), wanted = plain.reference();
+    ASSERT_TRUE(got.ok()) << got.error().text();
+    ASSERT_TRUE(wanted.ok()) << wanted.error().text();
+    const bool is_last = own.inputs[0].shape() == x.shape();
+    const Tensor made = is_last ? turned(got.value().at("o0"), {0, 3, 1, 2}) : got.value().at("o0");
+    EXPECT_EQ(made.shape(), wanted.value().at("o0").shape());
+    EXPECT_EQ(to_int64s(made), to_int64s(wanted.value().at("o0")));
+    expect_native_equals_reference(own, -1);
+  }
+}
+
 Tensor rounded(const Tensor& of) {  // to int8
   Tensor made(Type::kInt8, of.shape());
   for (int64_t i = 0; i < of.count(); ++i) made.data<int8_t>()[i] = static_cast<int8_t>(of.data<float>()[i]);

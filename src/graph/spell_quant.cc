@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "graph/rule_checks.h"
 #include "graph/spelling.h"
@@ -207,6 +208,31 @@ Result<Graph> qlinear_average_pool(const ShapeContext& c) {
                                 : s.constant(window_counts(w));
   const std::string mean = s.add("Div", {window_sums(&s, x, w), count});
   return s.give({to_steps(&s, s.add("Add", {s.add("Div", {mean, f(3)}), f(4)}), c.type(0))});
+}
+
+// The channels of a value of input 0's rank from the last axis to the second, or back.
+std::string move_channels(Speller* s, const std::string& value, bool to_second) {
+  std::vector<int64_t> perm(static_cast<size_t>(s->c.rank(0)));
+  std::iota(perm.begin(), perm.end(), 0);
+  std::rotate(perm.begin() + 1, to_second ? perm.end() - 1 : perm.begin() + 2, perm.end());
+  return s->add("Transpose", {value}, {{"perm", perm}});
+}
+
+// The standard's operator `op`, of an image whose channels are its last axis; filters are as ever.
+Result<Graph> channels_last(const ShapeContext& c, const char* op) {
+  if (c.rank(0) < 3) return c.error(fmt::format("takes images, it is given {}", shape_text(c.shape(0))));
+  Speller s(c);
+  std::vector<std::string> inputs{move_channels(&s, s.in(0), true)};
+  for (size_t i = 1; i < c.input_count(); ++i) inputs.push_back(s.in(i));
+  return s.give({move_channels(&s, s.add(op, std::move(inputs), without(c.node, {"channels_last"})), false)});
+}
+
+Result<Graph> qlinear_conv_of_images(const ShapeContext& c) {
+  return c.node.get<int64_t>("channels_last", 0) != 0 ? channels_last(c, "QLinearConv") : renamed(c);
+}
+Result<Graph> nhwc_max_pool(const ShapeContext& c) {
+  if (auto error = type_error(c, 0, kBytes)) return *error;
+  return channels_last(c, "MaxPool");
 }
 
 // The softmax of opset 13, or over all axes from `axis` on before.
@@ -454,6 +480,8 @@ void add_quant_spellings(std::vector<SpellingEntry>* table) {
                                {kMicrosoft, "DynamicQuantizeMatMul", 3, 5, dynamic_quantize_matmul},
                                {kMicrosoft, "DynamicQuantizeLSTM", 3, 12, dynamic_quantize_lstm},
                                {kMicrosoft, "QGemm", 6, 9, qgemm},
+                               {kMicrosoft, "QLinearConv", 8, 9, qlinear_conv_of_images},
+                               {kMicrosoft, "NhwcMaxPool", 1, 1, nhwc_max_pool},
                                {kMicrosoft, "QLinearAdd", 7, 8, qlinear_add},
                                {kMicrosoft, "QLinearMul", 7, 8, qlinear_mul},
                                {kMicrosoft, "QLinearSigmoid", 4, 5, qlinear_unary},

@@ -139,6 +139,23 @@ void conv(GraphMaker& m) {
   m.add("QLinearConv", inputs, Kind::kExact, attributes);
 }
 
+// Channels on the last axis, as ONNX Runtime's optimiser writes it.
+void channels_last(GraphMaker& m) {
+  const auto x = bytes(m, 4, 4);
+  if (!x || x->shape[1] < 2 || x->shape[2] < 2 || x->shape[3] == 0) return;
+  const std::vector<int64_t> kernel{m.dice().between(1, 2), m.dice().between(1, 2)};
+  if (m.dice().one_in(2)) {
+    m.add("com.microsoft.NhwcMaxPool", {x->name}, Kind::kExact, {{"kernel_shape", kernel}});
+    return;
+  }
+  const int64_t filters = m.dice().between(1, 5);
+  m.add("com.microsoft.QLinearConv",
+        {x->name, step(m), zero_point(m, x->type), m.weights(Type::kInt8, {filters, x->shape[3], kernel[0], kernel[1]}),
+         step(m), m.scalar(Type::kInt8, 0), m.scalar(Type::kFloat32, 5), zero_point(m, x->type),
+         m.weights(Type::kInt32, {filters})},
+        Kind::kExact, {{"channels_last", int64_t{1}}});
+}
+
 void softmax(GraphMaker& m) {
   const auto x = bytes(m, 2, 4);
   if (!x) return;
@@ -233,6 +250,7 @@ void add_quant_recipes(std::vector<Recipe>* all) {
                            {"quant_choose", 1, choose},
                            {"quant_matmul", 2, matmul},
                            {"quant_conv", 2, conv},
+                           {"quant_channels_last", 1, channels_last},
                            {"quant_softmax", 1, softmax},
                            {"quant_per_axis", 1, per_axis},
                            {"quant_there_and_back", 1, there_and_back},
