@@ -6,6 +6,8 @@
 namespace hayate {
 namespace {
 
+using Attributes = std::map<std::string, Attribute>;
+
 OneNode rewritten(const Shape& lead, std::vector<Tensor> mask, std::set<size_t> constants = {}) {
   const auto shape = [&](int64_t places, int64_t features) {
     Shape made = lead;

@@ -16,8 +16,6 @@
 
 namespace hayate {
 
-using Attributes = std::map<std::string, Attribute>;
-
 struct OneNode {
   Node node;
   std::vector<Tensor> inputs;

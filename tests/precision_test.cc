@@ -35,9 +35,7 @@ constexpr Net kNets[] = {{"mlp_small", 4e-3, 0.02},   {"mlp_medium", 0.01, 0.03}
                          {"transformer", 0.012, 0.05}};
 #endif
 
-std::string sample_file(const std::string& name) {
-  return std::string(HAYATE_SOURCE_DIR) + "/models/" + name + ".onnx";
-}
+std::string sample(const std::string& name) { return std::string(HAYATE_SOURCE_DIR) + "/models/" + name + ".onnx"; }
 
 std::vector<float> answers(const Executable& executable, const std::vector<float>& rows, int64_t from, int64_t n) {
   Session session = executable.session();
@@ -66,7 +64,7 @@ std::vector<float> rows_for(const Executable& executable) {
 
 TEST(Precision, IsNearFloat32OnEveryInstructionSetAndNotFloat32) {
   for (const Net& net : kNets) {
-    const Result<Model> model = Model::load(sample_file(net.name));
+    const Result<Model> model = Model::load(sample(net.name));
     ASSERT_TRUE(model.ok()) << model.error().text();
     const Executable exact = compiled(model.value(), "fp32");
     const std::vector<float> rows = rows_for(exact), wanted = answers(exact, rows, 0, 32);
@@ -89,7 +87,7 @@ TEST(Precision, IsNearFloat32OnEveryInstructionSetAndNotFloat32) {
 TEST(Precision, ARowsBitsAreTheSameInEveryBatch) {
   for (const Net& net : kNets)
     for (const char* precision : {"bf16", "int8"}) {
-      const Result<Model> model = Model::load(sample_file(net.name));
+      const Result<Model> model = Model::load(sample(net.name));
       ASSERT_TRUE(model.ok()) << model.error().text();
       const Executable executable = compiled(model.value(), precision);
       const std::vector<float> rows = rows_for(executable), all = answers(executable, rows, 0, 32);
@@ -112,7 +110,7 @@ TEST(Precision, QuantizedModelsRunOnIntegersAndEqualTheReference) {
   constexpr const char* kModels[] = {"mlp_small", "mlp_medium", "tcn", "deeplob"};
 #endif
   for (const char* name : kModels) {
-    Result<Graph> graph = import_model(sample_file(name), {});
+    Result<Graph> graph = import_model(sample(name), {});
     ASSERT_TRUE(graph.ok()) << graph.error().text();
     const Result<InputTypes> types = declared_types(graph.value(), 5);
     ASSERT_TRUE(types.ok());
@@ -138,26 +136,25 @@ TEST(Precision, QuantizedModelsRunOnIntegersAndEqualTheReference) {
 
 TEST(Precision, TheProgramSavesRunsAndReportsIt) {
   const std::string folder = testing::TempDir(), saved = folder + "/hayate-int8.onnx", x = folder + "/hayate-x.npz";
-  Result<Graph> graph = import_model(sample_file("mlp_small"), {});
+  Result<Graph> graph = import_model(sample("mlp_small"), {});
   ASSERT_TRUE(graph.ok());
   ASSERT_TRUE(write_npz(x, made_inputs(graph.value(), 40, 2).value()).ok());
-  const Ran made =
-      call("convert " + sample_file("mlp_small") + " --precision int8 --calibrate " + x + " --output " + saved);
+  const Ran made = call("convert " + sample("mlp_small") + " --precision int8 --calibrate " + x + " --output " + saved);
   ASSERT_EQ(made.exit_code, 0) << made.output;
   const Ran verified = call("verify " + saved + " --inputs " + x + " --atol 0.02");
   EXPECT_EQ(verified.exit_code, 0) << verified.output;
-  const Ran run = call("run " + sample_file("mlp_small") + " --inputs " + x + " --precision int8 --calibrate " + x +
+  const Ran run = call("run " + sample("mlp_small") + " --inputs " + x + " --precision int8 --calibrate " + x +
                        " --save-quantized " + saved + "2");
   EXPECT_EQ(run.exit_code, 0) << run.output;
   EXPECT_EQ(read_file(saved).value(), read_file(saved + "2").value());
-  const Ran told = call("verify " + sample_file("mlp_small"));
+  const Ran told = call("verify " + sample("mlp_small"));
   EXPECT_NE(told.output.find("info native bf16 "), std::string::npos) << told.output;
   EXPECT_NE(told.output.find("info native int8 "), std::string::npos) << told.output;
   std::filesystem::remove(saved), std::filesystem::remove(saved + "2"), std::filesystem::remove(x);
 }
 
 TEST(Precision, IsRefusedWhereItCannotBe) {
-  const Result<Model> trees = Model::load(sample_file("xgboost_200x6")), net = Model::load(sample_file("mlp_small"));
+  const Result<Model> trees = Model::load(sample("xgboost_200x6")), net = Model::load(sample("mlp_small"));
   ASSERT_TRUE(trees.ok() && net.ok());
   const auto refusal = [](const Model& model, auto change) {
     Plan plan = Plan::defaults(model);
@@ -173,7 +170,7 @@ TEST(Precision, IsRefusedWhereItCannotBe) {
             std::string::npos);
   EXPECT_NE(refusal(net.value(), [](Plan* plan) { plan->calibration = "/nowhere.npz"; }).find("/nowhere.npz"),
             std::string::npos);
-  EXPECT_NE(refusal(net.value(), [](Plan* plan) { plan->calibration = sample_file("mlp_small"); }).find("mlp_small"),
+  EXPECT_NE(refusal(net.value(), [](Plan* plan) { plan->calibration = sample("mlp_small"); }).find("mlp_small"),
             std::string::npos);
 }
 

@@ -11,6 +11,8 @@
 namespace hayate {
 namespace {
 
+using Attributes = std::map<std::string, Attribute>;
+
 OneNode contrib(const std::string& op, std::vector<Tensor> inputs, Attributes attributes = {}, size_t outputs = 1) {
   OneNode one(op, std::move(inputs), std::move(attributes), outputs,
               op == "SimplifiedLayerNormalization" ? "" : "com.microsoft");

@@ -10,13 +10,15 @@
 namespace hayate {
 namespace {
 
+using Attributes = std::map<std::string, Attribute>;
+
 std::vector<double> answer(const OneNode& one, const std::string& output = "o0") {
   const auto made = one.reference();
   EXPECT_TRUE(made.ok()) << (made.ok() ? "" : made.error().text());
   return made.ok() ? to_doubles(made.value().at(output)) : std::vector<double>();
 }
 
-void expect_window_refused(const OneNode& one, const std::string& wanted) {
+void expect_refused(const OneNode& one, const std::string& wanted) {
   const auto made = one.reference();
   ASSERT_FALSE(made.ok()) << wanted;
   EXPECT_NE(made.error().text().find(wanted), std::string::npos) << made.error().text();
@@ -110,9 +112,8 @@ TEST(Windows, MaxUnpoolPutsValuesBack) {
       window);
   EXPECT_EQ(answer(larger), (std::vector<double>{0, 1, 2, 0, 0, 0}));
   for (const int64_t index : {int64_t{4}, int64_t{-1}, INT64_MAX, INT64_MIN})
-    expect_window_refused(
-        OneNode("MaxUnpool", {counted({1, 1, 2}), Tensor::of<int64_t>({1, 1, 2}, {1, index})}, window),
-        "is outside shape");
+    expect_refused(OneNode("MaxUnpool", {counted({1, 1, 2}), Tensor::of<int64_t>({1, 1, 2}, {1, index})}, window),
+                   "is outside shape");
 }
 
 TEST(Windows, PoolsOfBytesAndSixteenBitFloats) {
@@ -123,8 +124,8 @@ TEST(Windows, PoolsOfBytesAndSixteenBitFloats) {
   reinterpret_cast<uint16_t*>(half.bytes())[0] = half_from_float(1),
   reinterpret_cast<uint16_t*>(half.bytes())[1] = half_from_float(2);
   EXPECT_EQ(answer(OneNode("AveragePool", {half}, {{"kernel_shape", Shape{2}}})), std::vector<double>{1.5});
-  expect_window_refused(OneNode("AveragePool", {Tensor::of<uint8_t>({1, 1, 2}, {1, 2})}, {{"kernel_shape", Shape{2}}}),
-                        "is not supported on uint8");
+  expect_refused(OneNode("AveragePool", {Tensor::of<uint8_t>({1, 1, 2}, {1, 2})}, {{"kernel_shape", Shape{2}}}),
+                 "is not supported on uint8");
 }
 
 TEST(Normalizations, ByHand) {
@@ -146,7 +147,7 @@ TEST(Normalizations, ByHand) {
   const double deviation = std::sqrt((5.0625 + 1.5625 + 0.5625 + 7.5625) / 4);
   near(answer(groups), {1 - 4.5 / deviation, 1 - 2.5 / deviation, 1 + 1.5 / deviation, 1 + 5.5 / deviation});
   groups.opset = 21;
-  expect_window_refused(groups, "must have shape [2]");
+  expect_refused(groups, "must have shape [2]");
   groups.inputs[1] = Tensor::of<float>({2}, {2, 0}), groups.inputs[2] = Tensor::of<float>({2}, {1, 5});
   near(answer(groups), {1 - 4.5 / deviation, 1 - 2.5 / deviation, 5, 5});
   near(answer(OneNode("MeanVarianceNormalization", {x}, {{"axes", Shape{2}}})), {-1, 1, -1, 1});
@@ -204,12 +205,12 @@ TEST(Resize, CoordinatesAndModesByHand) {
 }
 
 TEST(Resize, UnusableSizesAreRefused) {
-  expect_window_refused(resize({1, 1, 3}, {1, 2}, {}), "needs 3 scales");
-  expect_window_refused(resize({1, 1, 3}, {1, 1, -1}, {}), "out of range");
-  expect_window_refused(resize({1, 1, 3}, {1, 1, 1e30f}, {}), "out of range");
-  expect_window_refused(resize({1, 1, 3}, {1, 1, NAN}, {}), "out of range");
-  expect_window_refused(resize({1, 1, 3}, {1, 1, 2}, {{"mode", std::string("area")}}), "'area' is not supported");
-  expect_window_refused(resize({1, 1, 3}, {1, 1, 2}, {{"axes", Shape{0, 0, 1}}}), "axes [0, 0, 1]");
+  expect_refused(resize({1, 1, 3}, {1, 2}, {}), "needs 3 scales");
+  expect_refused(resize({1, 1, 3}, {1, 1, -1}, {}), "out of range");
+  expect_refused(resize({1, 1, 3}, {1, 1, 1e30f}, {}), "out of range");
+  expect_refused(resize({1, 1, 3}, {1, 1, NAN}, {}), "out of range");
+  expect_refused(resize({1, 1, 3}, {1, 1, 2}, {{"mode", std::string("area")}}), "'area' is not supported");
+  expect_refused(resize({1, 1, 3}, {1, 1, 2}, {{"axes", Shape{0, 0, 1}}}), "axes [0, 0, 1]");
 }
 
 }  // namespace
