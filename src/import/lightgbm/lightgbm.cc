@@ -240,6 +240,9 @@ class Importer {
     if (block.find("is_linear") != nullptr)
       if (auto error = integer(block, "is_linear", 0, 1, &linear)) return error;
     if (auto error = numbers(block, "leaf_value", tree.leaves, &tree.leaf_value)) return error;
+    std::vector<double> shrinkage;  // leaf values hold it already; one that is no number LightGBM refuses
+    if (block.find("shrinkage") != nullptr)
+      if (auto error = numbers(block, "shrinkage", 1, &shrinkage)) return error;
     const int32_t output = static_cast<int32_t>(static_cast<int64_t>(trees_.roots.size()) % per_iteration_);
     const int32_t base = static_cast<int32_t>(trees_.node_count());
     if (auto error = claim(tree.leaves * (2 * Trees::kNodeBytes + Trees::kWeightBytes), &memory_)) return error;
@@ -381,6 +384,9 @@ class Importer {
           line->number,
           fmt::format("objective '{}' is unknown; --raw-score gives the sums without its output transform", name),
           Code::kUnsupported);
+    for (const std::string_view word : words)  // LightGBM transforms as many numbers as it says, whatever there are
+      if (word.starts_with("num_class:") && number_from<int64_t>(word.substr(10)) != classes_)
+        return bad(line->number, fmt::format("'{}' of its objective is not the {} of num_class", word, classes_));
     objective_ = *objective;
     if (objective_ != Objective::kSigmoid) return std::nullopt;
     if (name == "cross_entropy" || name == "xentropy") return std::nullopt;  // a plain sigmoid

@@ -162,6 +162,11 @@ TEST(LightGbm, FaultsAreNamedWithTheirLine) {
   expect_error(replaced(good, "max_feature_idx=1", "max_feature_idx=99999999999999999999"), "no number of its type");
   expect_error(replaced(good, "objective=regression", "objective=mystery"),
                "objective 'mystery' is unknown; --raw-score");
+  for (const std::string name : {"multiclass", "multiclassova"})
+    for (const std::string classes : {"9", "0", "x", ""})
+      expect_error(replaced(good, "objective=regression", "objective=" + name + " num_class:" + classes),
+                   "line 7: 'num_class:" + classes + "' of its objective is not the 1 of num_class");
+  expect_error(replaced(good, "shrinkage=1", "shrinkage=abc"), "'abc' is no number");
   expect_error(replaced(good, "shrinkage=1", "is_linear=1"), "has no leaf_const");
   const std::string linear =
       "is_linear=1\nleaf_const=1 2 4\nnum_features=1 0 1\nleaf_features=0   1 \nleaf_coeff=2   3 ";
