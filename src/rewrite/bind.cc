@@ -351,6 +351,17 @@ bool always_goes_on(const Graph& body) {
   return value != nullptr && value->type() == Type::kBool && value->count() == 1 && value->data<bool>()[0];
 }
 
+// The joined rows of a Loop that runs not once: as its body declares a row, and as ONNX Runtime has it, extents that it
+// leaves open are 0.
+Result<Tensor> no_rows(const ValueInfo& row, const std::string& where) {
+  if (!row.has_type)
+    return Error{Code::kUnsupported, where,
+                 fmt::format("runs no step, and its body does not say of which type '{}' is", row.name)};
+  Shape shape{0};
+  for (const Dim& dim : row.dims) shape.push_back(dim.fixed() ? dim.value : 0);
+  return Tensor::make(row.type, shape, where);
+}
+
 // The rest of a Loop that runs no further: its states are the outputs; its joined outputs are rows [0, ..] of the step
 // before, named by the attribute that peeling left.
 Result<bool> end_loop(const Graph& graph, const Node& node, const std::string& prefix, size_t states,
@@ -363,9 +374,13 @@ Result<bool> end_loop(const Graph& graph, const Node& node, const std::string& p
       nodes->push_back(make_node(name, "Identity", {node.inputs[2 + i]}, node.outputs[i]));
       continue;
     }
-    if (rows.size() <= i - states)
-      return Error{Code::kUnsupported, graph.source + ": " + node.where(),
-                   "runs no step, so its outputs have no shape"};
+    if (rows.size() <= i - states) {
+      Result<Tensor> empty = no_rows(node.subgraph("body")->outputs[1 + i], graph.source + ": " + node.where());
+      if (!empty.ok()) return empty.error();
+      constants->emplace(name + "/none", std::move(empty).value());
+      nodes->push_back(make_node(name, "Identity", {name + "/none"}, node.outputs[i]));
+      continue;
+    }
     constants->emplace(prefix + "none", Tensor::of<int64_t>({1}, {0}));
     std::map<std::string, Attribute> attributes;
     std::vector<std::string> inputs{rows[i - states]};
