@@ -124,6 +124,42 @@ TEST_F(RunProgram, InputsThatDecideShapesAreCompiledIn) {
   }
 }
 
+// An initializer that the file lists among its inputs too is what holds where nobody feeds it.
+TEST_F(RunProgram, DefaultsMayBeFed) {
+  const std::string type = field(2, field(1, field(1, 1) + field(2, field(1, field(1, 2)))));
+  const std::string node = field(1, std::string("x")) + field(1, std::string("b")) + field(2, std::string("y")) +
+                           field(4, std::string("Add"));
+  std::string raw(8, '\0');
+  const float bias[] = {10, 20};
+  std::memcpy(raw.data(), bias, 8);
+  const std::string tensor = field(1, 2) + field(2, 1) + field(8, std::string("b")) + field(9, raw);
+  const std::string graph = field(1, node) + field(5, tensor) + field(11, field(1, std::string("x")) + type) +
+                            field(11, field(1, std::string("b")) + type) + field(12, field(1, std::string("y")) + type);
+  const auto with_ir = [&](int version) {
+    write_file(folder_ / "bias.onnx", field(1, version) + field(7, graph) + field(8, field(2, 17)));
+  };
+  const Tensor x = Tensor::of<float>({2}, {1, 2}), other = Tensor::of<float>({2}, {5, 6});
+  for (const std::string backend : {"native", "reference"}) {
+    with_ir(8);
+    for (const bool fed : {false, true}) {
+      feed(fed ? NamedTensors{{"x", x}, {"b", other}} : NamedTensors{{"x", x}});
+      const Ran ran = run("bias.onnx --backend " + backend);
+      ASSERT_EQ(ran.exit_code, 0) << ran.output;
+      EXPECT_EQ(to_doubles(read_npz(folder_ / "out.npz").value().at("y")),
+                fed ? (std::vector<double>{6, 8}) : (std::vector<double>{11, 22}));
+    }
+    fs::remove(folder_ / "out.npz");
+    feed({{"x", x}, {"b", Tensor::of<float>({3}, {1, 2, 3})}});
+    expect_error(run("bias.onnx --backend " + backend), {"input 'b' has shape [3], axis 0 must be 2"});
+    with_ir(3);  // where all initializers are listed as inputs
+    feed({{"x", x}, {"b", other}});
+    expect_error(run("bias.onnx --backend " + backend), {"has no input 'b'"});
+  }
+  with_ir(8);
+  const Ran info = call("info " + (folder_ / "bias.onnx").string());
+  EXPECT_NE(info.output.find("b float32 [2]: an initializer, may be fed"), std::string::npos) << info.output;
+}
+
 // Shapes of several buckets, from --shape or a plan: run takes the one that its inputs fit, bench times each.
 TEST_F(RunProgram, SeveralShapesAreRunAndTimed) {
   std::string open = one_node_model("Relu");  // x [n, 2]: its fixed extent is left open instead
@@ -180,6 +216,23 @@ TEST_F(RunProgram, BrokenModelsAreErrors) {
   expect_error(run("empty.onnx"), {"empty.onnx"});
   write_file(folder_ / "odd.onnx", one_node_model("Frobnicate"));
   expect_error(run("odd.onnx"), {"odd.onnx", "Frobnicate", "not supported"});
+}
+
+TEST_F(RunProgram, NamesCannotWriteToTheTerminal) {
+  std::string odd = one_node_model("Frob\x1b[2J\nhayate: fine"), named = one_node_model("Relu");
+  write_file(folder_ / "odd.onnx", odd);
+  expect_error(run("odd.onnx"), {"Frob\\x1b[2J\\nhayate: fine is not supported"});
+  for (char& c : named)
+    if (c == 'y' || c == 'x' || c == 'n') c = c == 'y' ? '\n' : c == 'x' ? '\t' : '\r';
+  write_file(folder_ / "named.onnx", named);
+  feed({{"\t", Tensor::of<float>({1, 2}, {1, 2})}});
+  EXPECT_EQ(run("named.onnx").output, "\\n float32 [1, 2]\n");
+  for (const std::string command : {"info ", "dump "}) {
+    const Ran ran = call(command + (folder_ / "named.onnx").string());
+    EXPECT_EQ(ran.exit_code, 0) << ran.output;
+    EXPECT_EQ(ran.output.find('\t'), std::string::npos) << ran.output;
+    EXPECT_NE(ran.output.find("\\t float32 [\\r, 2]"), std::string::npos) << ran.output;
+  }
 }
 
 TEST_F(RunProgram, TruncatedAndFlippedModelsNeverCrash) {

@@ -4,11 +4,16 @@
 #include <cassert>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace hayate {
 
 enum class Code { kInvalidArgument, kNotFound, kUnsupported, kOutOfRange, kResourceExhausted, kInternal };
+
+// What a file says as a terminal or a log may have it: control bytes, and bytes that are no UTF-8, as \n, \t, \x1b.
+// Printing it twice changes nothing more.
+std::string printable(std::string_view text);
 
 // An error for a person: `where` names file, node or value; `what` says what was wrong and what would be accepted.
 struct Error {
@@ -16,7 +21,8 @@ struct Error {
   std::string where;
   std::string what;
 
-  std::string text() const { return where.empty() ? what : where + ": " + what; }
+  // One line, printable; of a `where` that is very long the middle is left out, so that the reason is seen.
+  std::string text() const;
 };
 
 // A value or an error, exactly one of them. Reading the absent one is a bug of the caller (asserted).

@@ -34,6 +34,15 @@ Result<std::map<std::string, Tensor>> read_inputs(const std::string& path, const
   return std::map<std::string, Tensor>{{graph.inputs[0].name, std::move(tensor).value()}};
 }
 
+void open_defaults(Graph* graph, const std::map<std::string, Tensor>& given) {
+  std::erase_if(graph->defaults, [&](const ValueInfo& value) {
+    if (!given.contains(value.name)) return false;
+    graph->constants.erase(value.name);
+    graph->inputs.push_back(value);
+    return true;
+  });
+}
+
 Result<std::map<std::string, Tensor>> checked_inputs(std::map<std::string, Tensor> given, const Graph& graph) {
   std::map<std::string, Tensor> inputs;
   std::map<std::string, int64_t> symbols;

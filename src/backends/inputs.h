@@ -12,6 +12,9 @@ namespace hayate {
 // A single array (.npy, .pb) is taken for the model's only input.
 Result<std::map<std::string, Tensor>> read_inputs(const std::string& path, const Graph& graph);
 
+// Those of the graph's defaults that are given become inputs of it.
+void open_defaults(Graph* graph, const std::map<std::string, Tensor>& given);
+
 // Every input is there, none besides, each of the type, rank and fixed extents the model states; a symbol has one
 // extent throughout. Float32 is widened where the model takes float64.
 Result<std::map<std::string, Tensor>> checked_inputs(std::map<std::string, Tensor> given, const Graph& graph);

@@ -32,15 +32,15 @@ std::string attribute_text(const Attribute& attribute) {
 
 std::string ValueInfo::text() const {
   std::string out = fmt::format("{} {}", name, has_type ? type_name(type) : "any type");
-  if (!has_shape) return out + " [any rank]";
+  if (!has_shape) return printable(out) + " [any rank]";
   std::vector<std::string> extents;
   for (const Dim& dim : dims)
     extents.push_back(dim.fixed() ? fmt::format("{}", dim.value) : dim.symbol.empty() ? "?" : dim.symbol);
-  return fmt::format("{} [{}]", out, fmt::join(extents, ", "));
+  return printable(fmt::format("{} [{}]", out, fmt::join(extents, ", ")));
 }
 
 std::string Node::where() const {
-  return fmt::format("node '{}' ({}{}{})", name, domain, domain.empty() ? "" : ".", op);
+  return printable(fmt::format("node '{}' ({}{}{})", name, domain, domain.empty() ? "" : ".", op));
 }
 
 int64_t Node::bytes() const {
@@ -68,12 +68,12 @@ std::string Graph::text() const {
   std::string out;
   for (const ValueInfo& input : inputs) out += "input " + input.text() + "\n";
   for (const auto& [name, tensor] : constants)
-    out += fmt::format("constant {} {} {}\n", name, type_name(tensor.type()), shape_text(tensor.shape()));
+    out += fmt::format("constant {} {} {}\n", printable(name), type_name(tensor.type()), shape_text(tensor.shape()));
   for (const Node& node : nodes) {
-    out += fmt::format("{} = {}{}{}({})", fmt::join(node.outputs, ", "), node.domain, node.domain.empty() ? "" : ".",
-                       node.op, fmt::join(node.inputs, ", "));
-    for (const auto& [key, value] : node.attributes) out += fmt::format(" {}={}", key, attribute_text(value));
-    out += "\n";
+    std::string line = fmt::format("{} = {}{}{}({})", fmt::join(node.outputs, ", "), node.domain,
+                                   node.domain.empty() ? "" : ".", node.op, fmt::join(node.inputs, ", "));
+    for (const auto& [key, value] : node.attributes) line += fmt::format(" {}={}", key, attribute_text(value));
+    out += printable(line) + "\n";
   }
   for (const ValueInfo& output : outputs) out += "output " + output.text() + "\n";
   return out;

@@ -114,6 +114,7 @@ struct Graph {
   std::vector<ValueInfo> inputs, outputs;
   std::map<std::string, Tensor> constants;
   std::vector<Node> nodes;
+  std::vector<ValueInfo> defaults;  // constants that the file lets a caller feed instead
 
   int64_t opset_of(const Node& node) const { return node.opset != 0 ? node.opset : opset; }
   int64_t parameter_count() const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <queue>
 #include <string_view>
 #include <unordered_map>
@@ -33,6 +34,22 @@ void for_each_outer_read(const Graph& graph, const std::function<void(const std:
   };
   for (const Node& node : graph.nodes) for_each_read(node, outer);
   for (const ValueInfo& output : graph.outputs) outer(output.name);
+}
+
+// A value that a node makes although it is there already: what looks like a cycle is one name given twice.
+std::optional<Error> made_twice(const Graph& graph, const Makers& makers) {
+  const auto error = [&](const Node& node, const std::string& name) {
+    return Error{Code::kInvalidArgument, graph.source + ": " + node.where(),
+                 "makes value '" + name + "', which exists already"};
+  };
+  for (const ValueInfo& input : graph.inputs)
+    if (const auto it = makers.find(input.name); it != makers.end()) return error(graph.nodes[it->second], input.name);
+  for (const auto& [name, tensor] : graph.constants)
+    if (const auto it = makers.find(name); it != makers.end()) return error(graph.nodes[it->second], name);
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    for (const std::string& name : graph.nodes[i].outputs)
+      if (!name.empty() && makers.at(name) != i) return error(graph.nodes[i], name);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -67,6 +84,7 @@ Result<bool> sort_nodes(Graph* graph) {
   }
   if (order.size() != nodes.size()) {
     const auto stuck = std::find_if(waits.begin(), waits.end(), [](size_t n) { return n != 0; }) - waits.begin();
+    if (auto error = made_twice(*graph, makers)) return *error;
     return Error{Code::kInvalidArgument, graph->source + ": " + nodes[static_cast<size_t>(stuck)].where(),
                  "waits for values that wait for each other: the graph has a cycle"};
   }

@@ -93,13 +93,13 @@ std::string StreamExecutable::explain() const {
     if (what.left > 0) how += fmt::format(", {} see the zeros before the window", what.left);
     if (what.every > 1) how += fmt::format(", {} rows apart, of which every phase is kept", what.every);
     if (what.right > 0) how += fmt::format(", {} see those behind it and are made again", what.right);
-    text += fmt::format("{:<28} {}\n    {}\n", how.substr(0, how.find(',')), line.value,
+    text += fmt::format("{:<28} {}\n    {}\n", how.substr(0, how.find(',')), printable(line.value),
                         line.node + (how.find(',') == std::string::npos ? "" : how.substr(how.find(','))));
   }
   if (window() == 0) {
     for (const auto& [input, output] : d.carried)
-      text += fmt::format("state: input '{}' takes output '{}' of the row before\n", d.answer->inputs()[input].name,
-                          d.answer->outputs()[output].name);
+      text += fmt::format("state: input '{}' takes output '{}' of the row before\n",
+                          printable(d.answer->inputs()[input].name), printable(d.answer->outputs()[output].name));
     return text + fmt::format("Every row runs the model once: {} MACs.\n", d.macs_answer);
   }
   if (!gains())

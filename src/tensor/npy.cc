@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 
 #include "base/memory_budget.h"
@@ -238,11 +239,19 @@ Result<NamedTensors> read_npz(const std::string& path) {
 }
 
 Result<bool> write_npz(const std::string& path, const NamedTensors& tensors) {
+  std::error_code ignored;
+  if (const auto there = std::filesystem::status(path, ignored); exists(there) && !is_regular_file(there))
+    return bad(path, "cannot be written: it is a folder or a device; a file is needed");
   int code = 0;
   // libzip writes a temporary file beside `path` and renames it over `path` when it is whole.
   zip_t* archive = zip_open(path.c_str(), ZIP_CREATE | ZIP_TRUNCATE, &code);
-  if (archive == nullptr)
-    return Error{Code::kInvalidArgument, path, fmt::format("cannot be written (zip error {})", code)};
+  if (archive == nullptr) {
+    zip_error_t error;
+    zip_error_init_with_code(&error, code);  // with the system's errno, where it is the system that refused
+    Error failed = bad(path, fmt::format("cannot be written ({})", zip_error_strerror(&error)));
+    zip_error_fini(&error);
+    return failed;
+  }
   std::vector<std::string> rendered;  // libzip reads the buffers at zip_close
   rendered.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors) {
@@ -258,7 +267,7 @@ Result<bool> write_npz(const std::string& path, const NamedTensors& tensors) {
     }
   }
   if (zip_close(archive) != 0) {
-    Error error{Code::kInvalidArgument, path, zip_strerror(archive)};
+    Error error = bad(path, fmt::format("cannot be written ({})", zip_strerror(archive)));
     zip_discard(archive);
     return error;
   }

@@ -5,6 +5,8 @@
 #include <unistd.h>
 #include <zip.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -133,6 +135,19 @@ std::string deflated(const std::string& array) {
   const Result<std::string> bytes = read_file(path);
   fs::remove(path);
   return bytes.value();
+}
+
+TEST(Npz, WhatCannotBeWrittenIsSaidInTheSystemsWords) {
+  const auto refusal = [](const std::string& path) {
+    const Result<bool> written = write_npz(path, {{"x", Tensor::of<float>({1}, {1})}});
+    return written.ok() ? "" : written.error().text();
+  };
+  const std::string folder = testing::TempDir();
+  EXPECT_NE(refusal(folder).find("it is a folder or a device; a file is needed"), std::string::npos) << refusal(folder);
+  EXPECT_NE(refusal("/dev/full").find("/dev/full: cannot be written: it is a folder or a device"), std::string::npos);
+  const std::string nowhere = refusal(folder + "/hayate_nowhere/o.npz");
+  EXPECT_NE(nowhere.find("cannot be written ("), std::string::npos) << nowhere;
+  EXPECT_NE(nowhere.find(std::strerror(ENOENT)), std::string::npos) << nowhere;
 }
 
 TEST(Npz, DeflatedArraysAreRead) {

@@ -175,7 +175,10 @@ Result<bool> print_steps(const ModelOptions& options, int64_t batch, double tick
     const Tensor& tensor = inputs.value().at(made.value()->inputs()[i].name);
     std::memcpy(state.input(i), tensor.bytes(), tensor.byte_count());
   }
-  if (!state.run().ok()) return Error{Code::kOutOfRange, options.model, "native met a value it cannot take"};
+  if (const native::RunStatus status = state.run(); !status.ok()) {
+    const Error error = state.error(status);
+    return Error{error.code, options.model + ": " + error.where, error.what};
+  }
   std::vector<std::vector<uint64_t>> runs(kRuns);
   for (std::vector<uint64_t>& ticks : runs) (void)state.run_timed(&ticks);
   fmt::print("steps of {} at {} rows, {}, median of {} runs:\n", options.model, batch, options.plan.precision, kRuns);

@@ -127,11 +127,13 @@ void print_json(const Graph& graph, const RowFacts& facts, double load_ms) {
 }
 
 void print_text(const Graph& graph, const RowFacts& facts, double load_ms) {
-  fmt::print("model        {}\n", graph.source);
+  fmt::print("model        {}\n", printable(graph.source));
   if (graph.opset > 0) fmt::print("opset        {}\n", graph.opset);
   for (const ValueInfo& input : graph.inputs) fmt::print("input        {}\n", input.text());
+  for (const ValueInfo& input : graph.defaults)
+    fmt::print("default      {}: an initializer, may be fed\n", input.text());
   for (const ValueInfo& output : graph.outputs) fmt::print("output       {}\n", output.text());
-  for (const auto& [op, count] : operator_counts(graph)) fmt::print("operator     {:5} x {}\n", count, op);
+  for (const auto& [op, count] : operator_counts(graph)) fmt::print("operator     {:5} x {}\n", count, printable(op));
   fmt::print("parameters   {}\nconstants    {:.1f} KiB\n", graph.parameter_count(),
              static_cast<double>(constant_bytes(graph)) / 1024);
   if (facts.trees.trees > 0)

@@ -130,7 +130,7 @@ Result<Tensors> answer(const Graph& graph, const Tensors& given, const Plan& pla
   Result<Tensors> again = answer_checked(bound, rest, plan);
   if (!again.ok()) return outputs;
   fmt::print(stderr, "hayate: {} is compiled for the values given of {}, which decide shapes or branches\n",
-             plan.backend, fmt::join(names, ", "));
+             plan.backend, printable(fmt::format("{}", fmt::join(names, ", "))));
   return again;
 }
 Plan plan_for(Plan plan, std::string_view backend) {

@@ -28,6 +28,7 @@ Result<std::pair<Graph, Tensors>> fitting(const ModelOptions& options, const std
     if (!graph.ok()) return graph.error();
     Result<Tensors> given = read_inputs(inputs, graph.value());
     if (!given.ok()) return given.error();
+    open_defaults(&graph.value(), given.value());
     const Result<Tensors> checked = checked_inputs(given.value(), graph.value());
     if (checked.ok()) return std::pair(std::move(graph).value(), std::move(given).value());
     refusal = checked.error();
@@ -50,7 +51,7 @@ int answer_inputs(const ModelOptions& options, const RunOptions& run) {
   const Result<Tensors> answers = answer(graph, given, options.plan);
   if (!answers.ok()) return fail(answers.error());
   for (const auto& [name, tensor] : answers.value())
-    fmt::print("{} {} {}\n", name, type_name(tensor.type()), shape_text(tensor.shape()));
+    fmt::print("{} {} {}\n", printable(name), type_name(tensor.type()), shape_text(tensor.shape()));
   if (run.output.empty()) return 0;
   const Result<bool> written = write_npz(run.output, answers.value());
   return written.ok() ? 0 : fail(written.error());

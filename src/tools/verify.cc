@@ -72,7 +72,8 @@ void allow_rounding(Findings* all) {
 
 void print_text(const Findings& all) {
   for (const Finding& f : all) {
-    const std::string who = (f.set.empty() ? "" : f.set + " ") + f.backend + (f.output.empty() ? "" : " " + f.output);
+    const std::string who =
+        printable((f.set.empty() ? "" : f.set + " ") + f.backend + (f.output.empty() ? "" : " " + f.output));
     const Difference& d = f.difference;
     if (f.reduced && f.refusal.empty() && f.difference.shapes.empty()) {
       fmt::print("info {}: max absolute error {:.3g}, relative {:.3g}\n", who, f.difference.max_absolute,
@@ -138,11 +139,12 @@ void tell_reduced(const Graph& graph, const Tensors& given, const Tensors& wante
 }
 
 int verify_model(const ModelOptions& options, const VerifyOptions& verify) {
-  const Result<Graph> graph = load_model(options);
+  Result<Graph> graph = load_model(options);
   if (!graph.ok()) return fail(graph.error());
   const Result<Tensors> given =
       verify.inputs.empty() ? made_inputs(graph.value(), 7, 1) : read_inputs(verify.inputs, graph.value());
   if (!given.ok()) return fail(given.error());
+  open_defaults(&graph.value(), given.value());
   const Result<Tensors> wanted = answer(graph.value(), given.value(), plan_for(options.plan, "reference"));
   if (!wanted.ok()) return fail(wanted.error());
   Findings all;

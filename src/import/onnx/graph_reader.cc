@@ -207,6 +207,9 @@ Result<bool> GraphReader::add_node(const schema::Node& proto, const std::string&
   if (const Result<bool> room = room_for(node_bytes_, here + ": the nodes so far"); !room.ok()) return room.error();
   if (const auto it = functions_.find({node.domain, node.op, proto.overload()}); it != functions_.end())
     return add_call(*it->second, node, where, depth, call, graph);
+  if (node.domain == "hayate")  // what the importers of other formats and the rewrites make
+    return bad(here, unknown_operator(node, graph->opset) + ": its domain is the program's own, in no file",
+               Code::kUnsupported);
   const bool known = find_op(node.domain, node.op) != nullptr || node.is("Constant") || node.is("If") ||
                      node.is("Loop") || node.is("Scan");
   for (const auto& [key, value] : node.attributes)  // of operators that are not ours nobody here reads them
@@ -242,9 +245,10 @@ Result<GraphReader::Call> GraphReader::bind_call(const schema::Function& functio
   made.prefix = fmt::format("{}.{}/", node.name, calls_);
   for (int i = 0; i < function.input_size(); ++i)
     made.formals.insert_or_assign(function.input(i), node.input(static_cast<size_t>(i)));
-  made.opset = opset_;
-  for (const auto& import : function.opset_import())
-    if (domain_of(import.domain()).empty()) made.opset = import.version();
+  const auto versions = imported_versions(function.opset_import(), here);
+  if (!versions.ok()) return versions.error();
+  const auto standard = versions.value().find("");
+  made.opset = standard == versions.value().end() ? opset_ : standard->second;
   if (const Result<bool> known = check_opset(made.opset, here); !known.ok()) return known.error();
   for (const auto& attribute : function.attribute_proto()) {
     Result<Attribute> value = attribute_from(attribute, here, depth, &made);
@@ -301,10 +305,15 @@ Result<bool> GraphReader::add_initializers(const schema::Graph& proto, const Cal
 Result<bool> GraphReader::add_ports(const schema::Graph& proto, int depth, const Call* call, Graph* graph) {
   for (const auto& input : proto.input()) {
     const std::string name = call == nullptr ? input.name() : call->name(input.name());
-    if (graph->constants.count(name) != 0) continue;  // before IR version 4 initializers were listed as inputs
     Result<ValueInfo> info = value_info_from(input, graph->source, depth > 0);
+    if (info.ok()) info.value().name = name;
+    if (const Tensor* made = graph->constant(name); made != nullptr) {
+      // Before IR version 4 initializers had to be listed as inputs; since then one that is may be fed.
+      const bool may_be_fed = depth == 0 && call == nullptr && model_.ir_version() >= kIrWithDefaults;
+      if (may_be_fed && info.ok() && info.value().type == made->type()) graph->defaults.push_back(info.value());
+      continue;
+    }
     if (!info.ok()) return info.error();
-    info.value().name = name;
     graph->inputs.push_back(std::move(info).value());
   }
   const std::set<std::string> lists_of_maps = made_by_zip_maps(proto);
@@ -337,6 +346,17 @@ Result<Graph> GraphReader::graph_from(const schema::Graph& proto, const std::str
   const Result<bool> sorted = sort_nodes(&graph);
   if (!sorted.ok()) return sorted.error();
   return graph;
+}
+
+Result<std::map<std::string, int64_t>> imported_versions(const Imports& imports, const std::string& where) {
+  std::map<std::string, int64_t> versions;
+  for (const auto& import : imports) {
+    const auto [it, fresh] = versions.emplace(domain_of(import.domain()), import.version());
+    if (!fresh && it->second != import.version())
+      return bad(where, fmt::format("imports versions {} and {} of {}; one is accepted", it->second, import.version(),
+                                    it->first.empty() ? "ai.onnx" : it->first));
+  }
+  return versions;
 }
 
 Result<bool> check_opset(int64_t version, const std::string& where) {

@@ -20,8 +20,14 @@ constexpr int kCallDepthMax = 32;                // functions that call function
 
 constexpr int64_t kOpsetMin = 1, kOpsetMax = 28;  // of ai.onnx
 
+constexpr int64_t kIrWithDefaults = 4;  // the first IR version in which an initializer may be fed
+
 // Whether the version is one that is read; else an error with the range.
 Result<bool> check_opset(int64_t version, const std::string& where);
+
+// The version of each domain ("" is ai.onnx) that a model or a function imports; an error where one is imported in two.
+using Imports = google::protobuf::RepeatedPtrField<onnx_schema::OperatorSetId>;
+Result<std::map<std::string, int64_t>> imported_versions(const Imports& imports, const std::string& where);
 
 class GraphReader {
  public:

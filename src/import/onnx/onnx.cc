@@ -22,12 +22,9 @@ constexpr int64_t kIrWithOpsets = 3;  // the first IR version in which a model m
 
 // The version of ai.onnx that the model imports.
 Result<int64_t> opset_of(const schema::Model& model, const std::string& source) {
-  std::map<std::string, int64_t> versions;
-  for (const auto& import : model.opset_import()) {
-    const std::string domain = import.domain() == "ai.onnx" ? "" : import.domain();
-    int64_t& version = versions[domain];  // listed twice, as "" and "ai.onnx" say: the newer
-    version = std::max(version, import.version());
-  }
+  const auto imported = imported_versions(model.opset_import(), source);
+  if (!imported.ok()) return imported.error();
+  const std::map<std::string, int64_t>& versions = imported.value();
   if (const auto it = versions.find(""); it != versions.end()) {
     const Result<bool> known = check_opset(it->second, source);
     if (!known.ok()) return known.error();

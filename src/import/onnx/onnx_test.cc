@@ -329,7 +329,7 @@ TEST(OnnxImport, TensorsThatLieAreRefused) {
   expect_refused(with([](schema::Tensor* t) { t->set_dims(0, 1 << 29); }), {"needs 536870912 values, 2 are there"});
   expect_refused(with([](schema::Tensor* t) { t->add_dims(INT64_MAX), t->add_dims(INT64_MAX); }), {"larger than"});
   expect_refused(with([](schema::Tensor* t) { t->set_data_type(11); }), {"listed under another type"});
-  expect_refused(with([](schema::Tensor* t) { t->set_data_type(8); }), {"element type string is not supported"});
+  expect_refused(with([](schema::Tensor* t) { t->set_data_type(8); }), {"element type 8 (string) is not supported"});
   expect_refused(with([](schema::Tensor* t) { t->set_data_type(77); }), {"element type 77 is none"});
   expect_refused(with([](schema::Tensor* t) { t->set_raw_data("1234567"); }), {"needs 2 values, 1 are there"});
   expect_refused(with([](schema::Tensor* t) { t->mutable_segment(); }), {"segment"});
@@ -340,12 +340,32 @@ TEST(OnnxImport, OpsetsAreChecked) {
   add_node(model.mutable_graph(), "Neg", {"x"}, {"y"});
   model.mutable_opset_import(0)->set_version(1000);
   expect_refused(model, {"opset 1000 of ai.onnx; 1 to 28 are accepted"});
+  model.mutable_opset_import(0)->set_version(-1);
+  expect_refused(model, {"opset -1 of ai.onnx; 1 to 28 are accepted"});
   model.mutable_opset_import(0)->set_domain("com.example");
   expect_refused(model, {"uses operator Neg but imports no opset of ai.onnx"});
   model.mutable_opset_import(0)->set_domain("ai.onnx");
   model.mutable_opset_import(0)->set_version(13);
   model.add_opset_import()->set_domain("com.example");
   EXPECT_EQ(answer(model), (std::vector<double>{-1, -2}));
+  model.add_opset_import()->set_version(13);  // twice the same, as "" and "ai.onnx"
+  EXPECT_EQ(answer(model), (std::vector<double>{-1, -2}));
+  model.mutable_opset_import(2)->set_version(17);
+  expect_refused(model, {"imports versions 13 and 17 of ai.onnx; one is accepted"});
+  model.mutable_opset_import(2)->set_domain("com.example");
+  expect_refused(model, {"imports versions 0 and 17 of com.example"});
+}
+
+TEST(OnnxImport, OperatorsOfOurOwnAreInNoFile) {
+  schema::Model model = empty_model();
+  add_node(model.mutable_graph(), "Objective", {"x"}, {"y"})->set_domain("hayate");
+  expect_refused(model, {"node 'Objective_0'", "operator hayate.Objective is not supported", "in no file"});
+}
+
+TEST(OnnxImport, NamesCannotWriteToTheTerminal) {
+  schema::Model model = empty_model();
+  add_node(model.mutable_graph(), "Neg", {"x\x1b[2J\nhayate: good"}, {"y"})->set_name("a\nb");
+  expect_refused(model, {"node 'a\\nb' (Neg)", "'x\\x1b[2J\\nhayate: good'"});
 }
 
 TEST(OnnxImport, NodesThatLieAreRefused) {
@@ -362,7 +382,7 @@ TEST(OnnxImport, NodesThatLieAreRefused) {
                  {"stands in none"});
   expect_refused(with([](schema::Node* n) { add_attribute(n, "axis", 99); }), {"attribute type 99"});
   expect_refused(with([](schema::Node* n) { n->set_op_type(""); }), {"names no operator"});
-  expect_refused(with([](schema::Node* n) { n->set_output(0, "x"); }), {"the graph has a cycle"});
+  expect_refused(with([](schema::Node* n) { n->set_output(0, "x"); }), {"makes value 'x', which exists already"});
   expect_refused(with([](schema::Node* n) { n->add_output("y"); }), {"'y', which exists already"});
   expect_refused(with([](schema::Node* n) { n->set_input(0, "z"); }), {"reads value 'z'"});
 }

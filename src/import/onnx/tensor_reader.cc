@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "graph/op_table.h"
 #include "import/onnx/external_data.h"
 #include "import/onnx/file_error.h"
 #include "tensor/bools.h"
@@ -14,25 +15,6 @@ namespace hayate {
 namespace {
 
 namespace schema = onnx_schema;
-
-struct DataType {
-  const char* name;
-  std::optional<Type> type;
-};
-// TensorProto.DataType of the standard, by number.
-const DataType kDataTypes[] = {{"undefined", std::nullopt},      {"float32", Type::kFloat32},
-                               {"uint8", Type::kUInt8},          {"int8", Type::kInt8},
-                               {"uint16", Type::kUInt16},        {"int16", Type::kInt16},
-                               {"int32", Type::kInt32},          {"int64", Type::kInt64},
-                               {"string", std::nullopt},         {"bool", Type::kBool},
-                               {"float16", Type::kFloat16},      {"float64", Type::kFloat64},
-                               {"uint32", Type::kUInt32},        {"uint64", Type::kUInt64},
-                               {"complex64", std::nullopt},      {"complex128", std::nullopt},
-                               {"bfloat16", Type::kBFloat16},    {"float8e4m3fn", std::nullopt},
-                               {"float8e4m3fnuz", std::nullopt}, {"float8e5m2", std::nullopt},
-                               {"float8e5m2fnuz", std::nullopt}, {"uint4", std::nullopt},
-                               {"int4", std::nullopt},           {"float4e2m1", std::nullopt},
-                               {"float8e8m0", std::nullopt}};
 
 // Copies a typed field of the message, narrowing int32_data to the element's type as the standard says.
 template <typename T, typename Field>
@@ -114,11 +96,11 @@ Result<Tensor> external_tensor(const schema::Tensor& proto, Type type, const Sha
 }  // namespace
 
 Result<Type> type_from_onnx(int32_t code, const std::string& where) {
-  if (code < 0 || code >= static_cast<int32_t>(std::size(kDataTypes)))
+  if (const std::optional<Type> type = type_from_code(code)) return *type;
+  const std::string name = element_type_text(code);
+  if (name == std::to_string(code))
     return bad(where, fmt::format("element type {} is none of the ONNX standard", code));
-  const DataType& known = kDataTypes[code];
-  if (!known.type) return bad(where, fmt::format("element type {} is not supported", known.name), Code::kUnsupported);
-  return *known.type;
+  return bad(where, fmt::format("element type {} is not supported", name), Code::kUnsupported);
 }
 
 Result<Tensor> tensor_from(const schema::Tensor& proto, const TensorSource& source, const std::string& where) {
