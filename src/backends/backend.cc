@@ -43,7 +43,7 @@ TensorType State::made(size_t i, int64_t n) const {
 
 std::string State::text(Status status) const {
   if (status.ok()) return "good";
-  if (status.code != Status::kBatch) return failure(status);
+  if (status.code != Status::kBatch) return printable(failure(status));
   return fixed_ ? fmt::format("{} rows were asked for; the batch is fixed at {}: {}", status.value, rows_,
                               compiled_->batch().fixed)
                 : fmt::format("{} rows were asked for; 0 to {} are accepted", status.value, rows_);

@@ -22,6 +22,13 @@ std::optional<int64_t> tuple_offset(const int64_t* tuple, int64_t depth, const S
   return at;
 }
 
+// For a tuple that tuple_offset has nothing for: the first of its indices that is outside.
+Error tuple_error(const KernelContext& c, const int64_t* tuple, int64_t depth, const Shape& shape, int64_t first) {
+  int64_t i = 0;
+  while (i + 1 < depth && tuple[i] >= -shape[first + i] && tuple[i] < shape[first + i]) ++i;
+  return index_error(c, tuple[i], shape[first + i]);
+}
+
 Result<bool> gather_nd(const KernelContext& c) {
   const Tensor &data = *c.inputs[0], &tuples = *c.inputs[1];
   Tensor& y = *c.outputs[0];
@@ -35,7 +42,7 @@ Result<bool> gather_nd(const KernelContext& c) {
   const size_t size = type_size(data.type());
   for (int64_t row = 0; row < rows; ++row) {
     const auto at = tuple_offset(indices.data() + row * depth, depth, data.shape(), strides, batch);
-    if (!at) return c.error("an index of '" + c.node.input(1) + "' is outside the data");
+    if (!at) return tuple_error(c, indices.data() + row * depth, depth, data.shape(), batch);
     const int64_t from = row / (rows / batches) * (data.count() / batches) + *at;
     std::memcpy(y.bytes() + row * width * size, data.bytes() + from * size, width * size);
   }
@@ -98,7 +105,7 @@ Result<bool> scatter_nd(const KernelContext& c) {
   const int64_t* indices = tuples.data<int64_t>();
   for (int64_t row = 0; row < rows; ++row) {
     const auto at = tuple_offset(indices + row * depth, depth, data.shape(), strides, 0);
-    if (!at) return c.error("an index of '" + c.node.input(1) + "' is outside the data");
+    if (!at) return tuple_error(c, indices + row * depth, depth, data.shape(), 0);
     merge_block(reduction, updates, row * width, &y, *at, width);
   }
   return true;

@@ -33,8 +33,9 @@ Result<bool> trilu(const KernelContext& c) {
 
 Result<bool> cumulative(const KernelContext& c, bool product) {
   const Tensor& x = *c.inputs[0];
-  const std::optional<int64_t> axis = normal_axis(to_int64s(*c.inputs[1])[0], x.rank());
-  if (!axis) return c.error("its axis is outside the shape");
+  const int64_t given = to_int64s(*c.inputs[1])[0];
+  const std::optional<int64_t> axis = normal_axis(given, x.rank());
+  if (!axis) return c.error("axis " + std::to_string(given) + " is outside shape " + shape_text(x.shape()));
   const bool exclusive = c.node.get<int64_t>("exclusive", 0) != 0, reverse = c.node.get<int64_t>("reverse", 0) != 0;
   const int64_t extent = x.shape()[*axis], inner = ref::row_major(x.shape())[*axis];
   visit_type(x.type(), [&]<typename T>() {

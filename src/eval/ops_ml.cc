@@ -259,7 +259,8 @@ Result<bool> array_feature_extractor(const KernelContext& c) {
   const size_t size = type_size(x.type());
   for (int64_t i = 0; i < count; ++i)
     if (indices.data<int64_t>()[i] < 0 || indices.data<int64_t>()[i] >= n)
-      return c.error(fmt::format("index {} of {} features", indices.data<int64_t>()[i], n));
+      return c.error(
+          fmt::format("index {} of '{}' is outside 0 to {}", indices.data<int64_t>()[i], c.node.input(1), n - 1));
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t i = 0; i < count; ++i)
       std::memcpy(c.outputs[0]->bytes() + (r * count + i) * size,

@@ -4,6 +4,7 @@
 
 #include "eval/floats.h"
 #include "eval/kernel.h"
+#include "graph/rule_checks.h"
 #include "kernels/reference/recurrent.h"
 
 namespace hayate {
@@ -73,13 +74,23 @@ void directions(const KernelContext& c, int64_t gates, void (*cell)(const ref::R
   }
 }
 
+std::optional<Error> lengths_error(const KernelContext& c) {
+  if (c.input(4) == nullptr) return std::nullopt;
+  const int64_t steps = c.inputs[0]->shape()[c.node.get<int64_t>("layout", 0) == 1];
+  const auto fault = lengths_fault(c.node, *c.inputs[4], steps);
+  return fault ? std::optional(c.error(*fault)) : std::nullopt;
+}
+
 Result<bool> lstm(const KernelContext& c) {
+  if (auto error = lengths_error(c)) return *error;
   return on_floats(c.inputs[0]->type(), [&]<typename T>() { directions<T>(c, 4, ref::lstm<T>); });
 }
 Result<bool> gru(const KernelContext& c) {
+  if (auto error = lengths_error(c)) return *error;
   return on_floats(c.inputs[0]->type(), [&]<typename T>() { directions<T>(c, 3, ref::gru<T>); });
 }
 Result<bool> rnn(const KernelContext& c) {
+  if (auto error = lengths_error(c)) return *error;
   return on_floats(c.inputs[0]->type(), [&]<typename T>() { directions<T>(c, 1, ref::rnn<T>); });
 }
 

@@ -48,6 +48,13 @@ Tensor tensor_of(const std::vector<double>& values, bool float64) {
 
 constexpr const char* kAggregates[] = {"SUM", "AVERAGE", "MIN", "MAX"};
 
+// Base values as ONNX Runtime takes them: none or one per output, of two classes also a single one.
+std::optional<Error> base_error(const Node& node, size_t given, int64_t outputs, bool one_of_two = false) {
+  if (given == 0 || given == static_cast<size_t>(outputs) || (given == 1 && one_of_two)) return std::nullopt;
+  return bad(node, fmt::format("has {} base_values; 0{} or {}, one per output, are accepted", given,
+                               one_of_two ? ", 1" : "", outputs));
+}
+
 Result<Aggregate> aggregate_from(const Node& node, const std::string& key) {
   const std::string name = node.get<std::string>(key, "SUM");
   for (int i = 0; i < 4; ++i)
@@ -217,8 +224,7 @@ Result<Trees> onnx_ensemble(const Node& node, const TensorType& input) {
     if (!aggregate.ok()) return aggregate.error();
     t.aggregate = aggregate.value();
     t.base = numbers(node, "base_values");
-    if (static_cast<int64_t>(t.base.size()) != t.outputs)
-      t.base.clear();  // ONNX Runtime takes no notice of them either
+    if (auto error = base_error(node, t.base.size(), t.outputs)) return *error;
   }
   const Result<NodeMap> map = add_nodes(node, read.value(), &t);
   if (!map.ok()) return map.error();
@@ -376,6 +382,8 @@ Result<kernels::Classifier> classifier_from(const Node& node) {
     return bad(node, "needs two or more labels in classlabels_int64s (string labels are not supported)",
                Code::kUnsupported);
   c.base = numbers(node, "base_values");
+  if (auto error = base_error(node, c.base.size(), static_cast<int64_t>(c.labels.size()), c.labels.size() == 2))
+    return *error;
   c.transform = transform.value();
   const std::vector<int64_t> ids = node.get<std::vector<int64_t>>("class_ids", {});
   const std::vector<double> weights = numbers(node, "class_weights");
@@ -383,6 +391,17 @@ Result<kernels::Classifier> classifier_from(const Node& node) {
                          std::all_of(ids.begin(), ids.end(), [&](int64_t id) { return id == ids[0]; });
   c.weights_all_positive = std::none_of(weights.begin(), weights.end(), [](double w) { return w < 0; });
   return c;
+}
+
+std::optional<Error> ensemble_error(const Node& node, const TensorType& input) {
+  if (const Result<Trees> trees = trees_from(node, input); !trees.ok()) return trees.error();
+  if (node.domain == "hayate") return std::nullopt;
+  if (node.op == "TreeEnsembleClassifier") {
+    const Result<kernels::Classifier> classifier = classifier_from(node);
+    return classifier.ok() ? std::nullopt : std::optional(classifier.error());
+  }
+  const Result<kernels::PostTransform> transform = post_transform_from(node);
+  return transform.ok() ? std::nullopt : std::optional(transform.error());
 }
 
 Node tree_ensemble_node(const Trees& t, bool float64_thresholds, const std::string& input, const std::string& output) {

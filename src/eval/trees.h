@@ -7,6 +7,7 @@
 //   ai.onnx.ml.TreeEnsembleRegressor, -Classifier, TreeEnsemble   as ONNX Runtime computes them with one thread
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "graph/graph.h"
@@ -26,6 +27,10 @@ Result<kernels::Trees> trees_from(const Node& node, const TensorType& input);
 // The end of ai.onnx.ml.TreeEnsembleClassifier, and the post_transform of the other two.
 Result<kernels::Classifier> classifier_from(const Node& node);
 Result<kernels::PostTransform> post_transform_from(const Node& node);
+
+// What is wrong with a node for which is_tree_ensemble holds: the error of whichever of the above fails for it.
+// Backends ask when they compile, so that no run does.
+std::optional<Error> ensemble_error(const Node& node, const TensorType& input);
 
 // A hayate.TreeEnsemble node: from [N, features] to [N, outputs], float64 sums giving float64. Requires:
 // fault() is empty.

@@ -65,13 +65,16 @@ const OpEntry* find_op(std::string_view domain, std::string_view op) {
   return it != table.end() && it->domain == domain && it->op == op ? &*it : nullptr;
 }
 
+std::string unknown_operator(const Node& node, int64_t opset) {
+  return fmt::format("operator {}{}{} is not supported (opset {})", node.domain, node.domain.empty() ? "" : ".",
+                     node.op, opset);
+}
+
 Result<Types> output_types(const ShapeContext& context) {
   const OpEntry* entry = find_op(context.node.domain, context.node.op);
   if (entry == nullptr)
-    return context.error(
-        fmt::format("operator {}{}{} is not supported (opset {}); --backend onnxruntime may run it",
-                    context.node.domain, context.node.domain.empty() ? "" : ".", context.node.op, context.opset),
-        Code::kUnsupported);
+    return context.error(unknown_operator(context.node, context.opset) + "; --backend onnxruntime may run it",
+                         Code::kUnsupported);
   if (context.input_count() > entry->inputs_max)
     return context.error(
         fmt::format("takes at most {} inputs, {} are given", entry->inputs_max, context.input_count()));
@@ -102,14 +105,56 @@ std::optional<Shape> broadcast(const Shape& a, const Shape& b) {
   return out;
 }
 
+namespace {
+
+struct ElementType {
+  const char* name;
+  std::optional<Type> type;
+};
+// TensorProto.DataType of the standard, by number.
+const ElementType kElementTypes[] = {{"undefined", std::nullopt},
+                                     {"float32", Type::kFloat32},
+                                     {"uint8", Type::kUInt8},
+                                     {"int8", Type::kInt8},
+                                     {"uint16", Type::kUInt16},
+                                     {"int16", Type::kInt16},
+                                     {"int32", Type::kInt32},
+                                     {"int64", Type::kInt64},
+                                     {"string", std::nullopt},
+                                     {"bool", Type::kBool},
+                                     {"float16", Type::kFloat16},
+                                     {"float64", Type::kFloat64},
+                                     {"uint32", Type::kUInt32},
+                                     {"uint64", Type::kUInt64},
+                                     {"complex64", std::nullopt},
+                                     {"complex128", std::nullopt},
+                                     {"bfloat16", Type::kBFloat16},
+                                     {"float8e4m3fn", std::nullopt},
+                                     {"float8e4m3fnuz", std::nullopt},
+                                     {"float8e5m2", std::nullopt},
+                                     {"float8e5m2fnuz", std::nullopt},
+                                     {"uint4", std::nullopt},
+                                     {"int4", std::nullopt},
+                                     {"float4e2m1", std::nullopt},
+                                     {"float8e8m0", std::nullopt},
+                                     {"uint2", std::nullopt},
+                                     {"int2", std::nullopt}};
+
+const ElementType* element_type(int64_t code) {
+  return code < 0 || code >= static_cast<int64_t>(std::size(kElementTypes)) ? nullptr : &kElementTypes[code];
+}
+
+}  // namespace
+
 std::optional<Type> type_from_code(int64_t code) {
-  constexpr std::pair<int64_t, Type> kCodes[] = {
-      {1, Type::kFloat32}, {2, Type::kUInt8},   {3, Type::kInt8},     {4, Type::kUInt16},   {5, Type::kInt16},
-      {6, Type::kInt32},   {7, Type::kInt64},   {9, Type::kBool},     {10, Type::kFloat16}, {11, Type::kFloat64},
-      {12, Type::kUInt32}, {13, Type::kUInt64}, {16, Type::kBFloat16}};
-  for (const auto& [known, type] : kCodes)
-    if (known == code) return type;
-  return std::nullopt;
+  const ElementType* known = element_type(code);
+  return known == nullptr ? std::nullopt : known->type;
+}
+
+std::string element_type_text(int64_t code) {
+  const ElementType* known = element_type(code);
+  if (known == nullptr) return fmt::format("{}", code);
+  return known->type ? known->name : fmt::format("{} ({})", code, known->name);
 }
 
 std::optional<int64_t> normal_axis(int64_t axis, int64_t rank) {

@@ -67,6 +67,9 @@ struct OpEntry {
 const OpEntry* find_op(std::string_view domain, std::string_view op);
 const std::vector<OpEntry>& op_table();  // sorted by domain and name
 
+// "operator domain.Op is not supported (opset 17)".
+std::string unknown_operator(const Node& node, int64_t opset);
+
 // Checks the number of inputs and calls the rule. Unknown operators are refused by name.
 Result<Types> output_types(const ShapeContext& context);
 
@@ -82,6 +85,8 @@ Result<std::vector<bool>> reduced_axes(const Node& node, int64_t rank,
                                        const std::optional<std::vector<int64_t>>& given);
 // ONNX's TensorProto.DataType codes that tensors here can have.
 std::optional<Type> type_from_code(int64_t code);
+// "22 (int4)", "float32" where tensors can have it, "99" where the standard has none.
+std::string element_type_text(int64_t code);
 // The distinct slices of a tensor along `axis` (without one: its elements): where each first occurs, in rising order of
 // contents or of occurrence; and for every slice of the tensor which of those it equals.
 std::pair<std::vector<int64_t>, std::vector<int64_t>> unique_slices(const Tensor& tensor, std::optional<int64_t> axis,

@@ -35,4 +35,12 @@ std::optional<Error> shape_error(const ShapeContext& c, size_t i, const Shape& w
                              shape_text(c.shape(i))));
 }
 
+std::optional<std::string> lengths_fault(const Node& node, const Tensor& lens, int64_t steps) {
+  for (int64_t row = 0; row < lens.count(); ++row)
+    if (const int32_t length = lens.data<int32_t>()[row]; length < 0 || length > steps)
+      return fmt::format("sequence_lens '{}' is {} for row {}; 0 to {}, the steps of X, are accepted", node.input(4),
+                         length, row, steps);
+  return std::nullopt;
+}
+
 }  // namespace hayate

@@ -106,7 +106,9 @@ Result<Types> where(const ShapeContext& c) {
 Result<Types> cast(const ShapeContext& c) {
   const int64_t code = c.node.get<int64_t>("to", 0);
   const std::optional<Type> type = type_from_code(code);
-  if (!type) return c.error(fmt::format("casts to element type {}, which is not supported", code), Code::kUnsupported);
+  if (!type)
+    return c.error(fmt::format("casts to element type {}, which is not supported", element_type_text(code)),
+                   Code::kUnsupported);
   return Types{{*type, c.shape(0)}};
 }
 
@@ -116,7 +118,9 @@ Result<Types> cast_like(const ShapeContext& c) { return Types{{c.type(1), c.shap
 Result<Types> bit_cast(const ShapeContext& c) {
   const int64_t code = c.node.get<int64_t>("to", 0);
   const std::optional<Type> type = type_from_code(code);
-  if (!type) return c.error(fmt::format("reads as element type {}, which is not supported", code), Code::kUnsupported);
+  if (!type)
+    return c.error(fmt::format("reads as element type {}, which is not supported", element_type_text(code)),
+                   Code::kUnsupported);
   if (type_size(*type) != type_size(c.type(0)) || *type == Type::kBool)
     return c.error(fmt::format("cannot read {} as {}", type_name(c.type(0)), type_name(*type)));
   return Types{{*type, c.shape(0)}};

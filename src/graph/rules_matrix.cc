@@ -35,7 +35,9 @@ Result<Types> eye_like(const ShapeContext& c) {
   if (c.node.attributes.count("dtype") == 0) return Types{{c.type(0), c.shape(0)}};
   const int64_t code = c.node.get<int64_t>("dtype", 0);
   const std::optional<Type> type = type_from_code(code);
-  if (!type) return c.error(fmt::format("makes element type {}, which is not supported", code), Code::kUnsupported);
+  if (!type)
+    return c.error(fmt::format("makes element type {}, which is not supported", element_type_text(code)),
+                   Code::kUnsupported);
   return Types{{*type, c.shape(0)}};
 }
 
@@ -71,6 +73,10 @@ Result<Types> reverse_sequence(const ShapeContext& c) {
   if (c.type(1) != Type::kInt64 || c.shape(1) != Shape{c.shape(0)[batch]})
     return c.error(fmt::format("its lengths must be int64 [{}], they are {} {}", c.shape(0)[batch],
                                type_name(c.type(1)), shape_text(c.shape(1))));
+  if (c.known(1) != nullptr)
+    for (const int64_t length : to_int64s(*c.known(1)))
+      if (length < 0 || length > c.shape(0)[time])
+        return c.error(fmt::format("length {} is outside 0 to {}", length, c.shape(0)[time]), Code::kOutOfRange);
   return Types{{c.type(0), c.shape(0)}};
 }
 
@@ -104,7 +110,8 @@ Result<Types> window(const ShapeContext& c) {
   const int64_t code = c.node.get<int64_t>("output_datatype", 1);
   const std::optional<Type> type = type_from_code(code);
   if (!type || *type == Type::kBool || is_half_float(*type))
-    return c.error(fmt::format("makes element type {}, which is not supported", code), Code::kUnsupported);
+    return c.error(fmt::format("makes element type {}, which is not supported", element_type_text(code)),
+                   Code::kUnsupported);
   return Types{{*type, {to_int64s(*c.known(0))[0]}}};
 }
 

@@ -66,6 +66,8 @@ Result<Types> recurrent(const ShapeContext& c, int64_t gates) {
                                              {7, {directions, 3 * hidden}}};
   for (const auto& [i, shape] : wanted)
     if (auto error = shape_error(c, i, shape)) return *error;
+  if (const Tensor* lens = c.known(4))
+    if (const auto fault = lengths_fault(c.node, *lens, steps)) return c.error(*fault, Code::kOutOfRange);
   if (hidden < 1 || c.node.get<int64_t>("hidden_size", hidden) != hidden)
     return c.error(fmt::format("hidden_size and R {} differ", shape_text(c.shape(2))));
   const size_t per_direction = gates == 4 ? 3 : gates == 3 ? 2 : 1;

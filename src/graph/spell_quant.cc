@@ -320,6 +320,8 @@ std::optional<Error> lstm_error(const ShapeContext& c) {
   if (auto error = shape_error(c, 3, {directions, 8 * hidden})) return error;
   if (auto error = type_error(c, 4, {Type::kInt32})) return error;
   if (auto error = shape_error(c, 4, {batch})) return error;
+  if (const Tensor* lens = c.known(4))
+    if (const auto fault = lengths_fault(c.node, *lens, c.shape(0)[0])) return c.error(*fault, Code::kOutOfRange);
   if (auto error = shape_error(c, 7, {directions, 3 * hidden})) return error;
   for (const size_t i : {5, 6})
     if (auto error = shape_error(c, i, {directions, batch, hidden})) return error;
@@ -355,7 +357,7 @@ class Direction {
     zero_ = s_->number(0, Type::kFloat32);
     if (const double clip = static_cast<double>(c_.node.get<float>("clip", 0)); clip > 0)
       low_ = s_->number(-clip, Type::kFloat32), high_ = s_->number(clip, Type::kFloat32);
-    if (c_.has(4)) lengths_ = s_->add("Unsqueeze", {s_->in(4), s_->ints({1})});
+    if (c_.has(4)) lengths_ = s_->add("Unsqueeze", {checked_lengths(), s_->ints({1})});
     if (c_.has(5)) h_ = of(5);
     if (c_.has(6)) cell_ = of(6);
     last_h_ = h_, last_cell_ = cell_;
@@ -374,6 +376,14 @@ class Direction {
  private:
   std::string of(size_t i) {
     return s_->add("Gather", {s_->in(i), s_->number(static_cast<double>(direction_), Type::kInt64)});
+  }
+
+  // The lengths plus zeros of a node that refuses lengths which are none of the steps.
+  std::string checked_lengths() {
+    const std::string zeros = s_->constant(Tensor(Type::kInt32, {c_.shape(0)[0], c_.shape(0)[1]}));
+    const std::string same = s_->add("ReverseSequence", {zeros, s_->cast(s_->in(4), Type::kInt64)},
+                                     {{"time_axis", int64_t{0}}, {"batch_axis", int64_t{1}}});
+    return s_->add("Add", {s_->in(4), s_->add("Gather", {same, s_->number(0, Type::kInt64)})});
   }
 
   void split_by_gate(const std::string& peepholes) {

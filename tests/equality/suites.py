@@ -47,12 +47,11 @@ NUMPY = {
 
 # Why a model may be refused that ONNX Runtime runs: what the error says -> the reason in short.
 MAY_REFUSE = {
-    r"element type string|element type 8,": "strings",
+    r"element type 8 \(string\)": "strings",
     r"is no tensor": "sequences, maps, optionals",
-    r"u?int4 is not supported|int2 is not supported|float8|float4": "elements below 8 bits, float8",
+    r"\(u?int[24]\)|float8|float4": "elements below 8 bits, float8",
     r"training mode": "training",
     r"operator (RandomUniform|RandomNormalLike|Multinomial) ": "random numbers",
-    r"\((RandomUniform|RandomNormalLike|Multinomial)\): reference has no kernel": "random numbers",
     r"com.microsoft.(BeamSearch|GreedySearch)": "generation loops",
     r"past lengths and beams": "attention over preallocated buffers",
     r"which exists already": "a value made twice",

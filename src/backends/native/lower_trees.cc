@@ -25,7 +25,7 @@ kernels::TreeProgram* tree_program(Lowering& l, const Node& node) {
   if (made == nullptr) {
     const Result<kernels::Trees> trees = trees_from(node, l.type(node.inputs[0]));
     if (!trees.ok()) {
-      l.fail(trees.error());
+      l.fail(l.located(trees.error()));
       return nullptr;
     }
     const MemoryClaim ensemble(trees.value().byte_count());

@@ -9,6 +9,7 @@
 #include "backends/native/lower_ops.h"
 #include "backends/native/placement.h"
 #include "base/memory_budget.h"
+#include "eval/trees.h"
 #include "graph/window.h"
 
 namespace hayate::native {
@@ -260,6 +261,11 @@ void Lowering::fail(Error error) {
   if (!fault_) fault_ = std::move(error);
 }
 
+Error Lowering::located(Error error) const {
+  error.where = graph_.source + ": " + error.where;
+  return error;
+}
+
 bool Lowering::has_room_for(int64_t bytes, const char* what) {
   if (fault_) return false;
   const std::string where = graph_.source + (node_ == nullptr ? "" : ": " + node_->where()) + ": " + what;
@@ -305,6 +311,8 @@ TensorType Lowering::first_type(const Node& node) const {
 }
 
 void Lowering::plain(const Node& node) {
+  if (is_tree_ensemble(node))
+    if (auto error = ensemble_error(node, type(node.inputs[0]))) return fail(located(std::move(*error)));
   auto args = std::make_shared<PlainArgs>();
   args->node = node, args->opset = graph_.opset_of(node), args->kernel = find_kernel(node.domain, node.op);
   std::vector<View> operands;

@@ -87,6 +87,7 @@ class Lowering {
   }
   // Ends lower() with the error when the node is done.
   void fail(Error error);
+  Error located(Error error) const;  // with the file's name before its place
   // Whether so many bytes more, for `what` of the node, fit the memory limit; where not, lower() ends with that.
   bool has_room_for(int64_t bytes, const char* what);
   void keep(std::shared_ptr<void> what) { program_.kept.push_back(std::move(what)); }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "backends/native/lowering.h"
+#include "backends/native/steps.h"
 #include "base/memory_budget.h"
 #include "base/tsc.h"
 #include "compress/quantise.h"
@@ -89,8 +90,12 @@ RunStatus NativeState::run_timed(std::vector<uint64_t>* ticks) {
 }
 
 Error NativeState::error(RunStatus status) const {
-  return {Code::kOutOfRange, executable_->program().names[static_cast<size_t>(status.failed_step)],
-          "a value is out of range"};
+  const size_t at = static_cast<size_t>(status.failed_step);
+  const Step& step = executable_->program().steps[at];
+  Error error{Code::kOutOfRange, executable_->program().names[at], "a value is out of range"};
+  if (step.run != run_plain) return error;
+  if (Result<bool> again = call_plain(step, bases_.data()); !again.ok()) error.what = again.error().what;
+  return error;
 }
 
 }  // namespace hayate::native

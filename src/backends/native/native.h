@@ -72,6 +72,8 @@ class NativeState {
   RunStatus run() noexcept;
   // The same; ticks[i] (base/tsc.h) is what step i took, for finding out where time goes.
   RunStatus run_timed(std::vector<uint64_t>* ticks);
+  // In words: a plain step's are its kernel's, which is called again. To be asked before the memory that was bound, and
+  // what it holds, changes.
   Error error(RunStatus status) const;
 
  private:

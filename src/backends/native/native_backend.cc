@@ -98,14 +98,16 @@ class NativeTiles : public State {
       for (const int64_t rows = native_.tiles()[t].rows; row + rows <= n; row += rows) {
         place(&states_[t], row);
         const native::RunStatus status = states_[t].run();
-        if (!status.ok()) return {Status::kValue, status.failed_step, static_cast<int64_t>(t)};
+        if (!status.ok()) {
+          failure_ = states_[t].error(status);  // now: the caller's memory may be gone when somebody asks
+          return {Status::kValue, status.failed_step, static_cast<int64_t>(t)};
+        }
       }
     return {};
   }
 
   std::string failure(Status status) const override {
-    const auto& names = native_.tiles()[static_cast<size_t>(status.value)].executable->program().names;
-    return fmt::format("step {} ({}): a value is out of range", status.step, names[static_cast<size_t>(status.step)]);
+    return fmt::format("step {} ({}): {}", status.step, failure_.where, failure_.what);
   }
 
  private:
@@ -119,6 +121,7 @@ class NativeTiles : public State {
   const NativeCompiled& native_;
   Tensor arena_;
   std::vector<NativeState> states_;  // of each tile, over the one arena
+  Error failure_;                    // of the last run that failed
 };
 
 std::unique_ptr<State> NativeCompiled::state() const {

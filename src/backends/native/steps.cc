@@ -468,7 +468,7 @@ bool run_normalizer(const Step& step, Bases bases) {
   return true;
 }
 
-bool run_plain(const Step& step, Bases bases) {
+Result<bool> call_plain(const Step& step, Bases bases) {
   const auto& a = step.as<PlainArgs>();
   const auto tensor = [&](const TensorType& type, const Ref& ref) {
     return Tensor(type.type, type.shape, address(bases, ref));
@@ -483,7 +483,9 @@ bool run_plain(const Step& step, Bases bases) {
     context.outputs.push_back(a.wanted[i] ? &outputs[i] : nullptr);
   }
   for (size_t i = 0; i < inputs.size(); ++i) context.inputs.push_back(a.given[i] ? &inputs[i] : nullptr);
-  return call_kernel(a.kernel, context).ok();
+  return call_kernel(a.kernel, context);
 }
+
+bool run_plain(const Step& step, Bases bases) { return call_plain(step, bases).ok(); }
 
 }  // namespace hayate::native

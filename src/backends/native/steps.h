@@ -202,5 +202,7 @@ struct PlainArgs {
   Kernel kernel = nullptr;
 };
 bool run_plain(const Step& step, Bases bases);
+// The same; a failure with the kernel's own words.
+Result<bool> call_plain(const Step& step, Bases bases);
 
 }  // namespace hayate::native

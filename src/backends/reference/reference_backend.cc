@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "eval/evaluate.h"
+#include "eval/trees.h"
 #include "rewrite/bind.h"
 
 namespace hayate {
@@ -10,8 +11,9 @@ namespace {
 
 class ReferenceCompiled : public Compiled {
  public:
-  ReferenceCompiled(const Batch& batch, Graph graph) : Compiled(batch), graph_(std::move(graph)) {
-    const Result<Facts> facts = infer(graph_, batch.types);  // fails where shapes follow from values
+  // The facts are an error (of code kUnsupported) where shapes follow from values.
+  ReferenceCompiled(const Batch& batch, Graph graph, const Result<Facts>& facts)
+      : Compiled(batch), graph_(std::move(graph)) {
     std::vector<PortType> inputs, outputs;
     for (const ValueInfo& input : graph_.inputs) inputs.push_back(port(input.name, batch.types.at(input.name)));
     for (const ValueInfo& output : graph_.outputs) {
@@ -88,6 +90,18 @@ std::unique_ptr<State> ReferenceCompiled::state() const {
       new ReferenceState(std::static_pointer_cast<const ReferenceCompiled>(shared_from_this())));
 }
 
+// Of ensembles whose rows are known; the others are read when they run.
+std::optional<Error> malformed_trees(const Graph& graph, const Result<Facts>& facts) {
+  for (const Node& node : graph.nodes) {
+    if (!facts.ok() || !is_tree_ensemble(node)) continue;
+    if (auto error = ensemble_error(node, facts.value().find(node.inputs[0])->second.type)) {
+      error->where = graph.source + ": " + error->where;
+      return error;
+    }
+  }
+  return std::nullopt;
+}
+
 class ReferenceBackend : public Backend {
  public:
   std::string_view name() const override { return "reference"; }
@@ -96,8 +110,13 @@ class ReferenceBackend : public Backend {
     if (!resolved.ok()) return resolved.error();
     for (const Node& node : resolved.value().nodes)
       if (find_kernel(node.domain, node.op) == nullptr)
-        return Error{Code::kUnsupported, graph.source + ": " + node.where(), "reference has no kernel for it"};
-    return std::shared_ptr<const Compiled>(std::make_shared<ReferenceCompiled>(batch, std::move(resolved).value()));
+        return Error{Code::kUnsupported, graph.source + ": " + node.where(),
+                     unknown_operator(node, graph.opset_of(node)) + "; --backend onnxruntime may run it"};
+    const Result<Facts> facts = infer(resolved.value(), batch.types);
+    if (!facts.ok() && facts.error().code != Code::kUnsupported) return facts.error();
+    if (auto error = malformed_trees(resolved.value(), facts)) return *error;
+    return std::shared_ptr<const Compiled>(
+        std::make_shared<ReferenceCompiled>(batch, std::move(resolved).value(), facts));
   }
 };
 
