@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cstring>
 
-#include "graph/limits.h"
 #include "backends/native/native_backend.h"
 #include "backends/onnxruntime/ort_backend.h"
 #include "backends/reference/reference_backend.h"
 #include "backends/skeleton/skeleton_backend.h"
+#include "graph/limits.h"
 #include "rewrite/rewrite.h"
 
 namespace hayate {

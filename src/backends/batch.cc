@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "graph/limits.h"
 #include "eval/rows.h"
+#include "graph/limits.h"
 #include "rewrite/bind.h"
 
 namespace hayate {

@@ -13,9 +13,7 @@
 #include "graph/window.h"
 
 namespace hayate::native {
-namespace {
-
-}  // namespace
+namespace {}  // namespace
 
 Lowering::Lowering(const Graph& graph, const Facts& facts, const kernels::Set& set, Packing* packing,
                    const LoweringOptions& options)

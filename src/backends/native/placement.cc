@@ -7,7 +7,6 @@
 namespace hayate::native {
 namespace {
 
-
 int64_t aligned(int64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
 // Lifetimes by the steps they cover: a binary tree over the steps, each lifetime kept at the few nodes that make it up.

@@ -15,8 +15,8 @@
 
 namespace hayate {
 
-constexpr int kSubgraphDepthMax = 16;            // graphs within graphs; protobuf itself stops at 100 messages
-constexpr int kCallDepthMax = 32;                // functions that call functions
+constexpr int kSubgraphDepthMax = 16;  // graphs within graphs; protobuf itself stops at 100 messages
+constexpr int kCallDepthMax = 32;      // functions that call functions
 
 constexpr int64_t kOpsetMin = 1, kOpsetMax = 28;  // of ai.onnx
 

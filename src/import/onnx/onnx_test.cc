@@ -245,7 +245,7 @@ TEST(OnnxImport, FunctionsThatCallThemselvesOrMultiplyAreRefused) {
   add_node(add_function(&model, "F", {"a"}, {"b"}), "F", {"a"}, {"b"}, "own");
   add_node(model.mutable_graph(), "F", {"x"}, {"y"}, "own");
   expect_refused(model, {"calls itself"});
-#ifndef HAYATE_SANITIZED  // a minute of names that grow
+#ifndef HAYATE_SANITIZED               // a minute of names that grow
   schema::Model bomb = empty_model();  // 2^30 nodes
   for (int i = 0; i < 30; ++i) {
     schema::Function* f = add_function(&bomb, fmt::format("F{}", i), {"a"}, {"b"});
