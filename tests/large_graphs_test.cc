@@ -108,6 +108,33 @@ TEST(LargeGraphs, AChainCompilesInProportion) { expect_near_linear(chain, 2'500)
 TEST(LargeGraphs, WhatLivesTogetherCompilesInProportion) { expect_near_linear(fan, 2'000); }
 TEST(LargeGraphs, ManyOutputsCompileInProportion) { expect_near_linear(spread, 2'500); }
 
+// Every step is spelled out, and its types asked for many times.
+TEST(LargeGraphs, AQuantisedLstmOfManyStepsCompilesInSeconds) {
+#ifdef HAYATE_SANITIZED
+  constexpr int64_t kSteps = 200;
+#else
+  constexpr int64_t kSteps = 2048;
+#endif
+  Graph graph = empty_graph({kSteps, 1, 4});
+  const Tensor scale = Tensor::of<float>({1}, {0.01f}), zero = Tensor::of<int8_t>({1}, {0});
+  graph.constants = {
+      {"w", Tensor(Type::kInt8, {1, 4, 16})}, {"r", Tensor(Type::kInt8, {1, 4, 16})}, {"s", scale}, {"z", zero}};
+  graph.nodes = {{"lstm",
+                  "com.microsoft",
+                  "DynamicQuantizeLSTM",
+                  {"x", "w", "r", "", "", "", "", "", "s", "z", "s", "z"},
+                  {"y", "h"},
+                  {{"hidden_size", int64_t{4}}}}};
+  graph.outputs = {value("y", {kSteps, 1, 1, 4}), value("h", {1, 1, 4})};
+  double seconds = seconds_of([&] {
+    const auto compiled = compile(graph);
+    ASSERT_TRUE(compiled.ok()) << compiled.error().text();
+    EXPECT_EQ(compiled.value()->outputs()[0].type.shape, (Shape{kSteps, 1, 1, 4}));
+  });
+  fmt::print("{} steps: {:.2f} s\n", kSteps, seconds);
+  EXPECT_LT(seconds, kSecondsMax);
+}
+
 void set_port(schema::ValueInfo* info, const std::string& name) {
   info->set_name(name);
   info->mutable_type()->mutable_tensor_type()->set_elem_type(1);

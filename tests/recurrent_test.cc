@@ -1,6 +1,9 @@
 // LSTM, GRU and RNN: native beside the reference over directions, layouts, states and functions.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "backends/inputs.h"
 #include "one_node.h"
 #include "stream/split.h"
 
@@ -170,6 +173,23 @@ TEST(Recurrent, UnknownFunctionsLayoutsAndShapesAreRefused) {
   refused(one, "must have shape [1, 3, 6]");
   one.node.attributes["layout"] = int64_t{2};
   refused(one, "layout 2 is unknown");
+}
+
+// bench, verify and others make inputs where none are given: lengths too are such as the layer takes.
+TEST(Recurrent, LengthsThatAreMadeFitTheSteps) {
+  for (const int64_t layout : {0, 1}) {
+    const Tensor x = random_floats(layout == 0 ? Shape{4, 9, 2} : Shape{9, 4, 2}, 1);
+    const OneNode one("GRU",
+                      {x, random_floats({1, 9, 2}, 2), random_floats({1, 9, 3}, 3), random_floats({1, 18}, 4),
+                       Tensor(Type::kInt32, {9})},
+                      {{"hidden_size", int64_t{3}}, {"layout", layout}});
+    const auto made = made_inputs(one.graph(), 1, 7);
+    ASSERT_TRUE(made.ok()) << made.error().text();
+    const std::vector<int64_t> lengths = to_int64s(made.value().at("i4"));
+    EXPECT_GE(*std::min_element(lengths.begin(), lengths.end()), 1);
+    EXPECT_LE(*std::max_element(lengths.begin(), lengths.end()), 4);
+    EXPECT_TRUE(evaluate(one.graph(), made.value()).ok());
+  }
 }
 
 }  // namespace

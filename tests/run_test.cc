@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string>
 
+#include "backends/onnxruntime/ort_library.h"
 #include "program.h"
 #include "tensor/npy.h"
 
@@ -139,7 +140,9 @@ TEST_F(RunProgram, DefaultsMayBeFed) {
     write_file(folder_ / "bias.onnx", field(1, version) + field(7, graph) + field(8, field(2, 17)));
   };
   const Tensor x = Tensor::of<float>({2}, {1, 2}), other = Tensor::of<float>({2}, {5, 6});
-  for (const std::string backend : {"native", "reference"}) {
+  std::vector<std::string> backends{"native", "reference"};
+  if (OrtLibrary::open("").ok()) backends.push_back("onnxruntime");
+  for (const std::string& backend : backends) {
     with_ir(8);
     for (const bool fed : {false, true}) {
       feed(fed ? NamedTensors{{"x", x}, {"b", other}} : NamedTensors{{"x", x}});

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <random>
 
 #include "backends/batch.h"
+#include "eval/inference.h"
 #include "import/onnx/onnx.h"
 #include "tensor/npy.h"
 
@@ -106,6 +108,22 @@ Tensor random_tensor(Type type, const Shape& shape, uint64_t seed) {
   return tensor;
 }
 
+// Lengths of the sequences of a recurrent layer: 1 to its steps.
+void cut_lengths(const Graph& graph, const InputTypes& types, std::map<std::string, Tensor>* made) {
+  for (const Node& node : graph.nodes) {
+    if (node.op != "LSTM" && node.op != "GRU" && node.op != "RNN" && node.op != "DynamicQuantizeLSTM") continue;
+    const auto it = made->find(node.input(4));
+    if (it == made->end() || it->second.type() != Type::kInt32) continue;
+    const Result<Facts> facts = infer(graph, types);
+    if (!facts.ok()) return;
+    const Shape& x = facts.value().at(node.input(0)).type.shape;
+    const size_t axis = node.get<int64_t>("layout", 0) != 0 ? 1 : 0;
+    const int32_t steps = static_cast<int32_t>(x.size() > axis ? std::clamp<int64_t>(x[axis], 1, INT32_MAX) : 1);
+    for (int64_t i = 0; i < it->second.count(); ++i)
+      it->second.data<int32_t>()[i] = 1 + it->second.data<int32_t>()[i] % steps;
+  }
+}
+
 Result<std::map<std::string, Tensor>> made_inputs(const Graph& graph, int64_t batch, uint64_t seed) {
   const Result<InputTypes> types = declared_types(graph, batch);
   if (!types.ok()) return types.error();
@@ -116,6 +134,7 @@ Result<std::map<std::string, Tensor>> made_inputs(const Graph& graph, int64_t ba
     if (!room.ok()) return room.error();
     made.emplace(input.name, random_tensor(type.type, type.shape, seed++));
   }
+  cut_lengths(graph, types.value(), &made);
   return made;
 }
 

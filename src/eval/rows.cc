@@ -339,8 +339,14 @@ class Tracker {
   }
 
   // The places that MaxPool gives beside its values count through the whole batch.
-  static bool counts_places(const Node& node) {
-    return node.is("MaxPool") && node.outputs.size() > 1 && !node.outputs[1].empty();
+  bool counts_places(const Node& node) const {
+    if (!node.is("MaxPool") || node.outputs.size() < 2 || node.outputs[1].empty()) return false;
+    const std::string& places = node.outputs[1];
+    return std::any_of(graph_.outputs.begin(), graph_.outputs.end(),
+                       [&](const ValueInfo& v) { return v.name == places; }) ||
+           std::any_of(graph_.nodes.begin(), graph_.nodes.end(), [&](const Node& reader) {
+             return std::find(reader.inputs.begin(), reader.inputs.end(), places) != reader.inputs.end();
+           });
   }
 
   bool keeps_rows(const Node& node) {

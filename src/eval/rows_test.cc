@@ -83,6 +83,15 @@ TEST(Rows, PlacesInAPoolCountThroughTheBatch) {
   EXPECT_NE(verdict({node("Reshape", {"x", "image"}, "a"), pool}, constants), "");
 }
 
+TEST(Rows, PlacesThatNobodyReadsDoNotMixThem) {
+  Node pool = node("MaxPool", {"a"}, "p", {{"kernel_shape", std::vector<int64_t>{2}}});
+  pool.outputs.push_back("places");
+  const std::map<std::string, Tensor> constants{{"one", Tensor::of<int64_t>({1}, {1})}};
+  const Node image = node("Unsqueeze", {"x", "one"}, "a");
+  EXPECT_EQ(verdict({image, pool, node("Relu", {"p"}, "y")}, constants), "");
+  EXPECT_NE(verdict({image, pool, node("Cast", {"places"}, "y", {{"to", int64_t{1}}})}, constants), "");
+}
+
 TEST(Rows, ASliceThatTakesAllOfFewRowsMayNotTakeAllOfMany) {
   const auto slice = [](int64_t start, int64_t end) {
     return verdict({node("Slice", {"x", "start", "end", "axes"}, "y")}, {{"start", Tensor::of<int64_t>({1}, {start})},

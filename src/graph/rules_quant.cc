@@ -13,8 +13,6 @@ namespace {
 constexpr std::initializer_list<Type> kQuantized = {Type::kInt8, Type::kUInt8, Type::kInt16, Type::kUInt16};
 constexpr std::initializer_list<Type> kFloats = {Type::kFloat32, Type::kFloat16, Type::kBFloat16};
 
-bool is_one(const Shape& shape) { return shape.empty() || shape == Shape{1}; }
-
 // Scale (input 1) and zero point (input 2) of QuantizeLinear and DequantizeLinear: for all, per place of an
 // axis, or blocked.
 std::optional<Error> scale_error(const ShapeContext& c) {

@@ -479,28 +479,43 @@ Result<Graph> dynamic_quantize_lstm(const ShapeContext& c) {
   return s.give({y, last, joined(std::move(cell), 0)});
 }
 
+// Those of one step, and as many rows as there are steps.
+Result<Types> dynamic_quantize_lstm_types(const ShapeContext& c) {
+  if (auto error = lstm_error(c)) return *error;
+  std::vector<TensorType> types(c.input_count());
+  std::vector<const TensorType*> given(c.input_count(), nullptr);
+  for (size_t i = 0; i < c.input_count(); ++i)
+    if (c.has(i)) types[i] = {c.type(i), c.shape(i)}, given[i] = &types[i];
+  types[0].shape[0] = 1;
+  const std::vector<const Tensor*> unknown(c.input_count(), nullptr);  // lengths too: they are those of all steps
+  Result<Types> made = spelled_types(ShapeContext(c.node, c.opset, given, unknown));
+  if (made.ok() && !made.value()[0].shape.empty()) made.value()[0].shape[0] = c.shape(0)[0];
+  return made;
+}
+
 }  // namespace
 
 void add_quant_spellings(std::vector<SpellingEntry>* table) {
   constexpr std::string_view kMicrosoft = "com.microsoft";
   constexpr size_t kMany = std::numeric_limits<size_t>::max();
-  table->insert(table->end(), {{kMicrosoft, "QuantizeLinear", 2, 3, renamed},
-                               {kMicrosoft, "DequantizeLinear", 2, 3, renamed},
-                               {kMicrosoft, "MatMulIntegerToFloat", 4, 7, matmul_integer_to_float},
-                               {kMicrosoft, "DynamicQuantizeMatMul", 3, 5, dynamic_quantize_matmul},
-                               {kMicrosoft, "DynamicQuantizeLSTM", 3, 12, dynamic_quantize_lstm},
-                               {kMicrosoft, "QGemm", 6, 9, qgemm},
-                               {kMicrosoft, "QLinearConv", 8, 9, qlinear_conv_of_images},
-                               {kMicrosoft, "NhwcMaxPool", 1, 1, nhwc_max_pool},
-                               {kMicrosoft, "QLinearAdd", 7, 8, qlinear_add},
-                               {kMicrosoft, "QLinearMul", 7, 8, qlinear_mul},
-                               {kMicrosoft, "QLinearSigmoid", 4, 5, qlinear_unary},
-                               {kMicrosoft, "QLinearLeakyRelu", 4, 5, qlinear_unary},
-                               {kMicrosoft, "QLinearAveragePool", 4, 5, qlinear_average_pool},
-                               {kMicrosoft, "QLinearGlobalAveragePool", 4, 5, qlinear_global_average_pool},
-                               {kMicrosoft, "QLinearSoftmax", 4, 5, qlinear_softmax},
-                               {kMicrosoft, "QLinearWhere", 9, 9, qlinear_where},
-                               {kMicrosoft, "QLinearConcat", 5, kMany, qlinear_concat}});
+  table->insert(table->end(),
+                {{kMicrosoft, "QuantizeLinear", 2, 3, renamed},
+                 {kMicrosoft, "DequantizeLinear", 2, 3, renamed},
+                 {kMicrosoft, "MatMulIntegerToFloat", 4, 7, matmul_integer_to_float},
+                 {kMicrosoft, "DynamicQuantizeMatMul", 3, 5, dynamic_quantize_matmul},
+                 {kMicrosoft, "DynamicQuantizeLSTM", 3, 12, dynamic_quantize_lstm, dynamic_quantize_lstm_types},
+                 {kMicrosoft, "QGemm", 6, 9, qgemm},
+                 {kMicrosoft, "QLinearConv", 8, 9, qlinear_conv_of_images},
+                 {kMicrosoft, "NhwcMaxPool", 1, 1, nhwc_max_pool},
+                 {kMicrosoft, "QLinearAdd", 7, 8, qlinear_add},
+                 {kMicrosoft, "QLinearMul", 7, 8, qlinear_mul},
+                 {kMicrosoft, "QLinearSigmoid", 4, 5, qlinear_unary},
+                 {kMicrosoft, "QLinearLeakyRelu", 4, 5, qlinear_unary},
+                 {kMicrosoft, "QLinearAveragePool", 4, 5, qlinear_average_pool},
+                 {kMicrosoft, "QLinearGlobalAveragePool", 4, 5, qlinear_global_average_pool},
+                 {kMicrosoft, "QLinearSoftmax", 4, 5, qlinear_softmax},
+                 {kMicrosoft, "QLinearWhere", 9, 9, qlinear_where},
+                 {kMicrosoft, "QLinearConcat", 5, kMany, qlinear_concat}});
 }
 
 }  // namespace hayate

@@ -136,7 +136,7 @@ Result<Graph> Speller::give(std::vector<std::string> outputs) {
 
 void add_spelled_rules(std::vector<OpEntry>* table) {
   for (const SpellingEntry& entry : spellings())
-    table->push_back({entry.domain, entry.op, entry.inputs_min, entry.inputs_max, spelled_types});
+    table->push_back({entry.domain, entry.op, entry.inputs_min, entry.inputs_max, entry.rule});
 }
 
 }  // namespace hayate

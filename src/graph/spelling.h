@@ -18,7 +18,7 @@ Spelling find_spelling(std::string_view domain, std::string_view op);
 // The node's graph: its inputs are called i0, i1 ... (no others than those given), its outputs are the node's in their
 // order (of an empty name where not asked for).
 Result<Graph> spelled(const ShapeContext& c);
-// The shape rule of every operator that has a spelling.
+// The shape rule of operators that have a spelling: the types of their graph.
 Result<Types> spelled_types(const ShapeContext& c);
 
 // Collects the nodes of a spelling.
@@ -55,6 +55,7 @@ struct SpellingEntry {
   std::string_view domain, op;
   size_t inputs_min, inputs_max;
   Spelling spelling;
+  ShapeRule rule = spelled_types;  // another where the graph is long and its types follow sooner
 };
 void add_float_spellings(std::vector<SpellingEntry>* table);
 void add_attention_spellings(std::vector<SpellingEntry>* table);

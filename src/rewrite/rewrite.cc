@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "eval/spelled.h"
+#include "graph/limits.h"
 #include "rewrite/bind.h"
 #include "rewrite/rules/rules.h"
 
@@ -124,6 +125,12 @@ Result<Graph> rewrite(Graph graph, const std::map<std::string, TensorType>& inpu
   if (const Result<bool> room = claim_work(before, resolved.value(), &unrolled); !room.ok()) return room.error();
   Result<Graph> whole = written_out(std::move(resolved).value(), inputs);
   if (!whole.ok()) return whole;
+  if (const size_t nodes = whole.value().nodes.size(); nodes > kNodesMax)
+    return Error{
+        Code::kResourceExhausted, whole.value().source,
+        fmt::format("has {} nodes when branches, loops and other operators are written out; graphs of up to {} "
+                    "are compiled",
+                    nodes, kNodesMax)};
   Result<State> state = start_of(std::move(whole).value(), inputs);
   if (!state.ok()) return state.error();
   std::vector<PassReport> own;

@@ -27,6 +27,7 @@ fuzz() {
   if ((status != 0)); then
     found=$(grep -a -m1 -A30 -E 'FOUND: |runtime error: |ERROR: ' "$log" | cut -c1-400; grep -a '^Base64: ' "$log" | cut -c1-12000)
   fi
+  ((status == 0)) || : "${found:=FOUND: exit status $status}"
   printf '%-14s %12s executions  %s\n' "$target" "$executions" "${found:-good}"
   return $status
 }

@@ -13,7 +13,6 @@
 #include "graph/window.h"
 
 namespace hayate::native {
-namespace {}  // namespace
 
 Lowering::Lowering(const Graph& graph, const Facts& facts, const kernels::Set& set, Packing* packing,
                    const LoweringOptions& options)

@@ -99,7 +99,7 @@ class NativeTiles : public State {
         place(&states_[t], row);
         const native::RunStatus status = states_[t].run();
         if (!status.ok()) {
-          failure_ = states_[t].error(status);  // now: the caller's memory may be gone when somebody asks
+          keep_failure(states_[t], status);
           return {Status::kValue, status.failed_step, static_cast<int64_t>(t)};
         }
       }
@@ -111,6 +111,14 @@ class NativeTiles : public State {
   }
 
  private:
+  // Now: the caller's memory may be gone when somebody asks.
+  void keep_failure(const NativeState& state, native::RunStatus status) noexcept {
+    try {
+      failure_ = state.error(status);
+    } catch (const std::exception&) {  // no memory for words
+      failure_ = {};
+    }
+  }
   void place(NativeState* state, int64_t row) noexcept {
     for (size_t i = 0; i < native_.inputs().size(); ++i)
       state->bind_input(i, input(i) + row * native_.inputs()[i].row_bytes);

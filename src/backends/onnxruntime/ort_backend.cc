@@ -29,10 +29,10 @@ bool declared_wrongly(const ValueInfo& output, const Shape& shape) {
 
 // Some files ONNX Runtime does not run into tensors of ours: those that give lists of maps (ZipMap), and those that
 // declare outputs with shapes they do not have. It is given such a graph as we write it: tensors, of open shape. Empty:
-// the file runs as it is.
-std::string written_anew(const Graph& graph, const Result<Facts>& facts) {
-  bool needed =
-      std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.op == "ZipMap"; });
+// the file runs as it is, unless that is `needed` for another reason.
+std::string written_anew(const Graph& graph, const Result<Facts>& facts, bool needed = false) {
+  needed = needed ||
+           std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.op == "ZipMap"; });
   Graph open = graph;
   for (ValueInfo& output : open.outputs) {
     const auto fact = facts.ok() ? facts.value().find(output.name) : Facts::const_iterator();
@@ -42,6 +42,10 @@ std::string written_anew(const Graph& graph, const Result<Facts>& facts) {
   if (!needed) return "";
   Result<std::string> bytes = export_onnx(open);
   return bytes.ok() ? std::move(bytes).value() : "";
+}
+
+bool takes(const OrtSession& session, const std::string& input) {
+  return std::find(session.inputs().begin(), session.inputs().end(), input) != session.inputs().end();
 }
 
 class OrtCompiled : public Compiled {
@@ -74,6 +78,11 @@ class OrtCompiled : public Compiled {
       sources_.push_back(it == inputs().end() ? -1 : it - inputs().begin());
       constants_.push_back(it == inputs().end() ? *constant : Tensor());
     }
+    for (const PortType& input : inputs())
+      if (!takes(*session_, input.name)) {
+        *error = {Code::kUnsupported, graph.source, fmt::format("ONNX Runtime takes no input '{}'", input.name)};
+        return false;
+      }
     for (const PortType& output : outputs()) {
       const auto& theirs = session_->outputs();
       const auto it = std::find(theirs.begin(), theirs.end(), output.name);
@@ -193,8 +202,15 @@ class OrtBackend : public Backend {
     const auto library = OrtLibrary::open(plan.ort_library);
     if (!library.ok()) return library.error();
     const Result<Facts> facts = facts_of(graph, batch.types);
-    const auto session = OrtSession::create(library.value(), graph.source, written_anew(graph, facts),
-                                            {plan.threads, plan.ort_optimisation, plan.ort_provider});
+    const auto session_of = [&](const std::string& bytes) {
+      return OrtSession::create(library.value(), graph.source, bytes,
+                                {plan.threads, plan.ort_optimisation, plan.ort_provider});
+    };
+    auto session = session_of(written_anew(graph, facts));
+    // An initializer of the file that is fed is no input that it must have.
+    if (session.ok() && std::any_of(graph.inputs.begin(), graph.inputs.end(),
+                                    [&](const ValueInfo& input) { return !takes(*session.value(), input.name); }))
+      session = session_of(written_anew(graph, facts, true));
     if (!session.ok()) return session.error();
     auto compiled = std::make_shared<OrtCompiled>(graph, batch, facts, session.value());
     Error error;

@@ -349,13 +349,16 @@ Result<Graph> GraphReader::graph_from(const schema::Graph& proto, const std::str
 }
 
 Result<std::map<std::string, int64_t>> imported_versions(const Imports& imports, const std::string& where) {
-  std::map<std::string, int64_t> versions;
+  std::map<std::string, int64_t> versions, last;  // the standard takes the highest of several
   for (const auto& import : imports) {
     const auto [it, fresh] = versions.emplace(domain_of(import.domain()), import.version());
-    if (!fresh && it->second != import.version())
-      return bad(where, fmt::format("imports versions {} and {} of {}; one is accepted", it->second, import.version(),
-                                    it->first.empty() ? "ai.onnx" : it->first));
+    it->second = std::max<int64_t>(it->second, import.version()), last[it->first] = import.version();
   }
+  // Others take the last: where that is another, an operator has two meanings.
+  for (const auto& [domain, version] : versions)
+    if (domain.empty() && last.at(domain) != version)
+      return bad(where,
+                 fmt::format("imports versions {} and {} of ai.onnx; one is accepted", version, last.at(domain)));
   return versions;
 }
 
