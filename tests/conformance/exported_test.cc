@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "conformance/node_case.h"
+#include "counts.h"
 
 namespace hayate::conformance {
 namespace {
@@ -13,11 +14,16 @@ class Exported : public testing::TestWithParam<Backend> {};
 void expect_recorded_answers(const std::string& folder, size_t cases_min, const Backend& backend) {
   const std::vector<NodeCase> cases = cases_in(HAYATE_SOURCE_DIR "/tests/data/exported/" + folder);
   EXPECT_GE(cases.size(), cases_min);
+  size_t equal = 0;
   for (const NodeCase& each : cases) {
     const Outcome outcome = run_case(each, backend);
     EXPECT_EQ(outcome.fault, "") << each.name;
     EXPECT_FALSE(outcome.loose) << each.name << " differs by more than a float32 result may";
+    equal += outcome.fault.empty() && !outcome.loose;
   }
+  write_count("exported_" + folder + "_" + backend.name,
+              fmt::format("{} of {} models that {} exported give their recorded answers on {}", equal, cases.size(),
+                          folder, backend.name));
 }
 
 TEST_P(Exported, TorchModelsGiveTheirRecordedAnswers) { expect_recorded_answers("torch", 40, GetParam()); }

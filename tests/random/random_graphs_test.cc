@@ -9,6 +9,7 @@
 
 #include "backends/backend.h"
 #include "backends/onnxruntime/ort_library.h"
+#include "counts.h"
 #include "eval/evaluate.h"
 #include "import/onnx/onnx.h"
 #include "import/onnx/onnx_writer.h"
@@ -131,8 +132,11 @@ TEST(RandomGraphs, NativeEqualsReference) {
     for (const auto& [recipe, made] : maker.used()) used[recipe] += made;
     for (const Node& node : maker.graph().nodes) ++operators[node.op];
   }
-  fmt::print("{} random graphs of {} nodes and {} operators; {} with an open batch, {} times run apart\n", count, nodes,
-             operators.size(), symbolic, apart);
+  const std::string counted = fmt::format(
+      "{} random graphs of {} nodes and {} operators, {} with an open batch: {} differ between native and reference",
+      count, nodes, operators.size(), symbolic, faults);
+  fmt::print("{}; {} times run apart\n", counted, apart);
+  write_count("random_native", counted);
   if (count < 500) return;
   for (const std::string& recipe : GraphMaker::recipe_names())
     EXPECT_GT(used[recipe], 0) << recipe << " never makes a node that is accepted";
@@ -196,10 +200,13 @@ TEST(RandomGraphs, OnnxRuntimeEqualsReference) {
   fs::remove_all(folder);
   size_t left = 0;
   for (const auto& [why, times] : refused) left += static_cast<size_t>(times);
-  fmt::print(
-      "{} of {} random graphs run on ONNX Runtime, {} refused; left out {} for NaN and infinity, {} for 16-bit "
-      "floats, {} for extents of zero\n",
-      ran, count, left, special, halves, empties);
+  const std::string counted = fmt::format(
+      "{} of {} random graphs run on ONNX Runtime, {} differ; {} refused; left out {} for NaN and infinity, {} for "
+      "16-bit "
+      "floats, {} for extents of zero",
+      ran, count, faults, left, special, halves, empties);
+  fmt::print("{}\n", counted);
+  write_count("random_onnxruntime", counted);
   for (const auto& [why, times] : refused) fmt::print("  {} x {}\n", times, why);
 }
 
