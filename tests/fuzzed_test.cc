@@ -152,6 +152,21 @@ TEST(Fuzzed, TreesOfWrongAttributesAreNotCompiled) {
       << refused.error().text();
 }
 
+TEST(Fuzzed, ASoftmaxOfAScalar) {
+  int ran = 0;
+  for (const int64_t opset : {11, 17})
+    for (const int64_t axis : {-1, 0}) {
+      OneNode one("Softmax", {Tensor::of<float>({}, {3})}, {{"axis", axis}});
+      one.opset = opset;
+      const auto made = one.reference();
+      if (!made.ok()) continue;  // an axis that there is not
+      EXPECT_EQ(to_doubles(made.value().at("o0")), std::vector<double>{1});
+      expect_native_equals_reference(one, 1);
+      ++ran;
+    }
+  EXPECT_GE(ran, 2);
+}
+
 TEST(Fuzzed, ShrinkOfIntegersGivesTheNearestThatTheirTypeHolds) {
   const auto shrunk = [](float bias) {
     const auto got =

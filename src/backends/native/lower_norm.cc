@@ -24,19 +24,18 @@ void softmax_inside(Lowering& l, const Node& node, int64_t axis) {
 bool softmax(Lowering& l, const Node& node) {
   if (!all_floats(l, node)) return false;
   const Shape shape = l.type(node.outputs[0]).shape;
+  if (shape.empty()) return false;
   const int64_t rank = static_cast<int64_t>(shape.size());
   int64_t axis = node.get<int64_t>("axis", l.graph().opset_of(node) < 13 ? 1 : -1);
   if (axis < 0) axis += rank;
   int64_t n = 1;
   if (l.graph().opset_of(node) < 13) {
     for (int64_t i = axis; i < rank; ++i) n *= shape[static_cast<size_t>(i)];
-  } else if (axis == rank - 1 && rank > 0) {
+  } else if (axis == rank - 1) {
     n = shape.back();
-  } else if (rank > 0) {
+  } else {
     softmax_inside(l, node, axis);
     return true;
-  } else {
-    return false;
   }
   const View x = l.dense(l.view(node.inputs[0])), y = l.make(node.outputs[0]);
   if (n == 0) return true;
