@@ -1,5 +1,5 @@
-// Dense layers with weights of 16 and 8 bits: once with what every instruction set has, and on AVX-512 once with its
-// products of bfloat16 pairs and of groups of four bytes, where the processor has those.
+// Dense layers with weights of 16 and 8 bits: once with what every instruction set has, and where the processor has
+// them on AVX-512 with its products of bfloat16 pairs and of four bytes, on NEON with its dot products of four bytes.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/vector/narrow.cc"
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
@@ -16,6 +16,10 @@
 #include <cstring>
 
 #include "kernels/vector/plain.h"
+
+#if HWY_ARCH_ARM_A64 && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 // GCC 12 takes the undefined operands of its own intrinsics for mistakes.
@@ -129,6 +133,7 @@ struct Int8 {
   using Sum = VI;
   static constexpr int kGroup = 2;
   static constexpr bool kScaled = true;
+  static constexpr int32_t kCentre = 0;
   using Pairs = hn::Repartition<int16_t, DI>;
   static HWY_INLINE VI narrowed(V y, const NarrowDense& a) { return rounded(y, a.y_inverse_scale, a.y_zero); }
   static HWY_INLINE VI zero() { return hn::Zero(DI()); }
@@ -151,6 +156,27 @@ struct Int8 {
 #endif
   }
 };
+#elif HWY_TARGET == HWY_NEON
+// ARM multiplies bytes of one sign: x - 128 is a signed byte, and 128 times the weights goes with the zero point. Two
+// products could pass 16 bits together, so that each pair is added to 32 at once.
+struct Int8 {
+  using X = uint8_t;
+  using W = int8_t;
+  using Sum = VI;
+  static constexpr int kGroup = 2;
+  static constexpr bool kScaled = true;
+  static constexpr int32_t kCentre = 128;
+  static HWY_INLINE VI narrowed(V y, const NarrowDense& a) { return rounded(y, a.y_inverse_scale, a.y_zero); }
+  static HWY_INLINE VI zero() { return hn::Zero(DI()); }
+  static HWY_INLINE int8x8_t broadcast(const X* x) {
+    uint16_t pair = 0;
+    std::memcpy(&pair, x, sizeof pair);
+    return vreinterpret_s8_u16(vdup_n_u16(static_cast<uint16_t>(pair ^ 0x8080)));
+  }
+  static HWY_INLINE int8x8_t broadcast_some(const X* x, int64_t) { return broadcast(x); }  // weights behind it are 0
+  static HWY_INLINE int8x8_t load(const W* w) { return vld1_s8(w); }
+  static HWY_INLINE VI multiply(VI sum, int8x8_t x, int8x8_t w) { return VI{vpadalq_s16(sum.raw, vmull_s8(x, w))}; }
+};
 #else
 struct Int8 {
   using X = uint8_t;
@@ -158,6 +184,7 @@ struct Int8 {
   using Sum = VI;
   static constexpr int kGroup = 1;
   static constexpr bool kScaled = true;
+  static constexpr int32_t kCentre = 0;
   static HWY_INLINE VI narrowed(V y, const NarrowDense& a) { return rounded(y, a.y_inverse_scale, a.y_zero); }
   static HWY_INLINE VI zero() { return hn::Zero(DI()); }
   static HWY_INLINE VI broadcast(const X* x) { return hn::Set(DI(), static_cast<int32_t>(*x)); }
@@ -205,6 +232,7 @@ struct Int8 {
   using Sum = VI;
   static constexpr int kGroup = 4;
   static constexpr bool kScaled = true;
+  static constexpr int32_t kCentre = 0;
   static HWY_INLINE VI narrowed(V y, const NarrowDense& a) { return rounded(y, a.y_inverse_scale, a.y_zero); }
   static HWY_INLINE VI zero() { return hn::Zero(DI()); }
   static HWY_INLINE VI broadcast(const X* x) {
@@ -223,6 +251,40 @@ HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR)
 
 #endif
 
+#if HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64 && defined(__linux__)
+
+HWY_POP_ATTRIBUTES
+HWY_PUSH_ATTRIBUTES("arch=armv8.2-a+crypto+dotprod")
+namespace dot {
+
+#include "kernels/vector/narrow_tiles-inl.h"
+
+// x - 128 as above.
+struct Int8 {
+  using X = uint8_t;
+  using W = int8_t;
+  using Sum = VI;
+  static constexpr int kGroup = 4;
+  static constexpr bool kScaled = true;
+  static constexpr int32_t kCentre = 128;
+  static HWY_INLINE VI narrowed(V y, const NarrowDense& a) { return rounded(y, a.y_inverse_scale, a.y_zero); }
+  static HWY_INLINE VI zero() { return hn::Zero(DI()); }
+  static HWY_INLINE int8x16_t broadcast(const X* x) {
+    uint32_t four = 0;
+    std::memcpy(&four, x, sizeof four);
+    return vreinterpretq_s8_u32(vdupq_n_u32(four ^ 0x80808080));
+  }
+  static HWY_INLINE int8x16_t broadcast_some(const X* x, int64_t) { return broadcast(x); }  // weights behind it are 0
+  static HWY_INLINE int8x16_t load(const W* w) { return vld1q_s8(w); }
+  static HWY_INLINE VI multiply(VI sum, int8x16_t x, int8x16_t w) { return VI{vdotq_s32(sum.raw, x, w)}; }
+};
+
+}  // namespace dot
+HWY_POP_ATTRIBUTES
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR)
+
+#endif
+
 }  // namespace
 
 void add_narrow(Set* made) {
@@ -231,6 +293,8 @@ void add_narrow(Set* made) {
 #if HWY_TARGET == HWY_AVX3
   if (__builtin_cpu_supports("avx512bf16")) made->bf16 = dot::narrow_set<dot::Bf16>(narrow_bf16);
   if (__builtin_cpu_supports("avx512vnni")) made->int8 = dot::narrow_set<dot::Int8>(narrow_int8);
+#elif HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64 && defined(__linux__)
+  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) made->int8 = dot::narrow_set<dot::Int8>(narrow_int8);
 #endif
 }
 

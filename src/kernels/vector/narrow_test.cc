@@ -10,6 +10,10 @@
 #include "kernels/aligned.h"
 #include "kernels/vector/kernels.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 namespace hayate::kernels {
 namespace {
 
@@ -172,6 +176,17 @@ TEST(Narrow, WhatLiesBehindASegmentDoesNotMatter) {
       EXPECT_FALSE(std::isnan(value)) << isa_name(isa);
   }
 }
+
+#if defined(__aarch64__) && defined(__linux__)
+// Forms differ in how many elements of a column lie together: 5 of 4 columns fill up groups of 4 or of 2. tests/arm
+// sweeps each of them.
+TEST(Narrow, IntegersMeetInDotProductsWhereTheProcessorHasThem) {
+  const NarrowWeights weights{.segments = 1, .segment_length = 5, .n = 4};
+  const bool dot = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+  EXPECT_EQ(set_for(Isa::kNeon).int8.packed_bytes(weights), 64 + 4 * (dot ? 8 : 6));
+  if (!dot) GTEST_SKIP() << "this processor has no dot products";
+}
+#endif
 
 }  // namespace
 }  // namespace hayate::kernels

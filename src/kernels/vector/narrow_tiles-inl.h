@@ -4,6 +4,7 @@
 //   X, W          elements of x and of the weights
 //   kGroup        elements of x that one product takes; the weights of a column lie so together
 //   kScaled       integers with a scale for each column; else floats
+//   kCentre       where scaled: what it takes from x before it multiplies
 //   Sum           vector of sums, one for each column
 //   narrowed(y, args)                lanes whose low parts are what the next layer's X would be
 //   zero(), broadcast(x), broadcast_some(x, count), load(w), multiply(sum, x, w)
@@ -45,7 +46,7 @@ void pack(const NarrowWeights& w, void* packed) {
     for (int64_t n = 0; n < padded(w.n); ++n) {
       scales[n] = n < w.n ? w.scale[n] : 0.0f, zeros[n] = 0;
       for (int64_t k = 0; n < w.n && k < w.segments * w.segment_length; ++k)
-        zeros[n] -= w.x_zero * static_cast<int32_t>(weight_at<Op>(w, k, n));
+        zeros[n] -= (w.x_zero - Op::kCentre) * static_cast<int32_t>(weight_at<Op>(w, k, n));
     }
   }
   auto* to = reinterpret_cast<W*>(static_cast<std::byte*>(packed) + header_bytes<Op>(w.n));
