@@ -20,6 +20,7 @@ constexpr int64_t kWalkTrees = 8;        // enough to hide a load's latency, few
 constexpr int64_t kWalkChunk = 512;      // trees whose leaves are added together, in order
 constexpr int64_t kMaskRows = 8;         // rows that share a group's masks
 constexpr int64_t kMasksBytesMax = int64_t{1} << 28;
+constexpr int64_t kRowBlock = 16;  // sums of a row of weights that registers hold on any processor
 
 bool always() { return true; }
 
@@ -267,6 +268,7 @@ class TreeProgramBuilder {
   void number_leaves() {
     leaf_.assign(t_.kind.size(), 0);
     p_.single_ = (t_.aggregate == Aggregate::kSum || t_.aggregate == Aggregate::kAverage) && !t_.linear();
+    bool full = p_.single_ && t_.outputs > 1 && !t_.roots.empty();
     for (const int32_t root : t_.roots) {
       first_leaf_.push_back(static_cast<uint32_t>(p_.leaf_begin_.size()));
       std::vector<int32_t> pending{root};
@@ -280,10 +282,39 @@ class TreeProgramBuilder {
         leaf_[node] = static_cast<uint32_t>(p_.leaf_begin_.size());
         p_.leaf_begin_.push_back(t_.on_true[node]), p_.leaf_end_.push_back(t_.on_false[node]);
         p_.single_ = p_.single_ && t_.on_false[node] == t_.on_true[node] + 1;
+        full = full && is_full(node);
       }
     }
     first_leaf_.push_back(static_cast<uint32_t>(p_.leaf_begin_.size()));
-    add_values();
+    if (full)
+      add_weight_rows();
+    else
+      add_values();
+  }
+
+  // Whether a leaf has one weight for each output, in any order.
+  bool is_full(int32_t leaf) {
+    const int32_t begin = t_.on_true[leaf], end = t_.on_false[leaf];
+    if (end - begin != t_.outputs) return false;
+    seen_.assign(static_cast<size_t>(t_.outputs), false);
+    for (int32_t w = begin; w < end; ++w) seen_[t_.weight_output[w]] = true;
+    return std::find(seen_.begin(), seen_.end(), false) == seen_.end();
+  }
+
+  // Weights as rows: those of leaf i, in the order of the outputs, from i * row_ on.
+  void add_weight_rows() {
+    p_.row_ = t_.outputs <= 2 ? t_.outputs : (t_.outputs + 3) / 4 * 4;
+    const size_t size = p_.leaf_begin_.size() * static_cast<size_t>(p_.row_);
+    t_.float64_sum ? p_.values64_.resize(size) : p_.values32_.resize(size);
+    for (size_t i = 0; i < p_.leaf_begin_.size(); ++i)
+      for (int32_t w = p_.leaf_begin_[i]; w < p_.leaf_end_[i]; ++w) {
+        const size_t to = i * static_cast<size_t>(p_.row_) + static_cast<size_t>(t_.weight_output[w]);
+        if (t_.float64_sum)
+          p_.values64_[to] = t_.weight[w];
+        else
+          p_.values32_[to] = static_cast<float>(t_.weight[w]);
+      }
+    p_.leaf_begin_.clear(), p_.leaf_end_.clear();
   }
 
   // Of single leaves their weight stands at the leaf's number, else weights keep their places.
@@ -449,6 +480,7 @@ class TreeProgramBuilder {
   std::map<int32_t, ByColumn> by_column_;
   std::vector<uint16_t> slot_, rank_;
   std::vector<uint8_t> swapped_, missing_near_;
+  std::vector<bool> seen_;            // per output
   std::vector<uint32_t> leaf_;        // per node: the number of that leaf
   std::vector<uint32_t> first_leaf_;  // per tree, and behind the last
   int64_t mask_step_count_ = 0;
@@ -608,9 +640,40 @@ void TreeProgram::add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t*
     }
     return;
   }
+  if (row_ > 0) {
+    for (int64_t k = 0; k < trees_.outputs; k += kRowBlock) add_block(leaves, count, k, sums);
+    std::fill_n(touched, trees_.outputs, uint8_t{1});
+    return;
+  }
   for (int64_t i = 0; i < count; ++i)
     for (int32_t w = leaf_begin_[leaves[i]]; w < leaf_end_[leaves[i]]; ++w)
       aggregate(trees_.aggregate, values[w], leaf_output_[w], sums, touched);
+}
+
+// Of the outputs from the k-th on, as many as a block has.
+template <typename Sum>
+void TreeProgram::add_block(const uint32_t* leaves, int64_t count, int64_t k, Sum* sums) const noexcept {
+  const int64_t width = std::min(kRowBlock, row_ - k);
+  const auto add_all = width == 2    ? &TreeProgram::add_columns<2, Sum>
+                       : width == 4  ? &TreeProgram::add_columns<4, Sum>
+                       : width == 8  ? &TreeProgram::add_columns<8, Sum>
+                       : width == 12 ? &TreeProgram::add_columns<12, Sum>
+                                     : &TreeProgram::add_columns<16, Sum>;
+  (this->*add_all)(leaves, count, k, sums);
+}
+
+template <int kColumns, typename Sum>
+void TreeProgram::add_columns(const uint32_t* leaves, int64_t count, int64_t k, Sum* sums) const noexcept {
+  const Sum* values = leaf_values<Sum>() + k;
+  const size_t wanted = static_cast<size_t>(std::min<int64_t>(kColumns, trees_.outputs - k)) * sizeof(Sum);
+  Sum kept[kColumns] = {};
+  std::memcpy(kept, sums + k, wanted);
+  for (int64_t i = 0; i < count; ++i) {
+    const Sum* row = values + leaves[i] * row_;
+#pragma GCC unroll 16
+    for (int c = 0; c < kColumns; ++c) kept[c] += row[c];
+  }
+  std::memcpy(sums + k, kept, wanted);
 }
 
 template <typename In, typename Sum>

@@ -95,6 +95,10 @@ class TreeProgram {
   void finish(const Sum* sums, const uint8_t* spoken, Sum* out, uint8_t* touched) const noexcept;
   template <typename Sum>
   void add(const uint32_t* leaves, int64_t count, Sum* sums, uint8_t* touched) const noexcept;
+  template <typename Sum>
+  void add_block(const uint32_t* leaves, int64_t count, int64_t k, Sum* sums) const noexcept;
+  template <int kColumns, typename Sum>
+  void add_columns(const uint32_t* leaves, int64_t count, int64_t k, Sum* sums) const noexcept;
   template <typename In, typename Sum>
   void add_rows(const In* x, const uint32_t (*leaves)[kMaskTrees], int64_t rows, int64_t count, Sum* sums,
                 uint8_t* touched) const noexcept;
@@ -112,9 +116,12 @@ class TreeProgram {
   int64_t tree_count_ = 0;
   bool single_ = false;       // every leaf has one weight, and weights are added
   int32_t only_output_ = -1;  // the one that all of them go to, if single_ and there is one
+  // Above 0 where every leaf has a weight for each of several outputs, and weights are added: how far apart the leaves'
+  // weights lie, zeros behind the last output.
+  int64_t row_ = 0;
   std::vector<SetSlot> set_slots_;
   AlignedVector<double> thresholds_, pivots_;
-  // Per leaf: its weight (one of the two, where single_) and output, else the range of its weights.
+  // Per leaf: its weight (one of the two, where single_) and output, or its row of weights; else the range of them.
   std::vector<double> values64_;
   std::vector<float> values32_;
   std::vector<int32_t> leaf_output_, leaf_begin_, leaf_end_;

@@ -18,7 +18,8 @@ struct Options {
   int trees = 20, leaves = 8, features = 5, outputs = 1, distinct = 40;
   std::vector<Split> splits = {Split::kLessEqual};
   bool missing = false, zeros = false, many_weights = false, float64_sum = true;
-  bool full = false;  // every tree has as many leaves as it may
+  bool all_outputs = false;  // every leaf has a weight for each of them
+  bool full = false;         // every tree has as many leaves as it may
 };
 
 class Maker {
@@ -73,6 +74,10 @@ class Maker {
       t->weight.push_back(grid(99) + 0.125), t->weight_output.push_back(below(o.outputs));
       ++t->on_false[node];
     }
+    if (o.all_outputs)
+      for (int k = 1; k < o.outputs; ++k, ++t->on_false[node])
+        t->weight.push_back(std::ldexp(below(1 << 20) + 1.0, -18) - 2),
+            t->weight_output.push_back((output + k) % o.outputs);
     return node;
   }
 
@@ -200,6 +205,27 @@ TEST(TreeProgram, OutputsWeightsAndAggregates) {
           if (base > 0) t.base.assign(outputs, 0.1), t.base_first = base == 1;
           EXPECT_GE((check_methods<double, double>(t, maker.rows<double>(t, 20, 40))), 2);
         }
+}
+
+// As forests that classify have them, in any order; and with one leaf that leaves an output out, or has one twice.
+TEST(TreeProgram, AWeightForEachOutput) {
+  for (const int outputs : {2, 3, 4, 5, 8, 10, 12, 13, 16, 17, 20, 35})
+    for (const int other : {0, 1, 2})
+      for (const bool float64_sum : {true, false}) {
+        Maker maker(static_cast<unsigned>(outputs));
+        Trees t = maker.trees({.trees = 70, .leaves = 20, .outputs = outputs, .all_outputs = true});
+        const size_t leaf = static_cast<size_t>(
+            std::find(t.kind.begin() + 200, t.kind.end(), static_cast<uint8_t>(Split::kLeaf)) - t.kind.begin());
+        if (other == 1) --t.on_false[leaf];
+        if (other == 2) t.weight_output[t.on_true[leaf]] = t.weight_output[t.on_true[leaf] + 1];
+        t.float64_sum = float64_sum, t.base.assign(outputs, 0.1), t.base_first = other == 0;
+        if (float64_sum) {
+          EXPECT_GE((check_methods<double, double>(t, maker.rows<double>(t, 20, 40))), 2);
+        } else {
+          t.aggregate = Aggregate::kAverage, t.divisor = 70;
+          EXPECT_GE((check_methods<float, float>(t, maker.rows<float>(t, 20, 40))), 2);
+        }
+      }
 }
 
 // LightGBM's linear_tree: every leaf a constant, and of two out of three of them terms.
