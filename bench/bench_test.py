@@ -70,6 +70,7 @@ class Table(unittest.TestCase):
             (info / "METADATA").write_text("Metadata-Version: 2.1\nName: openvino\nVersion: 1.2\n")
             found = table.versions(folder)
         self.assertEqual((found["openvino"], found["torch"]), ("1.2", "not installed"))
+        self.assertEqual(table.debian_version("no-such-package"), "not installed")
 
 
 class Kernels(unittest.TestCase):

@@ -52,6 +52,7 @@ using MadePeer = Result<std::unique_ptr<Peer>>;
 
 // Each an error, with the reason, where the peer is not there or does not take the model.
 MadePeer make_openvino(const Job& job, const std::string& precision);  // "fp32" or "bf16": its inference precision hint
+MadePeer make_onednn(const Job& job, const std::string& precision);    // the same two: the type of weights and answers
 MadePeer make_lightgbm(const Job& job);
 MadePeer make_xgboost(const Job& job);
 MadePeer make_compiled_trees(const Job& job, const std::string& compiler);  // "tl2cgen" or "lleaves"

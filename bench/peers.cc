@@ -118,6 +118,7 @@ void add_peers(Field* field, const Job& job) {
       continue;
     }
     add_peer(field, job, make_openvino(job, precision), "openvino", precision, wanted);
+    add_peer(field, job, make_onednn(job, precision), "onednn", precision, wanted);
   }
   add_peer(field, job, make_lightgbm(job), "lightgbm", "fp32", wanted);
   add_peer(field, job, make_xgboost(job), "xgboost", "fp32", wanted);

@@ -9,6 +9,7 @@ many threads at its disposal, over the row's own. Names every peer that was left
 import argparse
 import importlib.metadata
 import json
+import subprocess
 from pathlib import Path
 
 PACKAGES = ["onnxruntime", "openvino", "lightgbm", "xgboost-cpu", "tl2cgen", "treelite", "lleaves", "llvmlite", "torch"]
@@ -46,7 +47,16 @@ def join(parts):
 def versions(packages):
     found = {each.metadata["Name"].lower().replace("_", "-"): each.version
              for each in importlib.metadata.distributions(path=[str(packages)])}
-    return {name: found.get(name, "not installed") for name in PACKAGES}
+    named = {name: found.get(name, "not installed") for name in PACKAGES}
+    return named | {"onednn": debian_version("libdnnl-dev")}
+
+
+def debian_version(package):
+    asked = ["dpkg-query", "--showformat=${Version}", "--show", package]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout or "not installed"
+    except (OSError, subprocess.CalledProcessError):
+        return "not installed"
 
 
 def microseconds(value):
@@ -88,8 +98,9 @@ NOTES = """\
 Every model has a process of its own, in which all engines take turns of 5 ms on inputs that slide over a pool of 256 KB
 (trees: 4,096 rows); the first half millisecond of a turn does not count, nor does copying the inputs. Native and ONNX
 Runtime run as in `hayate bench`; OpenVINO, LightGBM and XGBoost through their C interfaces with memory that is set once,
-tl2cgen's and lleaves' code as the function it is; torch in a Python process that takes its turns with the others, so
-that its times hold Python's cost of a call. Native runs on one thread.
+tl2cgen's and lleaves' code as the function it is; oneDNN as its primitives in a row, made once, with weights as they want
+them; torch in a Python process that takes its turns with the others, so that its times hold Python's cost of a call. Native
+runs on one thread.
 
 "Of onnxruntime" is its p50 over the row's; "of the best peer" the p50 of the quickest peer that keeps at least as many bits
 over native's. The error is the largest difference from the reference on one call. Few calls make a p99.9 of little worth, and
