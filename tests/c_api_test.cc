@@ -144,6 +144,11 @@ TEST(CInterface, AStream) {
   hayate_stream_reset(stream.get());
   EXPECT_EQ(hayate_stream_rows(stream.get()), 0);
   EXPECT_EQ(hayate_stream_output(stream.get(), 1), nullptr);
+  std::vector<float> rows(50 * 40, 0.25f);
+  EXPECT_EQ(hayate_stream_refill(stream.get(), rows.data(), 50).code, HAYATE_OK);
+  EXPECT_EQ(hayate_stream_rows(stream.get()), 50);
+  EXPECT_EQ(hayate_stream_refill(stream.get(), rows.data(), -2).code, HAYATE_BATCH);
+  EXPECT_EQ(hayate_stream_refill(stream.get(), nullptr, 1).code, HAYATE_FAILED);
   // Nulls, and what cannot be.
   EXPECT_EQ(hayate_stream_compile(nullptr, &with, &error), nullptr);
   expect_says(taken(error), "model: is null");
@@ -247,6 +252,18 @@ TEST(CInterface, MemoryOfAModelItsExecutablesAndSessionsIsBounded) {
   EXPECT_EQ(sessions.back(), nullptr);
   sessions.resize(sessions.size() - 2);  // what is freed can be taken again
   EXPECT_NE(SessionHandle(hayate_session_new(executable.get(), nullptr)), nullptr);
+  // Streams count too.
+  limited.memory_max = 2 << 20;
+  const ModelHandle streamed(hayate_model_load(sample("gru.onnx").c_str(), &limited, nullptr));
+  hayate_options window = options();
+  window.window = 50;
+  const std::unique_ptr<hayate_stream_executable, Free> cut(hayate_stream_compile(streamed.get(), &window, nullptr));
+  ASSERT_NE(cut, nullptr);
+  std::vector<std::unique_ptr<hayate_stream, Free>> streams;
+  error = nullptr;
+  while (streams.size() < 1000 && error == nullptr) streams.emplace_back(hayate_stream_new(cut.get(), &error));
+  expect_says(taken(error), ": a stream: needs");
+  EXPECT_GT(streams.size(), 2u);
   // Others are not touched by it.
   EXPECT_EQ(load_error(sample("mlp_medium.onnx")), "loads");
 }

@@ -102,6 +102,84 @@ TEST(StreamState, ASnapshotGoesOnElsewhere) {
   }
 }
 
+// After a gap: the last rows at once, and from there on as if none had been missed.
+TEST(StreamState, ARefilledStreamAnswersForItsRows) {
+  for (const auto& [name, window] : {std::pair<const char*, int64_t>{"gru", 50}, {"tcn", 64}, {"transformer", 50}}) {
+    const StreamExecutable executable = streamed(loaded(sample(name)), window);
+    const int64_t width = executable.row_bytes() / 4, rows = 3 * window;
+    const auto bytes = static_cast<size_t>(executable.outputs()[0].row_bytes);
+    const std::vector<float> x = noise(rows * width, 17);
+    Stream whole = executable.stream(), gapped = executable.stream();
+    int64_t gapped_at = 0;
+    for (int64_t r = 0; r < rows; ++r) {
+      ASSERT_TRUE(whole.push(x.data() + r * width).ok());
+      if (r == 60) {  // more than the window: the last of them count
+        ASSERT_TRUE(gapped.refill(x.data(), r + 1).ok());
+      } else if (r == 100) {
+        ASSERT_TRUE(gapped.refill(x.data() + (r + 1 - window) * width, window).ok());
+      } else if (r < 20 || (r > 60 && r < 90) || r > 100) {
+        ASSERT_TRUE(gapped.push(x.data() + r * width).ok());
+      } else {
+        continue;  // a gap
+      }
+      ASSERT_EQ(std::memcmp(gapped.output(0), whole.output(0), bytes), 0) << name << " row " << r;
+      if (r % 3 == 0) {
+        ASSERT_TRUE(gapped.settle().ok());
+      }
+      ++gapped_at;
+    }
+    ASSERT_GT(gapped_at, 50);
+    EXPECT_EQ(gapped.rows(), window + rows - 101);
+    // Fewer than the window: those before them are zeros.
+    Stream fresh = executable.stream();
+    for (int64_t r = 0; r < 7; ++r) ASSERT_TRUE(fresh.push(x.data() + r * width).ok());
+    ASSERT_TRUE(gapped.refill(x.data(), 7).ok());
+    EXPECT_EQ(gapped.rows(), 7);
+    EXPECT_FALSE(gapped.ready());
+    EXPECT_EQ(std::memcmp(gapped.output(0), fresh.output(0), bytes), 0) << name;
+    EXPECT_EQ(gapped.refill(x.data(), -1).code, Status::kBatch);
+    EXPECT_EQ(gapped.rows(), 7);
+  }
+}
+
+TEST(StreamState, MemoryOfStreamsCountsAgainstTheModels) {
+  LoadOptions limited;
+  limited.memory_max = 2 << 20;
+  const Result<Model> model = Model::load(sample("gru"), limited);
+  ASSERT_TRUE(model.ok()) << model.error().text();
+  const StreamExecutable executable = streamed(model.value(), 50);
+  ASSERT_GT(executable.stream_bytes(), 10'000);
+  std::vector<Stream> streams;
+  while (streams.size() < 1000 && executable.room_for_streams().ok()) streams.push_back(executable.stream());
+  const Result<bool> room = executable.room_for_streams();
+  ASSERT_FALSE(room.ok());
+  EXPECT_NE(room.error().text().find(": a stream: needs"), std::string::npos) << room.error().text();
+  EXPECT_NE(room.error().text().find("the memory limit is 2.0 MB (memory_max"), std::string::npos);
+  ASSERT_GT(streams.size(), 2u);
+  EXPECT_LE(static_cast<int64_t>(streams.size()) * executable.stream_bytes(), limited.memory_max);
+  streams.pop_back(), streams.pop_back();  // what is freed can be taken again, by two and not by three
+  EXPECT_TRUE(executable.room_for_streams(2).ok());
+  EXPECT_FALSE(executable.room_for_streams(4).ok());
+  EXPECT_FALSE(executable.room_for_streams(SIZE_MAX).ok());
+  // Where not even one fits, compiling says so: a run of this model takes less, its stream keeps the rows too.
+  Graph graph;
+  graph.source = "negated", graph.opset = 17;
+  graph.inputs = {{"x", Type::kFloat32, true, {{-1, "N"}, {4096, ""}, {100, ""}}}};
+  graph.nodes = {{"n", "", "Neg", {"x"}, {"y"}, {}}};
+  graph.outputs = {{"y", Type::kFloat32, false, {}}};
+  const std::string path = testing::TempDir() + "/hayate-negated.onnx";
+  ASSERT_TRUE(export_onnx(graph, path).ok());
+  limited.memory_max = 4'000'000;
+  const Result<Model> tight = Model::load(path, limited);
+  ASSERT_TRUE(tight.ok()) << tight.error().text();
+  Plan plan;
+  plan.window = 4096;
+  ASSERT_TRUE(compile(tight.value(), Plan()).ok());
+  const Result<StreamExecutable> refused = compile_stream(tight.value(), plan);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().text().find(": a stream: needs"), std::string::npos) << refused.error().text();
+}
+
 TEST(StreamState, OtherSnapshotsAreRefusedAndChangeNothing) {
   const Model gru = loaded(sample("gru"));
   const StreamExecutable executable = streamed(gru, 50);

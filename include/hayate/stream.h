@@ -31,6 +31,9 @@ class StreamExecutable {
   // What every value is: kept columns, steps of a recurrence, or taken at one place; and what runs when.
   std::string explain() const;
   Stream stream() const;
+  int64_t stream_bytes() const;  // memory of one stream
+  // Whether so many more streams fit the model's memory_max (else the process's limit). stream() itself does not ask.
+  Result<bool> room_for_streams(size_t count = 1) const;
 
   struct Data;
 
@@ -42,7 +45,7 @@ class StreamExecutable {
 };
 
 // plan.window rows, time along plan.time_axis; plan.backend runs the parts. With window 0 plan.states names the model's
-// states, and a row is all of its other input.
+// states, and a row is all of its other input. An error too where not even one stream would fit the model's memory_max.
 Result<StreamExecutable> compile_stream(const Model& model, const Plan& plan);
 
 // One sliding window. One thread at a time; may move.
@@ -71,6 +74,10 @@ class Stream {
   void settle_here() noexcept;
 
   void reset() noexcept;  // as before the first row
+  // Rows were missed: here are the last `count`, one behind the other. All that came before is forgotten, and answers
+  // are those of windows over these rows and the ones to come, the last row's at once. Of more rows than the window has
+  // the last count. Takes as long as so many pushes that nobody settled after.
+  Status refill(const void* rows, int64_t count) noexcept;
 
   // All that the rows so far have left, to go on from in another process, or on another machine. restore() takes a
   // snapshot of a stream of the same model and plan; any other bytes are an error, and change nothing.

@@ -61,6 +61,7 @@ char* hayate_stream_explain(const hayate_stream_executable* executable) {
 hayate_stream* hayate_stream_new(const hayate_stream_executable* executable, char** error) {
   return guarded<hayate_stream>(error, [&]() -> Result<hayate_stream> {
     if (executable == nullptr) return null_argument("executable");
+    if (const Result<bool> room = executable->executable.room_for_streams(); !room.ok()) return room.error();
     return hayate_stream{executable->executable.stream(), executable->executable.outputs().size()};
   });
 }
@@ -93,6 +94,9 @@ int hayate_stream_settle_elsewhere(hayate_stream* stream, int core) {
 }
 void hayate_stream_reset(hayate_stream* stream) {
   if (stream != nullptr) stream->stream.reset();
+}
+hayate_status hayate_stream_refill(hayate_stream* stream, const void* rows, int64_t count) {
+  return stream == nullptr || rows == nullptr ? kNoStream : given(stream->stream.refill(rows, count));
 }
 
 int hayate_stream_snapshot(const hayate_stream* stream, void* to, size_t room, size_t* size) {

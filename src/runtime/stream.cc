@@ -354,9 +354,19 @@ Result<StreamExecutable> compile_stream(const Model& model, const Plan& plan) {
   const Result<bool> made =
       plan.window == 0 ? carry_states(data.get(), graph, plan) : cut_window(data.get(), graph, plan);
   if (!made.ok()) return made.error();
+  data->source = graph.source;
   data->identity = identity_of(graph, plan, data->scales);
+  data->budget = model.data()->budget;
+  const auto counted = std::make_shared<MemoryBudget>(INT64_MAX);
+  const auto one = [&] {
+    const MemoryScope counting(counted);
+    return make_streaming(*data);
+  };
+  const std::unique_ptr<Streaming> blank = one();
+  data->stream_bytes = counted->used();
+  if (const Result<bool> room = room_for(data->stream_bytes, graph.source + ": a stream"); !room.ok())
+    return room.error();
   // Twice the window of zeros: the first fills what is kept, the second lets every window in flight start on it.
-  const std::unique_ptr<Streaming> blank = make_streaming(*data);
   const std::vector<std::byte> row(static_cast<size_t>(data->row_bytes));
   for (int64_t i = 0; i < 2 * plan.window && data->cut.reason.empty(); ++i) {
     Status status = blank->push(row.data());
@@ -397,7 +407,17 @@ struct Stream::Data {
   };
 };
 
+int64_t StreamExecutable::stream_bytes() const { return data_->stream_bytes; }
+
+Result<bool> StreamExecutable::room_for_streams(size_t count) const {
+  const MemoryScope scope(data_->budget);
+  const int64_t most = INT64_MAX / std::max<int64_t>(1, data_->stream_bytes);
+  const int64_t bytes = count > static_cast<size_t>(most) ? INT64_MAX : static_cast<int64_t>(count) * data_->stream_bytes;
+  return room_for(bytes, fmt::format("{}: {}", data_->source, count == 1 ? "a stream" : fmt::format("{} streams", count)));
+}
+
 Stream StreamExecutable::stream() const {
+  const MemoryScope scope(data_->budget);
   auto data = std::make_unique<Stream::Data>();
   data->of = data_, data->way = make_streaming(*data_);
   Stream made(std::move(data));
@@ -451,6 +471,21 @@ void Stream::reset() noexcept {
   const Data::Held held(data_.get());
   put_back(data_->of->blank, data_->way.get());
   data_->rows = 0;
+}
+
+Status Stream::refill(const void* rows, int64_t count) noexcept {
+  if (count < 0) return {Status::kBatch, -1, count};
+  Data::Held held(data_.get());
+  data_->failed = {};  // of rows that are forgotten
+  put_back(data_->of->blank, data_->way.get());
+  const int64_t window = data_->of->cut.window, first = window == 0 ? 0 : std::max<int64_t>(0, count - window);
+  data_->rows = first;
+  for (; data_->rows < count; ++data_->rows) {
+    const auto* row = static_cast<const std::byte*>(rows) + data_->rows * data_->of->row_bytes;
+    if (const Status status = data_->way->push(row); !status.ok()) return status;
+  }
+  held.leaves_work = true;
+  return {};
 }
 
 std::string Stream::snapshot() const {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backends/backend.h"
+#include "base/memory_budget.h"
 #include "hayate/stream.h"
 #include "stream/incremental.h"
 
@@ -26,12 +27,14 @@ struct StreamExecutable::Data {
   size_t row_input = 0;
   std::vector<std::pair<size_t, size_t>> carried;  // window 0: inputs that take outputs of the row before
   int64_t row_bytes = 0;
-  std::string row_type;
+  std::string row_type, source;  // of the model: who needs memory
   int64_t outer = 1, inner_bytes = 0;  // of the input around its time axis
   int64_t macs_answer = 0, macs_follow = 0, macs_start = 0, macs_prepare = 0, macs_window = 0;
   std::string identity;  // of the model and plan: who restores a snapshot must have the same
   std::string scales;    // of what layers on 8-bit integers read
   std::string blank;     // the snapshot of a stream that has seen nothing but zeros
+  std::shared_ptr<MemoryBudget> budget;  // the model's; null: the process's
+  int64_t stream_bytes = 0;
 };
 
 // Places of ports by name. They must be there.
