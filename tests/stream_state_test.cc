@@ -211,39 +211,6 @@ TEST(StreamState, OtherSnapshotsAreRefusedAndChangeNothing) {
   }
 }
 
-TEST(StreamState, AGroupAnswersBeforeItSettles) {
-  const StreamExecutable executable = streamed(loaded(sample("gru")), 50);
-  StreamGroup group(executable, 3);
-  std::vector<Stream> alone;
-  for (int i = 0; i < 3; ++i) alone.push_back(executable.stream());
-  const std::vector<float> x = noise(600 * 40, 12);
-  std::mt19937 random(3);
-  const float* next = x.data();
-  for (int turn = 0; turn < 150; ++turn) {
-    std::vector<size_t> which;
-    std::vector<const void*> rows;
-    for (size_t i = 0; i < 3; ++i) {
-      if (random() % 3 == 0) continue;
-      which.push_back(i), rows.push_back(next);
-      ASSERT_TRUE(alone[i].push(next).ok());
-      next += 40;
-    }
-    ASSERT_TRUE(group.push(which.size(), which.data(), rows.data()).ok());
-    for (const size_t i : which)
-      ASSERT_EQ(std::memcmp(group[i].output(0), alone[i].output(0), 4), 0) << "turn " << turn;
-    Status status;
-    if (turn % 5 == 0) {
-      ASSERT_TRUE(group.settle().ok());
-      EXPECT_FALSE(group.settle_slice(&status));
-    } else {
-      for (int slices = 0; slices < 4 && group.settle_slice(&status); ++slices) ASSERT_TRUE(status.ok());
-    }
-  }
-  const size_t none = 3;
-  const void* row = x.data();
-  EXPECT_EQ(group.push(1, &none, &row).code, Status::kBatch);
-}
-
 // One step of a recurrence that takes its state as an input and gives it back: h' = tanh(x w + h r), y = h' v.
 Model carrying(const std::string& name, bool same_shape = true) {
   Graph graph;

@@ -35,8 +35,8 @@ typedef struct hayate_load_options {
   const char* const* shapes; /* "input:1,512": open extents are fixed */
   size_t shape_count;
   int32_t raw_score;  /* not 0: LightGBM's and XGBoost's sum, before the objective's transform */
-  int64_t memory_max; /* bytes that the model, its executables, sessions and streams may take together; 0: half of what the
-                         process may have, shared by all such models */
+  int64_t memory_max; /* bytes that the model, its executables, sessions and streams may take together; 0: half of what
+                         the process may have, shared by all such models */
 } hayate_load_options;
 
 typedef struct hayate_options {
@@ -140,8 +140,8 @@ int hayate_stream_settle_slice(hayate_stream* stream, hayate_status* status);
 /* From here on on a thread of its own, on that core (-1: any). 0 good; 1 no thread was to be had. */
 int hayate_stream_settle_elsewhere(hayate_stream* stream, int core);
 void hayate_stream_reset(hayate_stream* stream);
-/* Rows were missed: here are the last `count` (of more than the window the last count), one behind the other. All before
-   is forgotten; the next answers, and the last of these rows' at once, are the full window's. */
+/* Rows were missed: here are the last `count` (of more than the window the last count), one behind the other. All
+   before is forgotten; the next answers, and the last of these rows' at once, are the full window's. */
 hayate_status hayate_stream_refill(hayate_stream* stream, const void* rows, int64_t count);
 /* What the rows have left. `size` is set to its bytes, which are written where `room` holds them: 0; else 1. */
 int hayate_stream_snapshot(const hayate_stream* stream, void* to, size_t room, size_t* size);

@@ -21,7 +21,7 @@ struct LoadOptions {
   std::vector<std::string> sets;    // "sr=16000": the input becomes a constant
   std::vector<std::string> shapes;  // "input:1,512": open extents are fixed
   bool raw_score = false;           // LightGBM and XGBoost: the sum, before the objective's transform
-  int64_t memory_max = 0;  // bytes the model, its executables, sessions and streams take together at most; 0: the process's limit
+  int64_t memory_max = 0;  // bytes of the model, its executables, sessions and streams together; 0: the process's limit
 };
 
 // Const: any thread.

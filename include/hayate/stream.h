@@ -17,6 +17,7 @@
 namespace hayate {
 
 class Stream;
+class StreamGroup;
 
 // A model cut for streaming. A shared handle; const: any thread.
 class StreamExecutable {
@@ -31,6 +32,9 @@ class StreamExecutable {
   // What every value is: kept columns, steps of a recurrence, or taken at one place; and what runs when.
   std::string explain() const;
   Stream stream() const;
+  // Streams that are pushed together. Compiles what answers several rows at once; an error where that, or so many
+  // streams, would pass the model's memory_max.
+  Result<StreamGroup> group(size_t count) const;
   int64_t stream_bytes() const;  // memory of one stream
   // Whether so many more streams fit the model's memory_max (else the process's limit). stream() itself does not ask.
   Result<bool> room_for_streams(size_t count = 1) const;
@@ -84,20 +88,27 @@ class Stream {
   std::string snapshot() const;
   Result<bool> restore(std::string_view snapshot);
 
+  struct Data;
+
  private:
   friend class StreamExecutable;
-  struct Data;
+  friend class StreamGroup;
   explicit Stream(std::unique_ptr<Data> data);
   std::unique_ptr<Data> data_;
 };
 
 // Streams of several instruments, on one thread: rows that come together are all answered before anything is settled,
-// and slices of settling go round. One thread at a time.
+// several by one run of a program for so many where the model's rows can be run apart, with the same bits; slices of
+// settling go round. One thread at a time; may move.
 class StreamGroup {
  public:
-  StreamGroup(const StreamExecutable& executable, size_t count);
-  size_t size() const { return streams_.size(); }
-  Stream& operator[](size_t i) { return streams_[i]; }
+  StreamGroup(StreamGroup&&) noexcept;
+  StreamGroup& operator=(StreamGroup&&) noexcept;
+  ~StreamGroup();
+
+  size_t size() const;
+  Stream& operator[](size_t i);
+  int64_t rows_at_once() const;  // that one run answers at most; 1: one after another
 
   // rows[i] is a row of stream which[i]; answered in this order, up to one that fails. A stream that is not there:
   // kBatch.
@@ -106,8 +117,10 @@ class StreamGroup {
   Status settle() noexcept;
 
  private:
-  std::vector<Stream> streams_;
-  size_t next_ = 0;
+  friend class StreamExecutable;
+  struct Data;
+  explicit StreamGroup(std::unique_ptr<Data> data);
+  std::unique_ptr<Data> data_;
 };
 
 }  // namespace hayate

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cassert>
 #include <map>
 #include <optional>
 #include <utility>
@@ -13,24 +12,16 @@
 #include "eval/macs.h"
 #include "rewrite/rewrite.h"
 #include "runtime/model_data.h"
-#include "runtime/settling_thread.h"
 #include "runtime/snapshot.h"
+#include "runtime/stream_data.h"
 #include "runtime/stream_parts.h"
 #include "runtime/streaming.h"
-#include "stream/split.h"
 
 namespace hayate {
 namespace {
 
 constexpr double kGainMin = 0.1;       // of the multiply-adds before an answer: less is not worth a cut
 constexpr int64_t kBlockWindows = 12;  // about so many step together: as many rows as the widest tile has
-
-size_t place_of(const std::vector<PortType>& ports, const std::string& name) {
-  size_t i = 0;
-  while (i + 1 < ports.size() && ports[i].name != name) ++i;
-  assert(ports[i].name == name);
-  return i;
-}
 
 std::string port_names(const std::vector<PortType>& ports) {
   std::string names;
@@ -68,9 +59,6 @@ Result<int64_t> time_axis(const Graph& graph, const TensorType& type, const Plan
 }
 
 }  // namespace
-
-size_t input_of(const Compiled& compiled, const std::string& name) { return place_of(compiled.inputs(), name); }
-size_t output_of(const Compiled& compiled, const std::string& name) { return place_of(compiled.outputs(), name); }
 
 int64_t StreamExecutable::window() const { return data_->cut.window; }
 int64_t StreamExecutable::row_bytes() const { return data_->row_bytes; }
@@ -136,23 +124,6 @@ Result<Ranges> ranges_of_parts(const Graph& model, const Batch& batch, const Gra
     if (range != seen.end() && range->second.high > range->second.low) ranges.value()[node.inputs[1]] = {-1, 1};
   }
   return ranges;
-}
-
-// How the parts of a model are compiled: with `ranges`, on 8-bit integers.
-struct PartsPlan {
-  Plan plan;
-  std::optional<Ranges> ranges;
-};
-
-Result<std::shared_ptr<const Compiled>> compile_part(const Graph& floats, const PartsPlan& as, int64_t* macs) {
-  Graph part = floats;
-  if (as.ranges) (void)quantise(&part, *as.ranges);  // a part without such layers stays as it is
-  const Result<InputTypes> types = declared_types(part, 1);
-  if (!types.ok()) return types.error();
-  const Result<Facts> facts = infer(part, types.value());
-  if (!facts.ok()) return facts.error();
-  *macs = macs_of(part, facts.value());
-  return compile_graph(part, Batch{1, "a part of a stream", types.value(), {}}, as.plan);
 }
 
 // Compiles graph into *to.
@@ -239,17 +210,9 @@ Result<bool> cut_window(Parts* parts, Graph graph, const Plan& plan) {
   const TensorType& type = types.value().begin()->second;
   const Result<int64_t> axis = time_axis(graph, type, plan);
   if (!axis.ok()) return axis.error();
-  Result<Graph> rewritten = rewrite(graph, types.value());
-  if (!rewritten.ok()) return rewritten.error();
-  const Result<Facts> facts = infer(rewritten.value(), types.value());
-  if (!facts.ok()) return facts.error();
-  const Graph parted = split_recurrences(rewritten.value(), facts.value());
-  const Result<Facts> parted_facts = infer(parted, types.value());
-  if (!parted_facts.ok()) return parted_facts.error();
-  Result<Incremental> cut = make_incremental(parted, parted_facts.value(), axis.value());
+  Result<CutModel> cut = cut_model(graph, types.value(), axis.value(), 1);
   if (!cut.ok()) return cut.error();
-  parts->cut = std::move(cut).value();
-  parts->macs_window = macs_of(rewritten.value(), facts.value());
+  parts->cut = std::move(cut.value().cut), parts->macs_window = cut.value().macs, parts->time = axis.value();
   const size_t at = static_cast<size_t>(axis.value());
   parts->inner_bytes = static_cast<int64_t>(type_size(type.type));
   for (size_t i = 0; i < type.shape.size(); ++i)
@@ -258,14 +221,15 @@ Result<bool> cut_window(Parts* parts, Graph graph, const Plan& plan) {
   const Batch batch{1, "the window of a stream", types.value(), {}};
   PartsPlan as{plan, std::nullopt};
   if (plan.precision == "int8" && plan.backend == "native" && parts->cut.reason.empty()) {
-    auto ranges = ranges_of_parts(graph, find_batch(graph, types.value()), parted, parts->cut, plan);
+    auto ranges = ranges_of_parts(graph, find_batch(graph, types.value()), cut.value().parted, parts->cut, plan);
     if (!ranges.ok()) return ranges.error();
     for (const auto& [name, range] : ranges.value())
       parts->scales += fmt::format("{} {} {}\n", name, range.low, range.high);
     as.ranges = std::move(ranges).value(), as.plan.precision = "fp32";
   }
-  if (auto made = compile_parts(parts, rewritten.value(), batch, as, plan); !made.ok()) return made;
+  if (auto made = compile_parts(parts, cut.value().whole, batch, as, plan); !made.ok()) return made;
   set_outputs(parts, graph, {});
+  parts->graph = std::move(graph), parts->as = std::move(as);
   return true;
 }
 
@@ -333,6 +297,7 @@ Result<bool> carry_states(Parts* parts, const Graph& graph, const Plan& plan) {
   parts->row_bytes = parts->answer->inputs()[parts->row_input].row_bytes;
   parts->row_type = type_name(parts->answer->inputs()[parts->row_input].type.type);
   set_outputs(parts, graph, state_outputs);
+  parts->graph = graph, parts->as.plan = plan;
   if (parts->outputs.empty()) return Error{Code::kInvalidArgument, graph.source, "has no output but its states"};
   return true;
 }
@@ -378,42 +343,15 @@ Result<StreamExecutable> compile_stream(const Model& model, const Plan& plan) {
   return StreamExecutable(data);
 }
 
-struct Stream::Data {
-  std::shared_ptr<const StreamExecutable::Data> of;
-  std::unique_ptr<Streaming> way;
-  int64_t rows = 0;  // since the first
-  std::unique_ptr<SettlingThread> helper;
-  Status failed;  // what settling elsewhere met, until somebody is told
-
-  Status told() noexcept { return std::exchange(failed, Status{}); }
-
-  // Has the stream to itself while it lives.
-  class Held {
-   public:
-    explicit Held(Data* data) noexcept : helper_(data->helper.get()) {
-      if (helper_ == nullptr) return;
-      if (const Status status = helper_->take(); !status.ok()) data->failed = status;
-    }
-    ~Held() {
-      if (helper_ != nullptr) helper_->give(leaves_work);
-    }
-    Held(const Held&) = delete;
-    Held& operator=(const Held&) = delete;
-
-    bool leaves_work = false;
-
-   private:
-    SettlingThread* helper_;
-  };
-};
-
 int64_t StreamExecutable::stream_bytes() const { return data_->stream_bytes; }
 
 Result<bool> StreamExecutable::room_for_streams(size_t count) const {
   const MemoryScope scope(data_->budget);
   const int64_t most = INT64_MAX / std::max<int64_t>(1, data_->stream_bytes);
-  const int64_t bytes = count > static_cast<size_t>(most) ? INT64_MAX : static_cast<int64_t>(count) * data_->stream_bytes;
-  return room_for(bytes, fmt::format("{}: {}", data_->source, count == 1 ? "a stream" : fmt::format("{} streams", count)));
+  const bool too_many = count > static_cast<size_t>(most);
+  const int64_t bytes = too_many ? INT64_MAX : static_cast<int64_t>(count) * data_->stream_bytes;
+  const std::string what = count == 1 ? "a stream" : fmt::format("{} streams", count);
+  return room_for(bytes, data_->source + ": " + what);
 }
 
 Stream StreamExecutable::stream() const {
@@ -504,35 +442,6 @@ Result<bool> Stream::restore(std::string_view snapshot) {
   }
   data_->rows = read.value().rows;
   return true;
-}
-
-StreamGroup::StreamGroup(const StreamExecutable& executable, size_t count) {
-  for (size_t i = 0; i < count; ++i) streams_.push_back(executable.stream());
-}
-
-Status StreamGroup::push(size_t count, const size_t* which, const void* const* rows) noexcept {
-  for (size_t i = 0; i < count; ++i) {
-    if (which[i] >= streams_.size()) return {Status::kBatch, -1, static_cast<int64_t>(which[i])};
-    if (const Status status = streams_[which[i]].push(rows[i]); !status.ok()) return status;
-  }
-  return {};
-}
-
-bool StreamGroup::settle_slice(Status* status) noexcept {
-  for (size_t tried = 0; tried < streams_.size(); ++tried) {
-    const size_t at = next_;
-    next_ = (next_ + 1) % streams_.size();
-    if (streams_[at].settle_slice(status)) return true;
-    if (!status->ok()) return false;
-  }
-  return false;
-}
-
-Status StreamGroup::settle() noexcept {
-  Status status;
-  while (settle_slice(&status)) {
-  }
-  return status;
 }
 
 }  // namespace hayate

@@ -2,17 +2,28 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "backends/backend.h"
 #include "base/memory_budget.h"
+#include "compress/ranges.h"
 #include "hayate/stream.h"
 #include "stream/incremental.h"
 
 namespace hayate {
 
+// How the parts of a model are compiled: with `ranges`, on 8-bit integers.
+struct PartsPlan {
+  Plan plan;
+  std::optional<Ranges> ranges;
+};
+
 struct StreamExecutable::Data {
+  Graph graph;  // the model; a window's with its extent of time
+  PartsPlan as;
+  int64_t time = -1;  // the axis
   Incremental cut;
   // As Incremental has them; answer is the whole model where nothing is gained. follow: for one window, and for each
   // size of block.
@@ -36,6 +47,17 @@ struct StreamExecutable::Data {
   std::shared_ptr<MemoryBudget> budget;  // the model's; null: the process's
   int64_t stream_bytes = 0;
 };
+
+// A model rewritten for so many rows of its batch, and cut.
+struct CutModel {
+  Graph whole, parted;  // rewritten; with recurrences split
+  Incremental cut;
+  int64_t macs = 0;  // of the whole
+};
+Result<CutModel> cut_model(const Graph& graph, const InputTypes& types, int64_t time, int64_t lanes);
+
+// `macs`: set to what one run takes.
+Result<std::shared_ptr<const Compiled>> compile_part(const Graph& floats, const PartsPlan& as, int64_t* macs);
 
 // Places of ports by name. They must be there.
 size_t input_of(const Compiled& compiled, const std::string& name);

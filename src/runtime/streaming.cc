@@ -41,16 +41,18 @@ class Incrementally final : public Streaming {
     bind();
   }
 
-  Status push(const void* row) noexcept override {
+  Status begin(const void* row) noexcept override {
     if (windows_)
       if (const Status status = windows_->expect(windows_->rows_seen()); !status.ok()) return status;
     std::memcpy(answer_->input(row_), row, static_cast<size_t>(of_.row_bytes));
-    if (const Status status = answer_->run(1); !status.ok()) return status;
+    return {};
+  }
+  State* answer() noexcept override { return answer_.get(); }
+  void end(const void* row) noexcept override {
     turn_ = 1 - turn_;
     bind();
     if (windows_) windows_->arrived(row);
     warm_ = !windows_;
-    return {};
   }
 
   bool step(Status* status) noexcept override {
@@ -106,11 +108,13 @@ class Wholly final : public Streaming {
   explicit Wholly(const StreamExecutable::Data& of)
       : of_(of), answer_(of.answer->state()), rows_(of.cut.window, of.outer, of.inner_bytes), seen_(of.cut.window) {}
 
-  Status push(const void* row) noexcept override {
-    rows_.put(seen_++, row);
-    rows_.copy(seen_ - of_.cut.window, of_.cut.window, answer_->input(0));
-    return answer_->run(1);
+  Status begin(const void* row) noexcept override {
+    rows_.put(seen_, row);  // in the place of the one that leaves the window
+    rows_.copy(seen_ + 1 - of_.cut.window, of_.cut.window, answer_->input(0));
+    return {};
   }
+  State* answer() noexcept override { return answer_.get(); }
+  void end(const void*) noexcept override { ++seen_; }
   bool step(Status*) noexcept override { return false; }
   const void* output(size_t i) const noexcept override { return answer_->output(of_.answer_outputs[i]); }
   void keep(Kept* kept) noexcept override {
@@ -137,16 +141,16 @@ class Carrying final : public Streaming {
     }
   }
 
-  Status push(const void* row) noexcept override {
+  Status begin(const void* row) noexcept override {
     std::memcpy(answer_->input(of_.row_input), row, static_cast<size_t>(of_.row_bytes));
     for (Own& each : states_) {
       answer_->bind_input(each.input, each.memory[turn_].bytes());
       answer_->bind_output(each.output, each.memory[1 - turn_].bytes());
     }
-    const Status status = answer_->run(1);
-    if (status.ok()) turn_ = 1 - turn_;
-    return status;
+    return {};
   }
+  State* answer() noexcept override { return answer_.get(); }
+  void end(const void*) noexcept override { turn_ = 1 - turn_; }
   bool step(Status*) noexcept override { return false; }
   const void* output(size_t i) const noexcept override { return answer_->output(of_.answer_outputs[i]); }
   void keep(Kept* kept) noexcept override {

@@ -23,7 +23,18 @@ class Kept {
 class Streaming {
  public:
   virtual ~Streaming() = default;
-  virtual Status push(const void* row) noexcept = 0;
+  // A row has come: once more where it failed, or all is as before it.
+  Status push(const void* row) noexcept {
+    Status status = begin(row);
+    if (status.ok()) status = answer()->run(1);
+    if (status.ok()) end(row);
+    return status;
+  }
+  // The same in pieces, for who runs what answer() would: all that it reads lies at its inputs.
+  virtual Status begin(const void* row) noexcept = 0;
+  virtual State* answer() noexcept = 0;
+  // What it makes lies at its outputs.
+  virtual void end(const void* row) noexcept = 0;
   // The next piece of work that an answer left; false: there is none.
   virtual bool step(Status* status) noexcept = 0;
   virtual const void* output(size_t i) const noexcept = 0;

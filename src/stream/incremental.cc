@@ -40,9 +40,9 @@ class Cutter {
   };
 
  public:
-  // `rows` are those that `start` takes.
-  Cutter(const Graph& graph, const Facts& facts, int64_t time, int64_t rows)
-      : graph_(graph), facts_(facts), time_(time), rows_(rows) {}
+  // `rows` are those that `start` takes; `lanes` those of the batch.
+  Cutter(const Graph& graph, const Facts& facts, int64_t time, int64_t rows, int64_t lanes)
+      : graph_(graph), facts_(facts), time_(time), rows_(rows), lanes_(lanes) {}
 
   // Columns that `start` has too many of where a recurrence begins: so many rows fewer will do.
   int64_t spare_rows() const { return spare_; }
@@ -339,7 +339,7 @@ class Cutter {
 
   bool emit(const Node& node, Value value, const Inputs& inputs) {
     // The windows in flight lie on the axis of the batch: nothing else may.
-    if (value.kind == Streamed::kSteps && shape(node.outputs[0])[static_cast<size_t>(value.batch)] != 1)
+    if (value.kind == Streamed::kSteps && shape(node.outputs[0])[static_cast<size_t>(value.batch)] != lanes_)
       return refuse(node, "has several rows of a batch behind a recurrence");
     keep(&made_.answer, node, inputs.answer);
     if (value.kind == Streamed::kSteps) keep(&follow_, node, inputs.follow);
@@ -397,7 +397,7 @@ class Cutter {
       const Shape marked = with(with(from, v.axis, kTime), v.batch, kBatch);
       std::optional<int64_t> batch;
       for (size_t b = 0; b < to.size() && !batch; ++b) {
-        if (to[b] != 1 || static_cast<int64_t>(b) == *axis) continue;
+        if (to[b] != lanes_ || static_cast<int64_t>(b) == *axis) continue;
         const Shape there = with(with(to, *axis, kTime), static_cast<int64_t>(b), kBatch);
         if (kept_axis(marked, there, v.batch) == static_cast<int64_t>(b) && kept_axis(marked, there, v.axis) == *axis)
           batch = static_cast<int64_t>(b);
@@ -607,7 +607,7 @@ class Cutter {
     const bool lstm = split ? node.get<int64_t>("gates", 4) == 4 : node.is("LSTM");
     const size_t h_at = split ? 3 : 5;
     if (type(x).type != Type::kFloat32) return refuse(node, "is not of float32");
-    if (shape(x)[1] != 1 || (v.kind == Streamed::kSteps && v.batch != 1))
+    if (shape(x)[1] != lanes_ || (v.kind == Streamed::kSteps && v.batch != 1))
       return refuse(node, "runs several rows of a batch");
     const int64_t flight = v.length - v.left - v.right - 1;
     if (flight > kFlightMax) return refuse(node, "would keep thousands of windows in flight");
@@ -617,8 +617,9 @@ class Cutter {
     if (flight < (v.left > 0 ? 1 : 0) || v.firsts < v.left)
       return refuse(node, "has no column of its window that is kept");
     for (size_t at = h_at; at < h_at + (lstm ? 2 : 1); ++at)
-      if (!node.input(at).empty() && (constant(node.input(at)) == nullptr ||
-                                      constant(node.input(at))->count() != shape(node.inputs[split ? 1 : 2])[2]))
+      if (!node.input(at).empty() &&
+          (constant(node.input(at)) == nullptr ||
+           constant(node.input(at))->count() != lanes_ * shape(node.inputs[split ? 1 : 2])[2]))
         return refuse(node, "starts from a state that is not constant");
     made_.in_flight = flight, left_ = v.left;
     if (v.kind == Streamed::kColumns) spare_ = std::min(spare_, v.firsts - v.left);
@@ -654,7 +655,7 @@ class Cutter {
       const bool prepared = split && flight > 0 && at == h_at;
       if (prepared) answer.inputs[5] = prepare(node, state.input, hidden);
       answer.inputs[at] = prepared && lstm ? "" : state.input;
-      if (!answer.inputs[at].empty()) add_input(&made_.answer, state.input, Type::kFloat32, {1, 1, hidden});
+      if (!answer.inputs[at].empty()) add_input(&made_.answer, state.input, Type::kFloat32, {1, lanes_, hidden});
       made_.states.push_back(state);
     }
     put(&made_.answer, node, answer), put(&follow_, node, follow), put(&start_, node, first);
@@ -669,7 +670,7 @@ class Cutter {
   std::string prepare(const Node& node, const std::string& h, int64_t hidden) {
     const std::string name = h + "/product";
     const Attributes gates{{"gates", node.get<int64_t>("gates", 4)}};
-    add_input(&prepare_, h, Type::kFloat32, {1, 1, hidden});
+    add_input(&prepare_, h, Type::kFloat32, {1, lanes_, hidden});
     prepare_.nodes.push_back({node.name + " (of its state)",
                               "hayate",
                               "RecurrentProduct",
@@ -677,7 +678,7 @@ class Cutter {
                               {name},
                               gates});
     prepare_.outputs.push_back({name, Type::kFloat32, false, {}});
-    add_input(&made_.answer, name, Type::kFloat32, {1, 1, shape(node.inputs[1])[1]});
+    add_input(&made_.answer, name, Type::kFloat32, {1, lanes_, shape(node.inputs[1])[1]});
     return name;
   }
 
@@ -685,7 +686,7 @@ class Cutter {
   Graph start_;
   const Graph& graph_;
   const Facts& facts_;
-  int64_t time_, rows_;
+  int64_t time_, rows_, lanes_;
   Incremental made_;
   Graph follow_, prepare_;
   std::map<std::string, Value> values_;
@@ -701,17 +702,17 @@ const char* kind_name(Streamed::Kind kind) {
   return kNames[kind];
 }
 
-Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int64_t time) {
+Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int64_t time, int64_t lanes) {
   if (graph.inputs.size() != 1)
     return Error{Code::kUnsupported, graph.source,
                  fmt::format("takes {} inputs; a stream takes one, whose rows arrive (bind others with --set)",
                              graph.inputs.size())};
   const int64_t window = facts.find(graph.inputs[0].name)->second.type.shape[static_cast<size_t>(time)];
-  Cutter all(graph, facts, time, window);
+  Cutter all(graph, facts, time, window, lanes);
   Incremental made = all.run();
   if (!made.start) return made;
   // Once more, for a start of as few rows as do.
-  return Cutter(graph, facts, time, window - all.spare_rows()).run();
+  return Cutter(graph, facts, time, window - all.spare_rows(), lanes).run();
 }
 
 Graph Incremental::follow_of(int64_t windows) const {

@@ -82,7 +82,9 @@ struct Incremental {
   std::vector<Line> lines;
 };
 
-// `graph` is rewritten for one row of the batch and the whole window; axis `time` of its only input is time.
-Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int64_t time);
+// `graph` is rewritten for `lanes` rows of the batch and the whole window; axis `time` of its only input is time. With
+// more than one lane `answer` takes rows of so many windows; its ports are those of one lane, with the lanes where those
+// have an extent of 1. The other graphs are of one lane alone.
+Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int64_t time, int64_t lanes = 1);
 
 }  // namespace hayate
