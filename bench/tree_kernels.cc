@@ -21,9 +21,10 @@ using kernels::Trees;
 struct Forest {
   int trees, leaves, columns;
 };
-// gbt_a, lightgbm_500x31, gbt_b, xgboost_200x6; small ones; and what masks are too wide or too many for.
-constexpr Forest kForests[] = {{250, 11, 60}, {500, 31, 64}, {1000, 93, 125}, {200, 64, 64}, {5, 4, 5},
-                               {1, 31, 10},   {20, 31, 30},  {100, 200, 50},  {50, 93, 300}, {300, 400, 200}};
+// gbt_a, lightgbm_500x31, gbt_b, xgboost_200x6; small ones; several pages of codes; and what masks are too many for.
+constexpr Forest kForests[] = {{250, 11, 60}, {500, 31, 64},   {1000, 93, 125}, {200, 64, 64},
+                               {5, 4, 5},     {1, 31, 10},     {20, 31, 30},    {100, 200, 50},
+                               {50, 93, 300}, {300, 31, 300},  {300, 93, 1000}, {300, 400, 200}};
 constexpr int kRows = 4096;  // more than branch predictors learn by heart
 
 // Grown leaf by leaf, any of the leaves being split next; as LightGBM's, neither balanced nor chains.

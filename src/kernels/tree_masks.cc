@@ -40,15 +40,17 @@ void find_leaves(const MaskTables& m, const MaskGroup& group, const uint8_t* cod
                  uint32_t* leaves) noexcept {
   const uint8_t* step = m.steps + group.first_step * kMaskStepBytes;
   const uint8_t* near = m.near_missing + group.first_step * kMaskTrees;
+  const uint16_t* lists = m.list_steps + group.first_list;
   uint32_t exits[kMaskTrees] = {};
   for (int32_t w = 0; w < group.words; ++w) {
     uint8_t dropped[kMaskTrees] = {};
-    for (int32_t s = m.word_steps[group.first_word + w]; s > 0; --s, step += kMaskStepBytes, near += kMaskTrees)
-      for (int64_t i = 0; i < kMaskTrees; ++i) {
-        const uint8_t code = codes[step[i]];
-        const bool far = code > step[kMaskTrees + i] && !(missing && code == kMaskMissing && near[i] != 0);
-        dropped[i] |= far ? step[2 * kMaskTrees + i] : uint8_t{0};
-      }
+    for (int64_t page = 0; page < m.pages; ++page)
+      for (int32_t s = *lists++; s > 0; --s, step += kMaskStepBytes, near += kMaskTrees)
+        for (int64_t i = 0; i < kMaskTrees; ++i) {
+          const uint8_t code = codes[page * kMaskPage + step[i]];
+          const bool far = code > step[kMaskTrees + i] && !(missing && code == kMaskMissing && near[i] != 0);
+          dropped[i] |= far ? step[2 * kMaskTrees + i] : uint8_t{0};
+        }
     const uint32_t first = static_cast<uint32_t>(8 * (group.words - 1 - w));
     for (int64_t i = 0; i < kMaskTrees; ++i)
       if (dropped[i] != 255) exits[i] = first + static_cast<uint32_t>(std::countr_one(dropped[i]));

@@ -3,11 +3,11 @@
 //
 // Leaves are numbered from the side of small codes. A node whose code is above its rank sends the row to the far side:
 // the leaves of its near side drop out. The lowest leaf left is the exit. Word w of a tree holds leaves 8 w to 8 w + 7;
-// a node stands in the list of each word that its near side reaches into. A group is 64 trees, a lane each; word w of
-// all of them takes as many steps as its longest list, and a step is a vector of 64 slots, one of 64 ranks and one of
-// 64 dropped bytes. No code is above rank 255, with which short lists are filled. Code 255 is a missing value's; it is
-// above every rank, and of the nodes that send it to the near side a second array knows, which is read only for rows
-// that lack a value.
+// a node stands in the list of each word that its near side reaches into. Codes beyond a page lie in further ones, and
+// a word has a list for each page. A group is 64 trees, a lane each; a list of all of them takes as many steps as the
+// longest, and a step is a vector of 64 slots of the page, one of 64 ranks and one of 64 dropped bytes. No code is
+// above rank 255, with which short lists are filled. Code 255 is a missing value's; it is above every rank, and of the
+// nodes that send it to the near side a second array knows, which is read only for rows that lack a value.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,10 @@ namespace hayate::kernels {
 constexpr int64_t kMaskTrees = 64;     // lanes
 constexpr int64_t kMaskWordsMax = 32;  // 256 leaves: a leaf's number within its tree is one byte
 constexpr int64_t kMaskStepBytes = 3 * kMaskTrees;
-constexpr int64_t kMaskSlotsMax = 256;
-constexpr int64_t kMaskSlotsMaxAvx2 = 128;
+constexpr int64_t kMaskPage = 256;        // slots: what a byte tells apart, and four registers of AVX-512 hold
+constexpr int64_t kMaskPageAvx2 = 128;    // what eight registers of AVX2 hold
+constexpr int64_t kMaskPagesMax = 8;
+constexpr int64_t kMaskSlotsMax = kMaskPage * kMaskPagesMax, kMaskSlotsMaxAvx2 = kMaskPageAvx2 * kMaskPagesMax;
 constexpr int32_t kMaskThresholdsMax = 254;  // of a slot
 constexpr uint8_t kMaskMissing = 255, kMaskNoRank = 255;
 
@@ -36,19 +38,20 @@ struct MaskSlot {
 
 struct MaskGroup {
   int64_t first_step;
-  int32_t first_word, words;  // in word_steps; the last word of the trees first
+  int32_t first_list, words;  // in list_steps; the last word of the trees first, each with its pages in their order
 };
 
 // Views of a program's arrays, which start on cache lines.
 struct MaskTables {
   int64_t slots = 0, ranked = 0;  // of all codes; of those from thresholds, which come first
+  int64_t pages = 1;              // that the slots take
   bool any_zero_missing = false;
   const MaskSlot* slot = nullptr;
   const double *thresholds = nullptr, *pivots = nullptr;
   const float* keys = nullptr;
   const uint8_t* steps = nullptr;
   const uint8_t* near_missing = nullptr;  // of each step 64 bytes: 255 where the near side is a missing value's
-  const uint16_t* word_steps = nullptr;
+  const uint16_t* list_steps = nullptr;
   const uint32_t* first_leaves = nullptr;  // per tree, whole groups: the number of its first leaf in the ensemble
 };
 

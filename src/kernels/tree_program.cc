@@ -43,6 +43,7 @@ constexpr Method kMethods[kTreeMethods] = {
     {"trees_masks_avx512", Isa::kAvx512, x86::avx512_masks_supported, kMaskThresholdsMax, kMaskSlotsMax, 2.8, 0, 1.8}};
 
 const Method& facts_of(TreeMethod method) { return kMethods[static_cast<int>(method)]; }
+int64_t page_of(const Method& method) { return method.slots_max / kMaskPagesMax; }
 bool has_masks(TreeMethod method) { return facts_of(method).per_step > 0; }
 
 const MaskKernels& mask_kernels(TreeMethod method) {
@@ -97,7 +98,7 @@ class TreeProgramBuilder {
     const double codes = static_cast<double>(p_.slots_.size() + p_.mask_slots_.size() + p_.set_slots_.size());
     const double levels = std::accumulate(p_.walk_depths_.begin(), p_.walk_depths_.end(), 0.0) * kWalkTrees;
     return method_.per_code * codes + method_.per_level * levels +
-           method_.per_step * static_cast<double>(mask_step_count_);
+           method_.per_step * static_cast<double>(mask_step_count_ + list_steps());
   }
 
   // Requires: plan() gave a cost. Once.
@@ -396,24 +397,36 @@ class TreeProgramBuilder {
     }
   }
 
-  // How many steps each word of each group takes. False where the trees or what they take are too large.
+  // Of several pages, each list begins with loads of its own and is too short for its end to be foreseen: as if it were
+  // two steps longer.
+  int64_t list_steps() const { return p_.pages_ > 1 ? 2 * static_cast<int64_t>(p_.list_steps_.size()) : 0; }
+
+  // Of each word, each page.
+  using Lists = std::array<uint16_t, kMaskWordsMax * kMaskPagesMax>;
+  int64_t list_of(int64_t word, int32_t node) const { return word * p_.pages_ + slot_[node] / page_of(method_); }
+
+  // How many steps each list of each group takes. False where the trees or what they take are too large.
   bool plan_masks() {
+    const int64_t slots = static_cast<int64_t>(p_.mask_slots_.size() + p_.set_slots_.size());
+    p_.pages_ = std::max(int64_t{1}, (slots + page_of(method_) - 1) / page_of(method_));
     for (int64_t i = 0; i < p_.tree_count_; ++i)
       if (first_leaf_[i + 1] - first_leaf_[i] > 8 * kMaskWordsMax) return false;
     for (int64_t first = 0; first < p_.tree_count_; first += kMaskTrees) {
       const int64_t last = std::min(p_.tree_count_, first + kMaskTrees);
-      std::array<uint16_t, kMaskWordsMax> longest = {};
+      Lists longest = {};
       int32_t words = 1;
       for (int64_t i = first; i < last; ++i) {
-        std::array<uint16_t, kMaskWordsMax> lists = {};
-        for_each_split(i, [&](int32_t, int64_t low, int64_t high) {
-          for (int64_t w = low / 8; w <= (high - 1) / 8; ++w) ++lists[w];
+        Lists lists = {};
+        for_each_split(i, [&](int32_t node, int64_t low, int64_t high) {
+          for (int64_t w = low / 8; w <= (high - 1) / 8; ++w) ++lists[list_of(w, node)];
         });
-        for (size_t w = 0; w < lists.size(); ++w) longest[w] = std::max(longest[w], lists[w]);
+        for (size_t at = 0; at < lists.size(); ++at) longest[at] = std::max(longest[at], lists[at]);
         words = std::max(words, static_cast<int32_t>(first_leaf_[i + 1] - first_leaf_[i] + 7) / 8);
       }
-      p_.mask_groups_.push_back({mask_step_count_, static_cast<int32_t>(p_.word_steps_.size()), words});
-      for (int32_t w = words - 1; w >= 0; --w) p_.word_steps_.push_back(longest[w]), mask_step_count_ += longest[w];
+      p_.mask_groups_.push_back({mask_step_count_, static_cast<int32_t>(p_.list_steps_.size()), words});
+      for (int32_t w = words - 1; w >= 0; --w)
+        for (int64_t at = w * p_.pages_; at < (w + 1) * p_.pages_; ++at)
+          p_.list_steps_.push_back(longest[at]), mask_step_count_ += longest[at];
       if (mask_step_count_ * kMaskStepBytes > kMasksBytesMax) return false;
     }
     return true;
@@ -445,16 +458,18 @@ class TreeProgramBuilder {
 
   void lay_mask_tree(int64_t tree) {
     const MaskGroup& group = p_.mask_groups_[tree / kMaskTrees];
-    std::array<int64_t, kMaskWordsMax> next = {};  // of each word: its next step
+    std::array<int64_t, kMaskWordsMax * kMaskPagesMax> next = {};  // of each list: its next step
     int64_t step = group.first_step;
-    for (int32_t i = 0; i < group.words; ++i)
-      next[group.words - 1 - i] = step, step += p_.word_steps_[group.first_word + i];
+    const uint16_t* steps = p_.list_steps_.data() + group.first_list;
+    for (int32_t w = group.words - 1; w >= 0; --w)
+      for (int64_t at = w * p_.pages_; at < (w + 1) * p_.pages_; ++at) next[at] = step, step += *steps++;
     for_each_split(tree, [&](int32_t node, int64_t low, int64_t high) {
       for (int64_t w = low / 8; w <= (high - 1) / 8; ++w) {
-        const int64_t s = next[w]++, lane = tree % kMaskTrees;
+        const int64_t s = next[list_of(w, node)]++, lane = tree % kMaskTrees;
         uint8_t* at = p_.mask_steps_.data() + s * kMaskStepBytes + lane;
         const int64_t from = std::max(low - 8 * w, int64_t{0}), to = std::min(high - 8 * w, int64_t{8});
-        at[0] = static_cast<uint8_t>(slot_[node]), at[kMaskTrees] = static_cast<uint8_t>(rank_[node]);
+        at[0] = static_cast<uint8_t>(slot_[node] % page_of(method_));
+        at[kMaskTrees] = static_cast<uint8_t>(rank_[node]);
         at[2 * kMaskTrees] = static_cast<uint8_t>((1 << to) - (1 << from));
         p_.near_missing_[s * kMaskTrees + lane] = missing_near_[node];
       }
@@ -513,7 +528,7 @@ int64_t TreeProgram::byte_count() const {
   };
   return bytes(set_slots_, thresholds_, pivots_, values64_, values32_, leaf_output_, leaf_begin_, leaf_end_) +
          bytes(columns_, slots_, ranks_, walk_depths_, walk_nodes_, walk_leaf_, walk_roots_, walk_places_) +
-         bytes(mask_slots_, keys_, mask_groups_, word_steps_, mask_steps_, near_missing_, first_leaves_) +
+         bytes(mask_slots_, keys_, mask_groups_, list_steps_, mask_steps_, near_missing_, first_leaves_) +
          trees_.byte_count();
 }
 
@@ -756,6 +771,7 @@ MaskTables TreeProgram::mask_tables() const noexcept {
   const int64_t ranked = static_cast<int64_t>(mask_slots_.size());
   return {ranked + static_cast<int64_t>(set_slots_.size()),
           ranked,
+          pages_,
           any_zero_missing_,
           mask_slots_.data(),
           thresholds_.data(),
@@ -763,7 +779,7 @@ MaskTables TreeProgram::mask_tables() const noexcept {
           keys_.data(),
           mask_steps_.data(),
           near_missing_.data(),
-          word_steps_.data(),
+          list_steps_.data(),
           first_leaves_.data()};
 }
 

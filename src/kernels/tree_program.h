@@ -22,8 +22,8 @@ enum class TreeMethod : uint8_t {
   kPlain,       // the ensemble as it is: comparisons for equality, NaN thresholds, more codes than fit
   kWalk,        // 8 trees at a time, no branches; any size
   kWalkAvx512,  // the same, its codes found with AVX-512
-  kMasks,       // bit masks (tree_masks.h) in plain loops; trees of at most 256 leaves, at most 256 codes of 8 bits
-  kMasksAvx2,   // the same with AVX2, at most 128 codes
+  kMasks,       // bit masks (tree_masks.h) in plain loops; trees of at most 256 leaves, at most 2048 codes of 8 bits
+  kMasksAvx2,   // the same with AVX2, at most 1024 codes
   kMasksAvx512  // the same with AVX-512 VBMI
 };
 constexpr int kTreeMethods = 6;
@@ -135,10 +135,11 @@ class TreeProgram {
   std::vector<int32_t> walk_places_;  // of each root: its tree's place in the chunk
   // kMasks and its forms.
   std::vector<MaskSlot> mask_slots_;
+  int64_t pages_ = 1;  // that their slots take
   bool any_zero_missing_ = false;
   AlignedVector<float> keys_;
   std::vector<MaskGroup> mask_groups_;
-  std::vector<uint16_t> word_steps_;
+  std::vector<uint16_t> list_steps_;
   AlignedVector<uint8_t> mask_steps_, near_missing_;
   AlignedVector<uint32_t> first_leaves_;
 };

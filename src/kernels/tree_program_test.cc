@@ -165,6 +165,23 @@ TEST(TreeProgram, MasksTakeUpTo256Leaves) {
   }
 }
 
+// A page of codes, one more, and one more than there may be; each method's own.
+TEST(TreeProgram, MasksTakeUpToEightPagesOfCodes) {
+  for (const int columns : {127, 128, 129, 256, 257, 1024, 1025, 2048, 2049})
+    for (const bool missing : {false, true}) {
+      Maker maker(static_cast<unsigned>(columns));
+      Trees t = maker.trees({.trees = 150, .leaves = 30, .features = columns, .missing = missing, .full = true});
+      int column = 0;  // each asked for, and most of them by several trees
+      for (size_t i = 0; i < t.kind.size(); ++i)
+        if (t.split(static_cast<int64_t>(i)) != Split::kLeaf) t.feature[i] = column++ % columns;
+      EXPECT_EQ(TreeProgram::build(t, TreeMethod::kMasks).has_value(), columns <= 2048);
+      EXPECT_EQ(TreeProgram::build(t, TreeMethod::kMasksAvx2).has_value(),
+                columns <= 1024 && x86::avx2_masks_supported());
+      check_methods<double, double>(t, maker.rows<double>(t, 30, 40));
+      check_methods<float, double>(t, maker.rows<float>(t, 30, 40));
+    }
+}
+
 TEST(TreeProgram, MoreTreesThanAChunk) {
   for (const int trees : {511, 512, 513, 1030}) check_all_types({.trees = trees, .leaves = 9}, 4);
 }

@@ -134,23 +134,32 @@ HAYATE_VBMI inline __m512i trailing_ones(__m512i bytes) {
   return _mm512_add_epi8(_mm512_shuffle_epi8(ones, low), _mm512_maskz_shuffle_epi8(full, ones, high));
 }
 
+template <int kTables>
+HAYATE_VBMI inline void load_page(const uint8_t* codes, int64_t page, __m512i* tables) {
+  for (int i = 0; i < kTables; ++i) tables[i] = _mm512_load_si512(codes + page * kMaskPage + i * 64);
+}
+
 template <int kTables, bool kMissing>
 HAYATE_VBMI void find_leaves_in(const MaskTables& m, const MaskGroup& group, const uint8_t* codes, int64_t number,
                                 uint32_t* leaves) {
   __m512i tables[kTables];
-  for (int i = 0; i < kTables; ++i) tables[i] = _mm512_load_si512(codes + i * 64);
+  load_page<kTables>(codes, 0, tables);
   int64_t s = group.first_step;
+  const uint16_t* lists = m.list_steps + group.first_list;
   __m512i left = _mm512_setzero_si512(),
           first = left;  // of the lowest word with a leaf left: what it dropped, its place
   for (int32_t w = 0; w < group.words; ++w) {
-    const int64_t end = s + m.word_steps[group.first_word + w];
     // Two chains of ORs, since one alone would wait for itself.
     __m512i even = _mm512_setzero_si512(), odd = even;
-    for (; s + 1 < end; s += 2) {
-      even = _mm512_or_si512(even, dropped_by<kTables, kMissing>(m, tables, s));
-      odd = _mm512_or_si512(odd, dropped_by<kTables, kMissing>(m, tables, s + 1));
+    for (int64_t page = 0; page < m.pages; ++page) {
+      if (m.pages > 1) load_page<kTables>(codes, page, tables);
+      const int64_t end = s + *lists++;
+      for (; s + 1 < end; s += 2) {
+        even = _mm512_or_si512(even, dropped_by<kTables, kMissing>(m, tables, s));
+        odd = _mm512_or_si512(odd, dropped_by<kTables, kMissing>(m, tables, s + 1));
+      }
+      if (s < end) even = _mm512_or_si512(even, dropped_by<kTables, kMissing>(m, tables, s++));
     }
-    if (s < end) even = _mm512_or_si512(even, dropped_by<kTables, kMissing>(m, tables, s++));
     const __m512i dropped = _mm512_or_si512(even, odd);
     const __mmask64 some = _mm512_cmpneq_epi8_mask(dropped, _mm512_set1_epi8(-1));
     left = _mm512_mask_mov_epi8(left, some, dropped);
@@ -245,20 +254,29 @@ HAYATE_AVX2 inline __m256i trailing_ones_avx2(__m256i bytes) {
   return _mm256_add_epi8(_mm256_shuffle_epi8(ones, low), more);
 }
 
+template <int kTables>
+HAYATE_AVX2 inline void load_page_avx2(const uint8_t* codes, int64_t page, __m256i* tables) {
+  for (int i = 0; i < kTables; ++i)
+    tables[i] = _mm256_broadcastsi128_si256(
+        _mm_load_si128(reinterpret_cast<const __m128i*>(codes + page * kMaskPageAvx2 + i * 16)));
+}
+
 // The group's trees in two halves of 32, each step after step.
 template <int kTables, bool kMissing>
 HAYATE_AVX2 void find_leaves_in_avx2(const MaskTables& m, const MaskGroup& group, const uint8_t* codes, int64_t number,
                                      uint32_t* leaves) {
   __m256i tables[kTables];
-  for (int i = 0; i < kTables; ++i)
-    tables[i] = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(codes + i * 16)));
+  load_page_avx2<kTables>(codes, 0, tables);
   for (int64_t lane = 0; lane < kMaskTrees; lane += 32) {
     int64_t s = group.first_step;
+    const uint16_t* lists = m.list_steps + group.first_list;
     __m256i left = _mm256_setzero_si256(), first = left;
     for (int32_t w = 0; w < group.words; ++w) {
       __m256i dropped = _mm256_setzero_si256();
-      for (const int64_t end = s + m.word_steps[group.first_word + w]; s < end; ++s) {
-        dropped = _mm256_or_si256(dropped, dropped_by_avx2<kTables, kMissing>(m, tables, s, lane));
+      for (int64_t page = 0; page < m.pages; ++page) {
+        if (m.pages > 1) load_page_avx2<kTables>(codes, page, tables);
+        for (const int64_t end = s + *lists++; s < end; ++s)
+          dropped = _mm256_or_si256(dropped, dropped_by_avx2<kTables, kMissing>(m, tables, s, lane));
       }
       const __m256i none = _mm256_cmpeq_epi8(dropped, _mm256_set1_epi8(-1));
       left = _mm256_blendv_epi8(dropped, left, none);

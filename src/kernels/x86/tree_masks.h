@@ -11,8 +11,8 @@ namespace hayate::kernels::x86 {
 bool avx2_masks_supported();
 bool avx512_masks_supported();
 
-extern const MaskKernels kAvx2Masks;    // of at most kMaskSlotsMaxAvx2 slots
-extern const MaskKernels kAvx512Masks;  // of at most kMaskSlotsMax slots
+extern const MaskKernels kAvx2Masks;  // with pages of kMaskPageAvx2
+extern const MaskKernels kAvx512Masks;
 
 // The sorted thresholds of a column, NaN behind them, from a multiple of 16 on; and every 16th of them (the
 // 16th first), NaN behind them, in pivot_vectors vectors of 8.
