@@ -333,5 +333,57 @@ TEST(Stream, AWindowAloneInFlightEqualsTheFullOne) {
   expect_equal(model.value(), 3, 12, "alone");
 }
 
+// [1, T, F] -> (a causal convolution) -> GRU -> all its steps as one -> head.
+Model reduced(const std::string& op, bool keeps, bool batch_first, bool convolved, bool axes_as_input) {
+  Written made(14, 4);
+  made.graph.opset = axes_as_input ? 18 : 17;
+  const auto integers = [&](const std::string& name, const std::vector<int64_t>& values) {
+    made.graph.constants.emplace(name, Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values));
+    return name;
+  };
+  const int64_t time = batch_first ? 1 : 0;
+  if (convolved) {
+    made.add("Transpose", {made.name}, {{"perm", Shape{0, 2, 1}}});
+    made.add("Conv", {made.name, made.constant({4, 4, 3})}, {{"pads", Shape{2, 0}}, {"kernel_shape", Shape{3}}});
+    made.add("Transpose", {made.name}, {{"perm", Shape{2, 0, 1}}});
+  } else {
+    made.add("Transpose", {made.name}, {{"perm", Shape{1, 0, 2}}});
+  }
+  made.add("GRU", {made.name, made.constant({1, 15, 4}), made.constant({1, 15, 5}), made.constant({1, 30})},
+           {{"hidden_size", int64_t{5}}, {"linear_before_reset", int64_t{1}}});
+  made.add("Squeeze", {made.name, integers("one", {1})});
+  if (batch_first) made.add("Transpose", {made.name}, {{"perm", Shape{1, 0, 2}}});
+  Attributes attributes{{"keepdims", int64_t{keeps}}};
+  std::vector<std::string> inputs{made.name};
+  if (axes_as_input || op == "ReduceSum")
+    inputs.push_back(integers("axes", {time}));
+  else
+    attributes.emplace("axes", Shape{time});
+  made.add(op, inputs, attributes);
+  made.add("MatMul", {made.name, made.constant({5, 3})});
+  return made.model();
+}
+
+TEST(Stream, WhatIsReducedOverStepsIsCarriedByEachWindow) {
+  for (const char* op : {"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"})
+    for (const unsigned kind : {0u, 1u, 2u, 3u, 4u, 7u, 8u, 12u, 15u}) {
+      const bool convolved = (kind & 4) != 0;
+      const Model model = reduced(op, (kind & 1) != 0, (kind & 2) != 0, convolved, (kind & 8) != 0);
+      const std::string what = std::string(op) + " " + std::to_string(kind);
+      const StreamExecutable executable = streamed(model, 14);
+      EXPECT_TRUE(executable.gains()) << what << ": " << executable.why_not();
+      std::mt19937 random(2);
+      expect_equal(model, 14, 60, what, "fp32", 2e-6, [&](Stream* stream, int64_t) {
+        Status status;
+        for (auto i = random() % 4; i > 0 && stream->settle_slice(&status); --i) ASSERT_TRUE(status.ok());
+      });
+      Result<StreamGroup> group = executable.group(4);
+      ASSERT_TRUE(group.ok());
+      // With its one place kept in front of the batch, the output is no batch of rows.
+      EXPECT_EQ(group.value().rows_at_once(), convolved || kind == 1 ? 1 : 4) << what;
+      if (HasFatalFailure()) return;
+    }
+}
+
 }  // namespace
 }  // namespace hayate

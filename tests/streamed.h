@@ -192,7 +192,7 @@ class RandomModel {
   }
   // The last place of an axis, or all of them as one.
   void take_last(int64_t axis) {
-    if (pick(3) == 0 && graph_.nodes.back().op != "Squeeze") {
+    if (pick(3) == 0) {
       if (pick(2) == 0) attend(axis);
       name_ = add(pick(2) == 0 ? "ReduceMean" : "ReduceMax", {name_},
                   {{"axes", std::vector<int64_t>{axis}}, {"keepdims", int64_t{0}}});

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 
 #include "eval/rows.h"
 #include "graph/axes.h"
+#include "graph/op_table.h"
 #include "graph/window.h"
 
 namespace hayate {
@@ -267,6 +269,7 @@ class Cutter {
     if (node.is("LayerNormalization") || node.is("RMSNormalization") || node.is("Softmax") || node.is("LogSoftmax"))
       return last_axes(node);
     if (node.is("LSTM") || node.is("GRU") || node.is("RNN") || is_own(node, "RecurrentSteps")) return recurrent(node);
+    if (values_[node.inputs[0]].kind == Streamed::kSteps && node.op.starts_with("Reduce")) return reduction(node);
     if (is_own(node, "RecurrentInput"))
       return emit(node, values_[node.inputs[0]], of_first(node, values_[node.inputs[0]]));
     return refuse(node, "is not known to leave columns of time apart");
@@ -665,6 +668,70 @@ class Cutter {
     for (size_t o = 1; o < node.outputs.size(); ++o) define(node, o, plain_value(Streamed::kTail));
     return true;
   }
+
+  // Mean, sum or extreme over all steps: each window in flight carries it on as one more state, one after another.
+  bool reduction(const Node& node) {
+    const Value v = values_[node.inputs[0]];
+    const Shape& x = shape(node.inputs[0]);
+    const bool mean = node.is("ReduceMean");
+    if (!mean && !node.is("ReduceSum") && !node.is("ReduceMax") && !node.is("ReduceMin"))
+      return refuse(node, "is no mean, sum or extreme over the steps of a recurrence");
+    const auto marks = reduced_axes(node, static_cast<int64_t>(x.size()), axes_of(node));
+    if (!marks.ok()) return refuse(node, "has axes that are not known before the run");
+    for (size_t i = 0; i < x.size(); ++i)
+      if (marks.value()[i] != (static_cast<int64_t>(i) == v.axis))
+        return refuse(node, "reduces steps of a recurrence over other axes than time");
+    if (type(node.inputs[0]).type != Type::kFloat32 || v.right != 0 || v.firsts != v.left)
+      return refuse(node, "reduces steps that are not as old as their windows");
+    int64_t size = 1;  // of one step of one window, which has to lie in one piece
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (static_cast<int64_t>(i) == v.axis || static_cast<int64_t>(i) == v.batch) continue;
+      if (static_cast<int64_t>(i) < v.batch && x[i] != 1) return refuse(node, "has the batch behind other axes");
+      size *= x[i];
+    }
+    const float infinite = std::numeric_limits<float>::infinity();
+    const float none = node.is("ReduceMax") ? -infinite : node.is("ReduceMin") ? infinite : 0.0f;
+    const std::string join = node.is("ReduceMax") ? "Max" : node.is("ReduceMin") ? "Min" : "Add", &y = node.outputs[0];
+    Incremental::State state;
+    state.node = node.where(), state.hidden = size;
+    state.input = fmt::format("{}/state_{}", y, made_.states.size());
+    state.output = state.input + "/next", state.start = state.input + "/start";
+    state.initial.assign(static_cast<size_t>(size), none);
+    made_.shaped.push_back({follow_.nodes.size(), {1, 1, size}, 1});
+    const std::string step = add_node(&follow_, "Reshape", {v.step, ""}, y);
+    follow_.nodes.push_back({node.name, "", join, {state.input, step}, {state.output}, {}});
+    if (v.left > 0) {
+      Node first = node;
+      first.inputs[0] = v.first, first.outputs[0] = fmt::format("{}/stream_{}", y, count_++);
+      std::string sum = first.outputs[0];
+      start_.nodes.push_back(std::move(first));
+      if (mean) sum = add_node(&start_, "Mul", {sum, add_constant(y, number(static_cast<float>(v.left)))}, y);
+      start_.nodes.push_back(
+          {node.name, "", "Reshape", {sum, add_constant(y, integers({1, lanes_, size}))}, {state.start}, {}});
+    }
+    start_.outputs.push_back({state.start, Type::kFloat32, false, {}});
+    const std::string to = add_constant(y, integers(shape(y)));
+    add_input(&made_.answer, state.input, Type::kFloat32, {1, lanes_, size});
+    const std::string before = add_node(&made_.answer, "Reshape", {state.input, to}, y),
+                      last = add_node(&made_.answer, "Reshape", {v.name, to}, y);
+    Node all{node.name, "", join, {before, last}, {y}, {}};
+    if (mean) {
+      const std::string sum = add_node(&made_.answer, join, {before, last}, y);
+      all = {node.name, "", "Div", {sum, add_constant(y, number(static_cast<float>(v.length)))}, {y}, {}};
+    }
+    made_.answer.nodes.push_back(std::move(all));
+    made_.states.push_back(std::move(state));
+    define(node, 0, plain_value(Streamed::kTail));
+    return true;
+  }
+
+  // As a node says them; none: what reduced_axes makes of that.
+  std::optional<Shape> axes_of(const Node& node) const {
+    if (!node.input(1).empty()) return numbers(node.input(1));
+    if (node.attributes.contains("axes")) return node.get<Shape>("axes", {});
+    return std::nullopt;
+  }
+  static Tensor number(float value) { return Tensor::of<float>({1}, {value}); }
 
   // The product of the recurrent weights with state h, made before the row comes: an input of `answer`.
   std::string prepare(const Node& node, const std::string& h, int64_t hidden) {

@@ -5,8 +5,9 @@
 // j - 1 of the next; behind strides of that `every` rows on, and so many phases are kept. The first `left` see the
 // zeros that convolutions put before the window's start, the last `right` those behind its end. Behind a forward LSTM,
 // GRU or RNN every column depends on where the window started (a step); what is taken out of a column or a step at a
-// fixed place is a tail. What mixes columns otherwise (attention, sums over time) gets all of them, kept, and is a tail
-// too; where they are steps or see zeros, the whole window runs again.
+// fixed place is a tail, and so is a mean, sum or extreme of all steps, which every window carries on as one more state.
+// What mixes columns otherwise (attention, sums over time) gets all of them, kept, and is a tail too; where they are
+// steps or see zeros, the whole window runs again.
 #pragma once
 
 #include <map>
