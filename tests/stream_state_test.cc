@@ -104,7 +104,9 @@ TEST(StreamState, ASnapshotGoesOnElsewhere) {
 
 // After a gap: the last rows at once, and from there on as if none had been missed.
 TEST(StreamState, ARefilledStreamAnswersForItsRows) {
-  for (const auto& [name, window] : {std::pair<const char*, int64_t>{"gru", 50}, {"tcn", 64}, {"transformer", 50}}) {
+  std::vector<std::pair<const char*, int64_t>> models(std::begin(kRecurrent), std::end(kRecurrent));
+  models.insert(models.end(), {{"tcn", 64}, {"transformer", 50}});
+  for (const auto& [name, window] : models) {
     const StreamExecutable executable = streamed(loaded(sample(name)), window);
     const int64_t width = executable.row_bytes() / 4, rows = 3 * window;
     const auto bytes = static_cast<size_t>(executable.outputs()[0].row_bytes);
@@ -139,6 +141,36 @@ TEST(StreamState, ARefilledStreamAnswersForItsRows) {
     EXPECT_EQ(std::memcmp(gapped.output(0), fresh.output(0), bytes), 0) << name;
     EXPECT_EQ(gapped.refill(x.data(), -1).code, Status::kBatch);
     EXPECT_EQ(gapped.rows(), 7);
+  }
+}
+
+TEST(StreamState, RandomModelsAreRefilledToTheBitsOfRowsThatCame) {
+  const std::string path = testing::TempDir() + "/hayate-stream-refilled.onnx";
+#ifdef HAYATE_SANITIZED
+  constexpr unsigned kModels = 20;
+#else
+  constexpr unsigned kModels = 120;
+#endif
+  for (unsigned seed = 1300; seed < 1300 + kModels; ++seed) {
+    const RandomModel random(seed);
+    ASSERT_TRUE(export_onnx(random.graph(), path).ok());
+    const StreamExecutable executable = streamed(loaded(path), random.window);
+    const int64_t width = executable.row_bytes() / 4, rows = 3 * random.window;
+    const std::vector<float> x = noise(rows * width, seed);
+    Stream whole = executable.stream(), gapped = executable.stream();
+    std::mt19937 gaps(seed);
+    for (int64_t r = 0; r < rows; ++r) {
+      ASSERT_TRUE(whole.push(x.data() + r * width).ok());
+      if (gaps() % 5 == 0) {
+        const int64_t count = std::min<int64_t>(r + 1, random.window + static_cast<int64_t>(gaps() % 4));
+        ASSERT_TRUE(gapped.refill(x.data() + (r + 1 - count) * width, count).ok());
+      } else {
+        ASSERT_TRUE(gapped.push(x.data() + r * width).ok());
+      }
+      ASSERT_EQ(std::memcmp(gapped.output(0), whole.output(0), 12), 0) << "seed " << seed << " row " << r;
+      Status status;
+      for (auto slices = gaps() % 4; slices > 0 && gapped.settle_slice(&status); --slices) ASSERT_TRUE(status.ok());
+    }
   }
 }
 

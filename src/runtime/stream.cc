@@ -417,13 +417,17 @@ Status Stream::refill(const void* rows, int64_t count) noexcept {
   data_->failed = {};  // of rows that are forgotten
   put_back(data_->of->blank, data_->way.get());
   const int64_t window = data_->of->cut.window, first = window == 0 ? 0 : std::max<int64_t>(0, count - window);
-  data_->rows = first;
-  for (; data_->rows < count; ++data_->rows) {
-    const auto* row = static_cast<const std::byte*>(rows) + data_->rows * data_->of->row_bytes;
-    if (const Status status = data_->way->push(row); !status.ok()) return status;
-  }
-  held.leaves_work = true;
-  return {};
+  data_->rows = 0;
+  if (count == 0) return {};
+  const int64_t bytes = data_->of->row_bytes;
+  const auto* from = static_cast<const std::byte*>(rows) + first * bytes;
+  const Status status = data_->way->refill(from, count - first, bytes);
+  if (status.ok())
+    data_->rows = count;
+  else
+    put_back(data_->of->blank, data_->way.get());
+  held.leaves_work = status.ok();
+  return status;
 }
 
 std::string Stream::snapshot() const {

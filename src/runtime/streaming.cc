@@ -48,6 +48,19 @@ class Incrementally final : public Streaming {
     return {};
   }
   State* answer() noexcept override { return answer_.get(); }
+  // Histories and columns follow from rows alone, whatever the states.
+  Status refill(const std::byte* rows, int64_t count, int64_t row_bytes) noexcept override {
+    if (windows_) windows_->skip(count);
+    for (int64_t r = 0; r + 1 < count; ++r) {
+      const std::byte* row = rows + r * row_bytes;
+      if (windows_)
+        if (const Status status = windows_->make_room(windows_->rows_seen()); !status.ok()) return status;
+      std::memcpy(answer_->input(row_), row, static_cast<size_t>(row_bytes));
+      if (const Status status = answer_->run(1); !status.ok()) return status;
+      end(row);
+    }
+    return push(rows + (count - 1) * row_bytes);
+  }
   void end(const void* row) noexcept override {
     turn_ = 1 - turn_;
     bind();

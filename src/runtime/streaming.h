@@ -30,7 +30,13 @@ class Streaming {
     if (status.ok()) end(row);
     return status;
   }
-  // The same in pieces, for who runs what answer() would: all that it reads lies at its inputs.
+  // `count` rows, 1 or more, one behind the other: the last one's answer alone is asked for.
+  virtual Status refill(const std::byte* rows, int64_t count, int64_t row_bytes) noexcept {
+    Status status;
+    for (int64_t r = 0; r < count && status.ok(); ++r) status = push(rows + r * row_bytes);
+    return status;
+  }
+  // push() in pieces, for who runs what answer() would: all that it reads lies at its inputs.
   virtual Status begin(const void* row) noexcept = 0;
   virtual State* answer() noexcept = 0;
   // What it makes lies at its outputs.

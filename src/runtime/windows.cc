@@ -140,19 +140,34 @@ Status Windows::bring(int64_t window) noexcept {
   return prepare_ == nullptr ? Status{} : prepare_->run(1);
 }
 
-Status Windows::expect(int64_t row) noexcept {
+Status Windows::make_room(int64_t row) noexcept {
   // The columns that this row will write over must have been taken.
   for (Block& block : blocks_)
     while (block.next < row - kLagMax)
       if (const Status status = step(&block); !status.ok()) return status;
+  std::vector<Tensor>& columns = columns_[static_cast<size_t>(row % (kLagMax + 1))];
+  for (size_t i = 0; i < columns.size(); ++i) answer_->bind_output(column_outputs_[i], columns[i].bytes());
+  return {};
+}
+
+void Windows::skip(int64_t rows) noexcept {
+  // From the row on that the window of the last answer takes first; a block before its first window joins does nothing.
+  const int64_t flight = of_.cut.in_flight, from = rows_seen_ + rows - 1 - flight;
+  for (Block& block : blocks_) {
+    const int64_t until = (block.first + flight - (from % flight)) % flight;
+    const bool own = &block == &block_of(from);
+    block.next = std::max(block.next, own ? from : from + until);
+  }
+}
+
+Status Windows::expect(int64_t row) noexcept {
+  if (const Status status = make_room(row); !status.ok()) return status;
   Block& own = block_of(row);
   if (row - own.next > kAloneMax)
     while (own.next < row)
       if (const Status status = step(&own); !status.ok()) return status;
   if (brought_ != row)
     if (const Status status = bring(row); !status.ok()) return status;
-  std::vector<Tensor>& columns = columns_[static_cast<size_t>(row % (kLagMax + 1))];
-  for (size_t i = 0; i < columns.size(); ++i) answer_->bind_output(column_outputs_[i], columns[i].bytes());
   return {};
 }
 

@@ -21,6 +21,10 @@ class Windows {
   // Before row number `row` is answered: its window's states lie where the answer reads them, its columns will be
   // written where the windows read them.
   Status expect(int64_t row) noexcept;
+  // The same for a row that is taken without an answer.
+  Status make_room(int64_t row) noexcept;
+  // Of the next `rows` rows the last alone is answered: windows that end before are left out.
+  void skip(int64_t rows) noexcept;
   int64_t rows_seen() const noexcept { return rows_seen_; }  // the number of the next row
   // The row was answered.
   void arrived(const void* row) noexcept;
