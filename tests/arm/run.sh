@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Compiles the vector kernels and their sweeps for aarch64 with Debian's cross compiler, and runs them under qemu: NEON
-# against the plain twins, once with the dot products of bytes and once without. Exit status 2 where the compiler or the emulator is missing.
+# against the plain twins, once with the dot products of bytes and once without, and against the bits of other
+# processors. Exit status 2 where the compiler or the emulator is missing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export COMPILER=aarch64-linux-gnu-g++
@@ -11,7 +12,7 @@ done
 export OUT=build/aarch64 GTEST=/usr/src/googletest/googletest
 mkdir -p "$OUT/include"
 ln -sfn /usr/include/hwy "$OUT/include/hwy"  # headers of no architecture; the rest of /usr/include is of this one
-export FLAGS="-std=c++20 -O2 -DHAYATE_FEW_TILES -DHWY_SHARED_DEFINE -Wall -Wextra -Werror -MMD -Iinclude -Isrc
+export FLAGS="-std=c++20 -O2 -ffp-contract=off -DHAYATE_FEW_TILES -DHWY_SHARED_DEFINE -Wall -Wextra -Werror -MMD -Iinclude -Isrc
   -isystem $OUT/include -isystem $GTEST -isystem $GTEST/include"
 compile() {
   object=$OUT/$(basename "$1" .cc).o
@@ -26,7 +27,7 @@ compile() {
   "$COMPILER" $FLAGS -c "$1" -o "$object"
 }
 export -f compile
-printf '%s\n' src/kernels/vector/{vector,narrow,attention,narrow_test,kernels_test,plain,plain_narrow}.cc \
+printf '%s\n' src/kernels/vector/{vector,narrow,attention,narrow_test,kernels_test,same_bits_test,plain,plain_narrow}.cc \
   tests/arm/targets.cc "$GTEST"/src/{gtest-all,gtest_main}.cc |
   xargs -n 1 -P 2 bash -euc 'compile "$0"'
 "$COMPILER" -static -Wl,--no-warnings "$OUT"/*.o -o "$OUT/sweep" 2>/dev/null ||

@@ -78,9 +78,9 @@ Result<NamedTensors> run_rows(State* state, const NamedTensors& feeds, int64_t r
 }
 
 // Compiled for kRows rows, where rows can be run apart run with 16, 7, 3 and 1; else for the numbers of rows that the
-// graph was made at.
+// graph was made at. What was made goes to `all`, by rows.
 std::string native_fault(const GraphMaker& maker, const std::map<int64_t, NamedTensors>& wanted, const Plan& plan,
-                         int* apart) {
+                         int* apart, std::map<int64_t, NamedTensors>* all) {
   const auto compiled = compile_graph(maker.graph(), types_of(maker.feeds(kRows)), plan);
   if (!compiled.ok()) return compiled.error().text();
   const bool fixed = !compiled.value()->batch().fixed.empty();
@@ -95,7 +95,29 @@ std::string native_fault(const GraphMaker& maker, const std::map<int64_t, NamedT
     if (!got.ok()) return fmt::format("{} rows: {}", rows, got.error().text());
     if (const std::string fault = differ(got.value(), want); !fault.empty())
       return fmt::format("{} rows: {}\n{}", rows, fault, own.value()->text());
+    for (const auto& [name, tensor] : got.value()) {
+      Tensor copy(tensor.type(), tensor.shape());  // got's are views of the state
+      std::copy_n(tensor.bytes(), tensor.byte_count(), copy.bytes());
+      (*all)[rows].emplace(name, std::move(copy));
+    }
   }
+  return "";
+}
+
+// Where the bits of two differ; NaN is NaN.
+std::string other_bits(const std::map<int64_t, NamedTensors>& a, const std::map<int64_t, NamedTensors>& b) {
+  for (const auto& [rows, tensors] : a)
+    for (const auto& [name, tensor] : tensors) {
+      const Tensor& other = b.at(rows).at(name);
+      const size_t size = type_size(tensor.type());
+      for (size_t at = 0; at < tensor.byte_count(); at += size) {
+        if (std::equal(tensor.bytes() + at, tensor.bytes() + at + size, other.bytes() + at)) continue;
+        if (tensor.type() == Type::kFloat32 && std::isnan(tensor.data<float>()[at / size]) &&
+            std::isnan(other.data<float>()[at / size]))
+          continue;
+        return fmt::format("{} rows: '{}' at {}", rows, name, at / size);
+      }
+    }
   return "";
 }
 
@@ -108,10 +130,16 @@ std::string fault_on_native(const GraphMaker& maker, int* apart) {
   }
   Plan plan;
   plan.batch_max = kRows;
+  std::map<int64_t, NamedTensors> first;  // of an instruction set with a fused multiply-add: all have the same bits
   for (const kernels::Isa isa : kernels::supported_isas()) {
     plan.isa = kernels::isa_name(isa);
-    const std::string fault = native_fault(maker, wanted, plan, apart);
+    std::map<int64_t, NamedTensors> made;
+    const std::string fault = native_fault(maker, wanted, plan, apart, &made);
     if (!fault.empty()) return fmt::format("native {}: {}", plan.isa, fault);
+    if (isa == kernels::Isa::kPlain || isa == kernels::Isa::kSse4) continue;
+    if (first.empty()) first = made;
+    if (const std::string other = other_bits(first, made); !other.empty())
+      return fmt::format("native {} has other bits: {}", plan.isa, other);
   }
   return "";
 }

@@ -39,20 +39,20 @@ void turn_queries(const Attention& a, const Block& block) {
 template <int kV, int kK>
 HWY_INLINE void score(const Attention& a, const Block& block, int64_t key, V* highest) {
   V sums[kK][kV];
-  for (int k = 0; k < kK; ++k)
-    for (int v = 0; v < kV; ++v) sums[k][v] = hn::Zero(d);
+  HAYATE_EACH (k, kK)
+    HAYATE_EACH (v, kV) sums[k][v] = hn::Zero(d);
   const float *q = block.turned, *keys = a.k + key * a.k_row;
   for (int64_t i = 0; i < a.e; ++i, q += kV * kLanes) {
     V part[kV];
-    for (int v = 0; v < kV; ++v) part[v] = hn::LoadU(d, q + v * kLanes);
-    for (int k = 0; k < kK; ++k) {
+    HAYATE_EACH (v, kV) part[v] = hn::LoadU(d, q + v * kLanes);
+    HAYATE_EACH (k, kK) {
       const V value = hn::Set(d, keys[k * a.k_row + i]);
-      for (int v = 0; v < kV; ++v) sums[k][v] = hn::MulAdd(value, part[v], sums[k][v]);
+      HAYATE_EACH (v, kV) sums[k][v] = hn::MulAdd(value, part[v], sums[k][v]);
     }
   }
   const V scale = hn::Set(d, a.scale), never = hn::Set(d, -std::numeric_limits<float>::infinity());
-  for (int k = 0; k < kK; ++k)
-    for (int v = 0; v < kV; ++v) {
+  HAYATE_EACH (k, kK)
+    HAYATE_EACH (v, kV) {
       V made = hn::Mul(sums[k][v], scale);
       const int64_t lane = v * kLanes, query = block.first + lane;
       if (a.mask != nullptr) {
@@ -73,19 +73,19 @@ HWY_INLINE void score(const Attention& a, const Block& block, int64_t key, V* hi
 template <int kV>
 HWY_INLINE void weigh(const Attention& a, const Block& block, V* highest, float* inverse) {
   V sums[kV];
-  for (int v = 0; v < kV; ++v) {
+  HAYATE_EACH (v, kV) {
     sums[v] = hn::Zero(d);
     const auto blind = hn::Eq(highest[v], hn::Set(d, -std::numeric_limits<float>::infinity()));
     if (a.blind_is_zero) highest[v] = hn::IfThenZeroElse(blind, highest[v]);
   }
   for (int64_t s = 0; s < a.s; ++s)
-    for (int v = 0; v < kV; ++v) {
+    HAYATE_EACH (v, kV) {
       float* at = block.scores + (s * kV + v) * kLanes;
       const V weight = exp_below(hn::Sub(hn::LoadU(d, at), highest[v]));
       sums[v] = hn::Add(sums[v], weight);
       hn::StoreU(weight, d, at);
     }
-  for (int v = 0; v < kV; ++v) {
+  HAYATE_EACH (v, kV) {
     V made = hn::Div(hn::Set(d, 1.0f), sums[v]);
     if (a.blind_is_zero) made = hn::IfThenZeroElse(hn::Eq(sums[v], hn::Zero(d)), made);
     hn::StoreU(made, d, inverse + v * kLanes);
@@ -98,19 +98,19 @@ HWY_INLINE void average(const Attention& a, const float* weights, int64_t width,
                         int64_t feature) {
   const int64_t left = a.f - feature;
   V sums[kR][kF];
-  for (int r = 0; r < kR; ++r)
-    for (int f = 0; f < kF; ++f) sums[r][f] = hn::Zero(d);
+  HAYATE_EACH (r, kR)
+    HAYATE_EACH (f, kF) sums[r][f] = hn::Zero(d);
   const float* values = a.v + feature;
   for (int64_t s = 0; s < a.s; ++s, values += a.v_row, weights += width) {
     V part[kF];
-    for (int f = 0; f < kF; ++f) part[f] = load_some(values + f * kLanes, left - f * kLanes);
-    for (int r = 0; r < kR; ++r) {
+    HAYATE_EACH (f, kF) part[f] = load_some(values + f * kLanes, left - f * kLanes);
+    HAYATE_EACH (r, kR) {
       const V weight = hn::Set(d, weights[r]);
-      for (int f = 0; f < kF; ++f) sums[r][f] = hn::MulAdd(weight, part[f], sums[r][f]);
+      HAYATE_EACH (f, kF) sums[r][f] = hn::MulAdd(weight, part[f], sums[r][f]);
     }
   }
-  for (int r = 0; r < kR; ++r)
-    for (int f = 0; f < kF; ++f)
+  HAYATE_EACH (r, kR)
+    HAYATE_EACH (f, kF)
       store_some(hn::Mul(sums[r][f], hn::Set(d, inverse[r])), y + r * a.y_row + feature + f * kLanes,
                  left - f * kLanes);
 }
@@ -138,7 +138,7 @@ void attend(const Attention& a, int64_t first) {
   Block block{first, std::min(kWidth, a.m - first), a.work, a.work + a.e * kWidth};
   turn_queries<kV>(a, block);
   V highest[kV];
-  for (int v = 0; v < kV; ++v) highest[v] = hn::Set(d, -std::numeric_limits<float>::infinity());
+  HAYATE_EACH (v, kV) highest[v] = hn::Set(d, -std::numeric_limits<float>::infinity());
   int64_t s = 0;
   for (; s + kRows <= a.s; s += kRows) score<kV, kRows>(a, block, s, highest);
   for (; s < a.s; ++s) score<kV, 1>(a, block, s, highest);

@@ -18,6 +18,14 @@
 
 #include "kernels/vector/kernels.h"
 
+// A loop over the rows or vectors of a tile, unrolled before anything else is done: as long as it is a loop, the array
+// that it runs over stays in memory.
+#if defined(__clang__)
+#define HAYATE_EACH(i, n) _Pragma("clang loop unroll(full)") for (int i = 0; i < (n); ++i)
+#else
+#define HAYATE_EACH(i, n) _Pragma("GCC unroll 64") for (int i = 0; i < (n); ++i)
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace hayate::kernels {
 namespace HWY_NAMESPACE {
@@ -43,6 +51,8 @@ constexpr int kRows = 4;
 constexpr Isa kIsa = Isa::kNeon;
 #endif
 constexpr int kVectors = 4;  // of a full panel
+constexpr int kRegisters = HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM ? 32 : 16;
+constexpr int kSumsMax = kRows * kVectors > 12 ? kRows * kVectors : 12;
 
 // Sizes of tiles, largest first: of kRows or twice that many rows, then 4, 2 and 1, for a tile of one row costs nearly
 // as much as one of several. Few sizes, because each is compiled for itself.
@@ -83,6 +93,44 @@ HWY_INLINE void store_some(V v, float* p, int64_t count) {
   if (count > 0) std::memcpy(p, lanes, static_cast<size_t>(count) * sizeof(float));
 }
 #endif
+
+// Sums over consecutive elements: element i goes to lane i % 16, and the lanes are folded in halves, so that the bits
+// are the same however many lanes a vector has.
+struct Sums16 {
+  static constexpr int kParts = 16 / kLanes;
+  V parts[kParts];
+
+  HWY_INLINE Sums16() {
+    for (V& part : parts) part = hn::Zero(d);
+  }
+  // add(so far, i, left) for the lanes of elements i on, of which `left` > 0 are there.
+  template <class Add>
+  HWY_INLINE void over(int64_t n, Add&& add) {
+    for (int64_t i = 0; i < n; i += 16)
+      for (int p = 0; p < kParts; ++p)
+        if (const int64_t at = i + p * kLanes; at < n) parts[p] = add(parts[p], at, n - at);
+  }
+  HWY_INLINE float sum() const {
+    V folded[kParts];
+    for (int p = 0; p < kParts; ++p) folded[p] = parts[p];
+    for (int half = kParts / 2; half > 0; half /= 2)
+      for (int p = 0; p < half; ++p) folded[p] = hn::Add(folded[p], folded[p + half]);
+    V v = folded[0];
+#if HWY_TARGET != HWY_SCALAR
+    if constexpr (kLanes >= 8) v = hn::Add(v, hn::ConcatUpperUpper(d, v, v));
+    if constexpr (kLanes >= 16) v = hn::Add(v, hn::SwapAdjacentBlocks(v));
+    v = hn::Add(v, hn::Shuffle1032(v));
+    v = hn::Add(v, hn::Shuffle2301(v));
+#endif
+    return hn::GetLane(v);
+  }
+};
+template <class Add>
+HWY_INLINE float sum_over(int64_t n, Add&& add) {
+  Sums16 sums;
+  sums.over(n, add);
+  return sums.sum();
+}
 
 // x * 2^n for whole n; down to denormal results.
 HWY_INLINE V scaled(V x, V n) {

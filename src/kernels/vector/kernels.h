@@ -55,6 +55,10 @@ struct Activation {
 enum class Binary : uint8_t { kAdd, kSub, kMul, kDiv, kMin, kMax, kPow };
 enum class Reduce : uint8_t { kSum, kMean, kMax, kMin, kProd, kSumSquare, kL2 };
 
+// Columns are summed in groups of so many: see vector.cc. Parts of a layer that begin at a group's first column are cut
+// where any instruction set can.
+constexpr int64_t kColumnGroup = 64;
+
 // y(r, 0..n) = act(start(r) + sum over k of x(r, k) * w(k, 0..n)), for rows r in 0..m.
 // Row r = (i, j) with i = r / inner, j = r % inner. x(r, .) is `segments` runs of `segment_length` consecutive floats,
 // run s starting at x + i * x_outer + j * x_inner + segment_offsets[s]; k = segments * segment_length. So a dense layer
@@ -71,6 +75,9 @@ struct DenseShape {
   float* y = nullptr;  // row (i, j) at y + i * y_outer + j * y_inner
   int64_t y_outer = 0, y_inner = 0;
   Activation activation;
+  // Only the answers of these columns, by the same sums: `from` is a multiple of kColumnGroup, and so is `to`, or it is
+  // n or more.
+  int64_t from = 0, to = INT64_MAX;
   // Panels of columns from the last to the first: who runs the same weights again and again, turning round each time,
   // finds in the first-level cache what it read last.
   bool backwards = false;
@@ -78,6 +85,15 @@ struct DenseShape {
 struct Dense : DenseShape {
   const float* x = nullptr;
   const float* packed = nullptr;  // made by the same set's dense_pack
+};
+
+// One row of consecutive x, by the same sums: y(0..n) = act(bias + sum over k of x(k) * w(k, 0..n)).
+struct DenseRow {
+  int64_t n = 0, k = 0;
+  const float *x = nullptr, *packed = nullptr, *bias = nullptr;  // bias may be null
+  float* y = nullptr;
+  Activation activation;
+  int64_t from = 0, to = INT64_MAX;  // as Dense has them
 };
 
 // The same with weights and inputs of fewer bits, sums and answers still of 32: bfloat16 (rounded to the nearest even;
@@ -209,6 +225,7 @@ struct Set {
   // Packs w(k, n) = w[k * k_stride + n * n_stride] into 64-byte aligned `packed`.
   void (*dense_pack)(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride, float* packed);
   void (*dense)(const Dense& args);
+  void (*dense_row)(DenseRow args);  // what dense gives for such a row
   void (*matmul)(const MatMul& args);
   void (*unary)(Activation op, const float* x, float* y, int64_t n);  // x may be y
   void (*binary)(Binary op, const BinaryArgs& args);

@@ -157,9 +157,9 @@ void dense(const NarrowDense& a) {
       reinterpret_cast<const typename Op::W*>(static_cast<const std::byte*>(a.packed) + header_bytes<Op>(a.n));
   const NarrowWeights shape{.segments = a.segments, .segment_length = a.segment_length};
   const int64_t rows = groups_of<Op>(shape) * Op::kGroup;
-  const int64_t panels = (a.n + kWidth - 1) / kWidth;
+  const int64_t first = a.from / kWidth, panels = (std::min(a.to, a.n) + kWidth - 1) / kWidth - first;
   for (int64_t i = 0; i < panels; ++i) {
-    const int64_t column = (a.backwards ? panels - 1 - i : i) * kWidth;
+    const int64_t column = (first + (a.backwards ? panels - 1 - i : i)) * kWidth;
     const auto* panel = packed + rows * column;  // all panels but the last are whole
     const int64_t vectors = std::min<int64_t>(kVectors, (a.n - column + kLanes - 1) / kLanes);
     if (vectors == 1)

@@ -99,7 +99,7 @@ void dense(const Dense& a) {
   for (int64_t r = 0; r < a.m; ++r) {
     const float* x = a.x + r / a.inner * a.x_outer + r % a.inner * a.x_inner;
     float* y = a.y + r / a.inner * a.y_outer + r % a.inner * a.y_inner;
-    for (int64_t j = 0; j < a.n; ++j) {
+    for (int64_t j = a.from; j < std::min(a.to, a.n); ++j) {
       double sum = static_cast<double>(a.start != nullptr  ? a.start[r * a.start_stride + j]
                                        : a.bias != nullptr ? a.bias[j]
                                                            : 0.0f);
@@ -111,6 +111,13 @@ void dense(const Dense& a) {
       y[j] = static_cast<float>(apply(a.activation, sum));
     }
   }
+}
+
+void dense_row(DenseRow a) {
+  Dense one;
+  one.m = 1, one.n = a.n, one.k = one.segment_length = a.k, one.activation = a.activation;
+  one.x = a.x, one.packed = a.packed, one.bias = a.bias, one.y = a.y, one.from = a.from, one.to = a.to;
+  dense(one);
 }
 
 void matmul(const MatMul& a) {
@@ -297,9 +304,9 @@ void gru_cell(const GruCell& a) {
 }
 
 Set set() {
-  return {Isa::kPlain, dense_packed_size,   dense_pack, dense,  matmul, unary,     binary,
-          softmax,     layer_norm,          rms_norm,   reduce, pool,   depthwise, lstm_cell,
-          gru_cell,    attention_work_size, attention,  bf16(), int8()};
+  return {Isa::kPlain, dense_packed_size, dense_pack,          dense,     dense_row, matmul, unary,
+          binary,      softmax,           layer_norm,          rms_norm,  reduce,    pool,   depthwise,
+          lstm_cell,   gru_cell,          attention_work_size, attention, bf16(),    int8()};
 }
 
 }  // namespace hayate::kernels::plain

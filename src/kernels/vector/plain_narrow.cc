@@ -41,8 +41,10 @@ void each_row(const NarrowDense& a, void (*narrow)(const Narrowing&), F&& f) {
     float* y = a.narrow_y == nullptr ? a.y + place : room.data();
     f(static_cast<const X*>(a.x) + i * a.x_outer + j * a.x_inner, y,
       a.start != nullptr ? a.start + r * a.start_stride : a.bias);
-    unary(a.activation, y, y, a.n);
-    if (a.narrow_y != nullptr) narrow({a.n, y, static_cast<X*>(a.narrow_y) + place, a.y_inverse_scale, a.y_zero});
+    const int64_t n = std::min(a.to, a.n) - a.from;
+    unary(a.activation, y + a.from, y + a.from, n);
+    if (a.narrow_y != nullptr)
+      narrow({n, y + a.from, static_cast<X*>(a.narrow_y) + place + a.from, a.y_inverse_scale, a.y_zero});
   }
 }
 
@@ -63,7 +65,7 @@ void bf16_pack(const NarrowWeights& weights, void* packed) {
 void bf16_dense(const NarrowDense& a) {
   const auto* w = static_cast<const uint16_t*>(a.packed);
   each_row<uint16_t>(a, bf16_narrow, [&](const uint16_t* x, float* y, const float* start) {
-    for (int64_t c = 0; c < a.n; ++c) {
+    for (int64_t c = a.from; c < std::min(a.to, a.n); ++c) {
       double sum = start == nullptr ? 0 : static_cast<double>(start[c]);
       for (int64_t p = 0; p < a.k; ++p)
         sum += static_cast<double>(from_bf16(x[offset_of(a, p)])) * static_cast<double>(from_bf16(w[p * a.n + c]));
@@ -95,7 +97,7 @@ void int8_dense(const NarrowDense& a) {
   const auto* zeros = reinterpret_cast<const int32_t*>(scales + a.n);
   const auto* w = reinterpret_cast<const int8_t*>(zeros + a.n);
   each_row<uint8_t>(a, int8_narrow, [&](const uint8_t* x, float* y, const float* start) {
-    for (int64_t c = 0; c < a.n; ++c) {
+    for (int64_t c = a.from; c < std::min(a.to, a.n); ++c) {
       int32_t sum = -zeros[c];
       for (int64_t p = 0; p < a.k; ++p) sum += x[offset_of(a, p)] * w[p * a.n + c];
       y[c] = (start == nullptr ? 0.0f : start[c]) + scales[c] * static_cast<float>(sum);

@@ -31,75 +31,180 @@ void unary(Activation op, const float* x, float* y, int64_t n) {
   for (int64_t i = 0; i < n; i += kLanes) store_some(apply(op, load_some(x + i, n - i)), y + i, n - i);
 }
 
-// The last columns of a layer, where no more than half a vector of them are left over, take lanes for 4 or 8 columns
-// instead of a whole vector: none where a vector is no wider than that.
+// How columns lie and how each is summed follows from n and a column's place alone, whatever the width of vectors, so
+// that an answer has the same bits on every instruction set with a fused multiply-add. Columns go by groups of
+// kColumnGroup, and what is left by units of 16: three and more in one chain over k, one or two in two, so that a
+// single row has sums enough to cover some of a multiply-add's latency, and many rows still fit the registers. No more
+// than 8 columns left behind the units are an edge: 4 or 8 columns of eight chains or four, whose vectors hold several
+// steps of k. Chain c takes the steps k of a segment with k % chains == c.
+constexpr int64_t kUnit = 16;
+
 int64_t edge_columns(int64_t n) {
-  const int64_t left = n % kLanes;
-  return kLanes >= 8 && left <= kLanes / 2 ? left : 0;
+  const int64_t left = n % kUnit;
+  return left <= kUnit / 2 ? left : 0;
 }
 int64_t edge_width(int64_t n) { return edge_columns(n) == 0 ? 0 : edge_columns(n) <= 4 ? 4 : 8; }
 
-// Panels of up to kVectors vectors of columns, each panel k rows long, the last padded with zeros; then the edge's.
-int64_t dense_packed_size(int64_t k, int64_t n) {
-  return k * ((n - edge_columns(n) + kLanes - 1) / kLanes * kLanes + edge_width(n));
+// Vectors of a panel: kVectors of whole groups, which units = 0 stands for, else of what that many units are cut into.
+constexpr int vectors_of(int64_t units) {
+  return units == 0                   ? kVectors
+         : kLanes == 16 || units == 3 ? static_cast<int>(units)
+         : kLanes == 8                ? 2 * static_cast<int>(units)
+                                      : 2;
 }
 
+// Calls f(column, units) for each panel of columns from `from` to `to` but the edge's; the last columns may be padded.
+template <class F>
+HWY_INLINE void each_panel(int64_t n, int64_t from, int64_t to, bool backwards, F&& f) {
+  constexpr int64_t kWidth = kVectors * kLanes;
+  const int64_t end = n - edge_columns(n), units = (end % kColumnGroup + kUnit - 1) / kUnit;
+  const int64_t whole = units == kColumnGroup / kUnit ? end : end / kColumnGroup * kColumnGroup;
+  const int64_t panels = (std::min(to, whole) - from + kWidth - 1) / kWidth;
+  const int64_t narrow = vectors_of(units) * kLanes,
+                narrows = to > whole && whole < end ? (end - whole + narrow - 1) / narrow : 0;
+  if (!backwards)
+    for (int64_t i = 0; i < panels; ++i) f(from + i * kWidth, 0);
+  for (int64_t i = 0; i < narrows; ++i) f(whole + (backwards ? narrows - 1 - i : i) * narrow, static_cast<int>(units));
+  if (backwards)
+    for (int64_t i = panels - 1; i >= 0; --i) f(from + i * kWidth, 0);
+}
+
+// Calls f.operator()<vectors, chains>() of such a panel.
+template <class F>
+HWY_INLINE void with_shape(int units, F&& f) {
+  if (units == 0)
+    f.template operator()<vectors_of(0), 1>();
+  else if (units == 1)
+    f.template operator()<vectors_of(1), 2>();
+  else if (units == 2)
+    f.template operator()<vectors_of(2), 2>();
+  else
+    f.template operator()<vectors_of(3), 1>();
+}
+
+int64_t dense_packed_size(int64_t k, int64_t n) {
+  int64_t columns = edge_width(n);
+  each_panel(n, 0, n, false, [&](int64_t, int units) { columns += vectors_of(units) * kLanes; });
+  return k * columns;
+}
+
+// Panels one after another, each k rows long.
 void dense_pack(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride, float* packed) {
   const auto pack = [&](int64_t column, int64_t width) {
     for (int64_t i = 0; i < k; ++i)
       for (int64_t j = 0; j < width; ++j) *packed++ = column + j < n ? w[i * k_stride + (column + j) * n_stride] : 0.0f;
   };
-  const int64_t edge = n - edge_columns(n);
-  for (int64_t column = 0; column < edge; column += kVectors * kLanes)
-    pack(column, std::min<int64_t>(kVectors, (edge - column + kLanes - 1) / kLanes) * kLanes);
-  if (edge < n) pack(edge, edge_width(n));
+  each_panel(n, 0, n, false, [&](int64_t column, int units) { pack(column, vectors_of(units) * kLanes); });
+  if (edge_columns(n) > 0) pack(n - edge_columns(n), edge_width(n));
 }
+
+// The most rows of a tile with so many vectors of sums a row.
+constexpr int rows_for(int sums) { return sums <= kVectors ? kRows : std::max(1, kSumsMax / sums); }
 
 // A row's (i, j), counted along: divisions would cost more than a short row.
 struct Place {
   int64_t outer = 0, inner = 0;
 };
 
-// kR rows of one panel. Narrow panels keep kC chains of sums, so that a fused multiply-add's latency of four cycles is
-// covered by independent ones even for a single row; the number of chains follows from the panel's width alone.
+template <int kR>
+HWY_INLINE void take_rows(const Dense& a, Place* place, int64_t column, const float* (&x)[kR], float* (&y)[kR]) {
+  HAYATE_EACH (r, kR) {
+    x[r] = a.x + place->outer * a.x_outer + place->inner * a.x_inner;
+    y[r] = a.y + place->outer * a.y_outer + place->inner * a.y_inner + column;
+    if (++place->inner == a.inner) place->inner = 0, ++place->outer;
+  }
+}
+
+// Sums start with start(row), with the bias, or with 0.
+template <int kR, int kV>
+HWY_INLINE void start_sums(const Dense& a, V (&sums)[kR][kV], int64_t row, int64_t column, int64_t count) {
+  load_starts(sums, a.start == nullptr ? nullptr : a.start + row * a.start_stride + column, a.start_stride,
+              a.bias == nullptr ? nullptr : a.bias + column, count);
+}
+
+// A value that several products read is loaded once; the compiler would load it for each of them.
+HWY_INLINE V in_register(V v) {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4
+  auto raw = v.raw;
+  asm("" : "+v"(raw));
+  return V{raw};
+#elif HWY_TARGET == HWY_NEON
+  auto raw = v.raw;
+  asm("" : "+w"(raw));
+  return V(raw);
+#else
+  return v;
+#endif
+}
+
+// Sums of kR rows of one panel, in one chain over k or two.
+template <int kR, int kV>
+using Sums = V[kR][kV];
+
+// One step of k, of which value(r) is row r's x.
+template <int kR, int kV, class X>
+HWY_INLINE void add_step(Sums<kR, kV>& sums, const float* w_of, const X& value) {
+  V w[kV];
+  HAYATE_EACH (v, kV) {
+    const V loaded = hn::LoadU(d, w_of + v * kLanes);
+    w[v] = kR > 1 ? in_register(loaded) : loaded;
+  }
+  HAYATE_EACH (r, kR) {
+    const V x = value(r);
+    HAYATE_EACH (v, kV) sums[r][v] = hn::MulAdd(x, w[v], sums[r][v]);
+  }
+}
+
+// `length` steps of k; gives the panel behind them. Odd steps go to the second chain, which may be the first.
+template <int kR, int kV, int kC>
+HWY_INLINE const float* add_steps(const float* const (&x)[kR], int64_t offset, int64_t length, const float* panel,
+                                  Sums<kR, kV>& even, Sums<kR, kV>& odd) {
+  constexpr int64_t kWidth = kV * kLanes;
+  int64_t i = 0;
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (kR == 1)  // bound by loads: four steps share one
+    for (; i + 4 <= length; i += 4, panel += 4 * kWidth) {
+      const V four = hn::LoadDup128(d, x[0] + offset + i);
+      add_step<kR, kV>(even, panel, [&](int) HWY_ATTR { return hn::Broadcast<0>(four); });
+      add_step<kR, kV>(odd, panel + kWidth, [&](int) HWY_ATTR { return hn::Broadcast<1>(four); });
+      add_step<kR, kV>(even, panel + 2 * kWidth, [&](int) HWY_ATTR { return hn::Broadcast<2>(four); });
+      add_step<kR, kV>(odd, panel + 3 * kWidth, [&](int) HWY_ATTR { return hn::Broadcast<3>(four); });
+    }
+#endif
+  if constexpr (kC == 2 || kRegisters == 32)
+    for (; i + 2 <= length; i += 2, panel += 2 * kWidth) {
+      add_step<kR, kV>(even, panel, [&](int r) HWY_ATTR { return hn::Set(d, x[r][offset + i]); });
+      add_step<kR, kV>(odd, panel + kWidth, [&](int r) HWY_ATTR { return hn::Set(d, x[r][offset + i + 1]); });
+    }
+  for (; i < length; ++i, panel += kWidth)
+    add_step<kR, kV>(even, panel, [&](int r) HWY_ATTR { return hn::Set(d, x[r][offset + i]); });
+  return panel;
+}
+
+// kR rows of one panel in kC chains.
 template <int kR, int kV, int kC>
 HWY_INLINE void dense_tile(const Dense& a, const float* panel, int64_t row, Place* place, int64_t column) {
   const int64_t count = a.n - column;
   const float* x[kR];
   float* ys[kR];
-  V chains[kC][kR][kV];
-  for (int r = 0; r < kR; ++r) {
-    x[r] = a.x + place->outer * a.x_outer + place->inner * a.x_inner;
-    ys[r] = a.y + place->outer * a.y_outer + place->inner * a.y_inner + column;
-    if (++place->inner == a.inner) place->inner = 0, ++place->outer;
-    for (int v = 0; v < kV; ++v)
-      for (int c = 1; c < kC; ++c) chains[c][r][v] = hn::Zero(d);
+  take_rows(a, place, column, x, ys);
+  V sums[kR][kV];
+  start_sums(a, sums, row, column, count);
+  if constexpr (kC == 1) {
+    for (int64_t s = 0; s < a.segments; ++s)
+      panel = add_steps<kR, kV, kC>(x, a.segment_offsets == nullptr ? 0 : a.segment_offsets[s], a.segment_length, panel,
+                                    sums, sums);
+  } else {
+    V odd[kR][kV];
+    HAYATE_EACH (r, kR)
+      HAYATE_EACH (v, kV) odd[r][v] = hn::Zero(d);
+    for (int64_t s = 0; s < a.segments; ++s)
+      panel = add_steps<kR, kV, kC>(x, a.segment_offsets == nullptr ? 0 : a.segment_offsets[s], a.segment_length, panel,
+                                    sums, odd);
+    HAYATE_EACH (r, kR)
+      HAYATE_EACH (v, kV) sums[r][v] = hn::Add(sums[r][v], odd[r][v]);
   }
-  load_starts(chains[0], a.start == nullptr ? nullptr : a.start + row * a.start_stride + column, a.start_stride,
-              a.bias == nullptr ? nullptr : a.bias + column, count);
-  const auto step = [&](int c, int64_t at) HWY_ATTR {
-    V w[kV];
-    for (int v = 0; v < kV; ++v) w[v] = hn::LoadU(d, panel + v * kLanes);
-    panel += kV * kLanes;
-    for (int r = 0; r < kR; ++r) {
-      const V value = hn::Set(d, x[r][at]);
-      for (int v = 0; v < kV; ++v) chains[c][r][v] = hn::MulAdd(value, w[v], chains[c][r][v]);
-    }
-  };
-  for (int64_t s = 0; s < a.segments; ++s) {
-    const int64_t offset = a.segment_offsets == nullptr ? 0 : a.segment_offsets[s];
-    int64_t i = 0;
-    for (; i + kC <= a.segment_length; i += kC)
-      for (int c = 0; c < kC; ++c) step(c, offset + i + c);
-    for (; i < a.segment_length; ++i) step(0, offset + i);
-  }
-  for (int r = 0; r < kR; ++r)
-    for (int v = 0; v < kV; ++v) {
-      V& sum = chains[0][r][v];
-      if constexpr (kC == 2) sum = hn::Add(sum, chains[1][r][v]);
-      if constexpr (kC == 4) sum = hn::Add(hn::Add(sum, chains[1][r][v]), hn::Add(chains[2][r][v], chains[3][r][v]));
-    }
-  if (!store_tile(chains[0], ys, count, a.activation))
+  if (!store_tile(sums, ys, count, a.activation))
     for (float* y : ys) plain::unary(a.activation, y, y, std::min<int64_t>(count, kV * kLanes));
 }
 
@@ -112,119 +217,187 @@ HWY_INLINE void dense_tile_of(int64_t rows, const Dense& a, const float* panel, 
 }
 
 template <int kV, int kC>
-void dense_panel(const Dense& a, const float* panel, int64_t column) {
+HWY_NOINLINE void dense_panel(const Dense& a, const float* panel, int64_t column) {
+  constexpr int kMost = rows_for(kV * kC);
   Place place;
   for (int64_t row = 0; row < a.m;) {
-    const int64_t rows = tile_rows<kRows>(a.m - row);
-    dense_tile_of<kRows, kV, kC>(rows, a, panel, row, &place, column);
+    const int64_t rows = tile_rows<kMost>(a.m - row);
+    dense_tile_of<kMost, kV, kC>(rows, a, panel, row, &place, column);
     row += rows;
   }
 }
 
 #if HWY_TARGET != HWY_SCALAR
-// Four steps of k at once for kR rows of an edge of kW columns: a group of kW lanes has a k of its own, x is spread
-// over them, and the groups are added at the end.
-template <int kR, int kW>
+// Which of 4 consecutive x each lane of vector j takes, where groups of kW lanes take one each.
+template <int kW, int kSums>
+struct Spread {
+  int32_t lanes[kSums][kLanes] = {};
+  constexpr Spread() {
+    constexpr int kGroups = kLanes / kW;
+    HAYATE_EACH (j, kSums)
+      for (int i = 0; i < kLanes; ++i) lanes[j][i] = (j * kGroups + i / kW) % 4;
+  }
+};
+
+// The sums of kR rows of kW columns of the edge, which is kWidth wide, in kC chains: a group of kW lanes is one chain.
+template <int kR, int kW, int kWidth, int kC>
+struct Edge {
+  static constexpr int kGroups = kLanes / kW, kSums = kC / kGroups;
+  static_assert(kW == kWidth || kGroups == 1);
+  static constexpr Spread<kW, kSums> kSpread{};
+  V sums[kR][kSums];
+
+  HWY_INLINE Edge() {
+    HAYATE_EACH (r, kR)
+      HAYATE_EACH (j, kSums) sums[r][j] = hn::Zero(d);
+  }
+  template <class X, class W>
+  HWY_INLINE void step(const X& x_at, const W& w_at) {
+    HAYATE_EACH (j, kSums) {
+      const V w = w_at(j);
+      HAYATE_EACH (r, kR) {
+        const V four = hn::LoadDup128(d, x_at(r) + j * kGroups / 4 * 4);
+        sums[r][j] = hn::MulAdd(hn::TableLookupLanes(four, hn::SetTableIndices(d, kSpread.lanes[j])), w, sums[r][j]);
+      }
+    }
+  }
+  HWY_INLINE void add_steps(const float* const (&x)[kR], int64_t offset, int64_t length, const float** panel) {
+    int64_t i = 0;
+    for (; i + kC <= length; i += kC, *panel += kC * kWidth)
+      step([&](int r) { return x[r] + offset + i; },
+           [&](int j) HWY_ATTR { return hn::LoadU(d, *panel + j * kGroups * kWidth); });
+    const int64_t left = length - i;
+    if (left == 0) return;
+    HWY_ALIGN float last[kR][kC] = {};  // what is behind the segment's end counts as 0, and so do its weights
+    HAYATE_EACH (r, kR) std::memcpy(last[r], x[r] + offset + i, static_cast<size_t>(left) * sizeof(float));
+    const int64_t weights = (left - 1) * kWidth + kW;
+    step([&](int r) { return last[r]; },
+         [&](int j) HWY_ATTR { return load_some(*panel + j * kGroups * kWidth, weights - j * kGroups * kWidth); });
+    *panel += left * kWidth;
+  }
+  HWY_INLINE V total(int r) {  // chain c + chain c + half of them, until one is left
+    for (int half = kSums / 2; half > 0; half /= 2)
+      HAYATE_EACH (j, half) sums[r][j] = hn::Add(sums[r][j], sums[r][j + half]);
+    V sum = sums[r][0];
+    if constexpr (kGroups >= 2) sum = hn::Add(sum, hn::ConcatUpperUpper(d, sum, sum));
+    if constexpr (kGroups == 4) sum = hn::Add(sum, hn::SwapAdjacentBlocks(sum));
+    return sum;
+  }
+};
+
+template <int kR, int kW, int kWidth, int kC>
 HWY_INLINE void edge_tile(const Dense& a, const float* panel, int64_t row, Place* place, int64_t column) {
-  constexpr int kGroups = kLanes / kW, kSums = 4 / kGroups;
+  const int64_t count = std::min<int64_t>(a.n - column, kW);
   const float* x[kR];
   float* ys[kR];
-  V sums[kR][kSums];
-  for (int r = 0; r < kR; ++r) {
-    x[r] = a.x + place->outer * a.x_outer + place->inner * a.x_inner;
-    ys[r] = a.y + place->outer * a.y_outer + place->inner * a.y_inner + column;
-    if (++place->inner == a.inner) place->inner = 0, ++place->outer;
-    for (V& sum : sums[r]) sum = hn::Zero(d);
-  }
-  HWY_ALIGN int32_t spread[kSums][kLanes];
-  for (int j = 0; j < kSums; ++j)
-    for (int i = 0; i < kLanes; ++i) spread[j][i] = j * kGroups + i / kW;
-  const auto step = [&](const auto& x_at, const auto& w_at) HWY_ATTR {
-    for (int j = 0; j < kSums; ++j) {
-      const V w = w_at(j);
-      for (int r = 0; r < kR; ++r)
-        sums[r][j] = hn::MulAdd(hn::TableLookupLanes(hn::LoadDup128(d, x_at(r)), hn::SetTableIndices(d, spread[j])), w,
-                                sums[r][j]);
-    }
-  };
-  for (int64_t s = 0; s < a.segments; ++s) {
-    const int64_t offset = a.segment_offsets == nullptr ? 0 : a.segment_offsets[s];
-    int64_t i = 0;
-    for (; i + 4 <= a.segment_length; i += 4, panel += 4 * kW)
-      step([&](int r) { return x[r] + offset + i; }, [&](int j) HWY_ATTR { return hn::LoadU(d, panel + j * kLanes); });
-    const int64_t left = a.segment_length - i;
-    if (left == 0) continue;
-    HWY_ALIGN float last[kR][4] = {};  // what is behind the segment's end counts as 0, and so do its weights
-    for (int r = 0; r < kR; ++r) std::memcpy(last[r], x[r] + offset + i, static_cast<size_t>(left) * sizeof(float));
-    step([&](int r) { return last[r]; },
-         [&](int j) HWY_ATTR { return load_some(panel + j * kLanes, left * kW - j * kLanes); });
-    panel += left * kW;
-  }
+  take_rows(a, place, column, x, ys);
   V totals[kR][1];
-  load_starts(totals, a.start == nullptr ? nullptr : a.start + row * a.start_stride + column, a.start_stride,
-              a.bias == nullptr ? nullptr : a.bias + column, a.n - column);
-  for (int r = 0; r < kR; ++r) {
-    V sum = sums[r][0];
-    if constexpr (kSums == 2) sum = hn::Add(sum, sums[r][1]);
-    if constexpr (kGroups == 4) sum = hn::Add(sum, hn::ConcatUpperUpper(d, sum, sum));
-    if constexpr (kGroups == 4)
-      sum = hn::Add(sum, hn::SwapAdjacentBlocks(sum));
-    else
-      sum = hn::Add(sum, hn::ConcatUpperUpper(d, sum, sum));
-    totals[r][0] = hn::Add(totals[r][0], sum);
-  }
-  if (!store_tile(totals, ys, a.n - column, a.activation))
-    for (float* y : ys) plain::unary(a.activation, y, y, a.n - column);
+  start_sums(a, totals, row, column, count);
+  Edge<kR, kW, kWidth, kC> edge;
+  for (int64_t s = 0; s < a.segments; ++s)
+    edge.add_steps(x, a.segment_offsets == nullptr ? 0 : a.segment_offsets[s], a.segment_length, &panel);
+  HAYATE_EACH (r, kR) totals[r][0] = hn::Add(totals[r][0], edge.total(r));
+  if (!store_tile(totals, ys, count, a.activation))
+    for (float* y : ys) plain::unary(a.activation, y, y, count);
 }
 
-template <int kR, int kW>
+template <int kR, int kW, int kWidth, int kC>
 HWY_INLINE void edge_tile_of(int64_t rows, const Dense& a, const float* panel, int64_t row, Place* place,
                              int64_t column) {
-  if (rows == kR) return edge_tile<kR, kW>(a, panel, row, place, column);
-  if constexpr (kR > 1) edge_tile_of<next_tile(kR), kW>(rows, a, panel, row, place, column);
+  if (rows == kR) return edge_tile<kR, kW, kWidth, kC>(a, panel, row, place, column);
+  if constexpr (kR > 1) edge_tile_of<next_tile(kR), kW, kWidth, kC>(rows, a, panel, row, place, column);
 }
 
-template <int kW>
+template <int kW, int kWidth, int kC>
 void edge_panel(const Dense& a, const float* panel, int64_t column) {
+  constexpr int kMost = rows_for(kC * kW / kLanes);
   Place place;
   for (int64_t row = 0; row < a.m;) {
-    const int64_t rows = tile_rows<kRows>(a.m - row);
-    edge_tile_of<kRows, kW>(rows, a, panel, row, &place, column);
+    const int64_t rows = tile_rows<kMost>(a.m - row);
+    edge_tile_of<kMost, kW, kWidth, kC>(rows, a, panel, row, &place, column);
     row += rows;
   }
 }
 #endif
 
-void dense_edge(const Dense& a, int64_t column) {
+// The panel after all others.
+void dense_edge(const Dense& a) {
 #if HWY_TARGET != HWY_SCALAR
+  const int64_t width = edge_width(a.n), column = a.n - edge_columns(a.n);
+  if (width == 0 || a.to < a.n) return;
+  const float* panel = a.packed + a.k * column;
+  if (width == 4) return edge_panel<4, 4, 8>(a, panel, column);
   if constexpr (kLanes >= 8) {
-    const int64_t width = edge_width(a.n);
-    if (width == 4) return edge_panel<4>(a, a.packed + a.k * column, column);
-    if constexpr (kLanes >= 16)
-      if (width == 8) return edge_panel<8>(a, a.packed + a.k * column, column);
+    edge_panel<8, 8, 4>(a, panel, column);
+  } else {
+    edge_panel<4, 8, 4>(a, panel, column);
+    if (a.n - column > 4) edge_panel<4, 8, 4>(a, panel + 4, column + 4);
   }
+#else
+  (void)a;
 #endif
-  (void)a, (void)column;
 }
 
 void dense(const Dense& a) {
-  constexpr int64_t kWidth = kVectors * kLanes;
-  const int64_t edge = a.n - edge_columns(a.n), panels = (edge + kWidth - 1) / kWidth;
-  if (a.backwards && edge < a.n) dense_edge(a, edge);
-  for (int64_t i = 0; i < panels; ++i) {
-    const int64_t column = (a.backwards ? panels - 1 - i : i) * kWidth;
-    const float* panel = a.packed + a.k * column;  // all panels but the last are whole
-    const int64_t vectors = std::min<int64_t>(kVectors, (edge - column + kLanes - 1) / kLanes);
-    if (vectors == 1)
-      dense_panel<1, 4>(a, panel, column);
-    else if (vectors == 2)
-      dense_panel<2, 2>(a, panel, column);
-    else if (vectors == 3)
-      dense_panel<3, 1>(a, panel, column);
-    else
-      dense_panel<4, 1>(a, panel, column);
+  if (a.backwards) dense_edge(a);
+  each_panel(a.n, a.from, a.to, a.backwards, [&](int64_t column, int units) HWY_ATTR {
+    with_shape(units, [&]<int kV, int kC>() HWY_ATTR {
+      dense_panel<kV, kC>(a, a.packed + a.k * column, column);  // no panel before it is padded
+    });
+  });
+  if (!a.backwards) dense_edge(a);
+}
+
+// One row, whose arguments fit registers: the same sums.
+template <int kV, int kC>
+HWY_INLINE void row_panel(const DenseRow& a, int64_t column) {
+  const float* const x[] = {a.x};
+  float* const y[] = {a.y + column};
+  V sums[1][kV];
+  load_starts(sums, nullptr, 0, a.bias == nullptr ? nullptr : a.bias + column, a.n - column);
+  if constexpr (kC == 1) {
+    add_steps<1, kV, kC>(x, 0, a.k, a.packed + a.k * column, sums, sums);
+  } else {
+    V odd[1][kV];
+    HAYATE_EACH (v, kV) odd[0][v] = hn::Zero(d);
+    add_steps<1, kV, kC>(x, 0, a.k, a.packed + a.k * column, sums, odd);
+    HAYATE_EACH (v, kV) sums[0][v] = hn::Add(sums[0][v], odd[0][v]);
   }
-  if (!a.backwards && edge < a.n) dense_edge(a, edge);
+  if (!store_tile(sums, y, a.n - column, a.activation))
+    plain::unary(a.activation, *y, *y, std::min<int64_t>(a.n - column, kV * kLanes));
+}
+
+template <int kW, int kWidth, int kC>
+HWY_INLINE void row_edge(const DenseRow& a, const float* panel, int64_t column) {
+#if HWY_TARGET != HWY_SCALAR
+  const int64_t count = std::min<int64_t>(a.n - column, kW);
+  const float* x[] = {a.x};
+  float* const y[] = {a.y + column};
+  V total[1][1];
+  load_starts(total, nullptr, 0, a.bias == nullptr ? nullptr : a.bias + column, count);
+  Edge<1, kW, kWidth, kC> edge;
+  edge.add_steps(x, 0, a.k, &panel);
+  total[0][0] = hn::Add(total[0][0], edge.total(0));
+  if (!store_tile(total, y, count, a.activation)) plain::unary(a.activation, *y, *y, count);
+#else
+  (void)a, (void)panel, (void)column;
+#endif
+}
+
+void dense_row(DenseRow a) {
+  each_panel(a.n, a.from, a.to, false, [&](int64_t column, int units) HWY_ATTR {
+    with_shape(units, [&]<int kV, int kC>() HWY_ATTR { row_panel<kV, kC>(a, column); });
+  });
+  const int64_t width = edge_width(a.n), column = a.n - edge_columns(a.n);
+  if (width == 0 || a.to < a.n) return;
+  const float* panel = a.packed + a.k * column;
+  if (width == 4) return row_edge<4, 4, 8>(a, panel, column);
+  if constexpr (kLanes >= 8) {
+    row_edge<8, 8, 4>(a, panel, column);
+  } else {
+    row_edge<4, 8, 4>(a, panel, column);
+    if (a.n - column > 4) row_edge<4, 8, 4>(a, panel + 4, column + 4);
+  }
 }
 
 void lstm_cell(const LstmCell& a) {
@@ -307,16 +480,14 @@ void binary(Binary op, const BinaryArgs& args) {
 
 void softmax(const float* x, float* y, int64_t rows, int64_t n, bool log) {
   if (log) return plain::set().softmax(x, y, rows, n, log);
-  if (n <= kLanes) {  // a few classes: one vector is the whole row
-    const auto mask = hn::FirstN(d, static_cast<size_t>(n));
-    for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    if (n <= kLanes) {  // a few classes: one vector is the whole row
+      const auto mask = hn::FirstN(d, static_cast<size_t>(n));
       const V v = load_some(x, n), highest = hn::MaxOfLanes(d, hn::IfThenElse(mask, v, hn::Set(d, *x)));
       const V e = hn::IfThenElseZero(mask, exp_below(hn::Sub(v, highest)));
-      store_some(hn::Mul(e, hn::Div(hn::Set(d, 1.0f), hn::SumOfLanes(d, e))), y, n);
+      store_some(hn::Mul(e, hn::Set(d, 1.0f / sum_over(n, [&](V, int64_t, int64_t) HWY_ATTR { return e; }))), y, n);
+      continue;
     }
-    return;
-  }
-  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     V highest = hn::Set(d, *x);
     for (int64_t i = 0; i < n; i += kLanes) {
       const V v = load_some(x + i, n - i);
@@ -324,14 +495,13 @@ void softmax(const float* x, float* y, int64_t rows, int64_t n, bool log) {
           hn::Max(highest, n - i >= kLanes ? v : hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n - i)), v, highest));
     }
     highest = hn::MaxOfLanes(d, highest);
-    V sum = hn::Zero(d);
-    for (int64_t i = 0; i < n; i += kLanes) {
-      V e = exp_below(hn::Sub(load_some(x + i, n - i), highest));
-      if (n - i < kLanes) e = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(n - i)), e);
-      sum = hn::Add(sum, e);
-      store_some(e, y + i, n - i);
-    }
-    const V inverse = hn::Div(hn::Set(d, 1.0f), hn::SumOfLanes(d, sum));
+    const float sum = sum_over(n, [&](V so_far, int64_t i, int64_t left) HWY_ATTR {
+      V e = exp_below(hn::Sub(load_some(x + i, left), highest));
+      if (left < kLanes) e = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(left)), e);
+      store_some(e, y + i, left);
+      return hn::Add(so_far, e);
+    });
+    const V inverse = hn::Set(d, 1.0f / sum);
     for (int64_t i = 0; i < n; i += kLanes) store_some(hn::Mul(load_some(y + i, n - i), inverse), y + i, n - i);
   }
 }
@@ -340,15 +510,15 @@ void layer_norm(const float* x, const float* scale, const float* bias, float eps
                 int64_t n) {
   const float count = static_cast<float>(n);
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
-    V sum = hn::Zero(d), squares = hn::Zero(d);
-    for (int64_t i = 0; i < n; i += kLanes) sum = hn::Add(sum, load_some(x + i, n - i));
-    const V mean = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, sum)) / count);
-    for (int64_t i = 0; i < n; i += kLanes) {
-      V v = hn::Sub(load_some(x + i, n - i), mean);
-      if (n - i < kLanes) v = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(n - i)), v);
-      squares = hn::MulAdd(v, v, squares);
-    }
-    const V inverse = hn::Set(d, 1.0f / std::sqrt(hn::GetLane(hn::SumOfLanes(d, squares)) / count + epsilon));
+    const auto add = [&](V so_far, int64_t i, int64_t left)
+                         HWY_ATTR { return hn::Add(so_far, load_some(x + i, left)); };
+    const V mean = hn::Set(d, sum_over(n, add) / count);
+    const float squares = sum_over(n, [&](V so_far, int64_t i, int64_t left) HWY_ATTR {
+      V v = hn::Sub(load_some(x + i, left), mean);
+      if (left < kLanes) v = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(left)), v);
+      return hn::MulAdd(v, v, so_far);
+    });
+    const V inverse = hn::Set(d, 1.0f / std::sqrt(squares / count + epsilon));
     for (int64_t i = 0; i < n; i += kLanes) {
       V v = hn::Mul(hn::Sub(load_some(x + i, n - i), mean), inverse);
       if (scale != nullptr) v = hn::Mul(v, load_some(scale + i, n - i));
@@ -361,12 +531,11 @@ void layer_norm(const float* x, const float* scale, const float* bias, float eps
 void rms_norm(const float* x, const float* scale, float epsilon, float* y, int64_t rows, int64_t n) {
   const float count = static_cast<float>(n);
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
-    V squares = hn::Zero(d);
-    for (int64_t i = 0; i < n; i += kLanes) {
-      const V v = load_some(x + i, n - i);
-      squares = hn::MulAdd(v, v, squares);
-    }
-    const V inverse = hn::Set(d, 1.0f / std::sqrt(hn::GetLane(hn::SumOfLanes(d, squares)) / count + epsilon));
+    const float squares = sum_over(n, [&](V so_far, int64_t i, int64_t left) HWY_ATTR {
+      const V v = load_some(x + i, left);
+      return hn::MulAdd(v, v, so_far);
+    });
+    const V inverse = hn::Set(d, 1.0f / std::sqrt(squares / count + epsilon));
     for (int64_t i = 0; i < n; i += kLanes) {
       V v = hn::Mul(load_some(x + i, n - i), inverse);
       if (scale != nullptr) v = hn::Mul(v, load_some(scale + i, n - i));
@@ -375,7 +544,7 @@ void rms_norm(const float* x, const float* scale, float epsilon, float* y, int64
   }
 }
 
-// Sums are sums of blocks of so many vectors: over n of them rounding grows with kSumBlock + n / kSumBlock, not with n.
+// Sums are sums of blocks of so many elements of a lane: over n of them rounding grows with kSumBlock + n / kSumBlock.
 constexpr int64_t kSumBlock = 128;
 
 // Over consecutive elements only sums that vectors keep in lanes pay; over the middle axis all columns go side by side.
@@ -391,16 +560,16 @@ void reduce(Reduce op, const float* x, float* y, int64_t outer, int64_t middle, 
   for (int64_t o = 0; o < outer; ++o) {
     const float* from = x + o * middle * inner;
     if (inner == 1) {
-      V total = hn::Zero(d);
-      for (int64_t start = 0; start < middle; start += kSumBlock * kLanes) {
-        V sum = hn::Zero(d);
-        for (int64_t i = start; i < std::min(middle, start + kSumBlock * kLanes); i += kLanes) {
-          const V v = load_some(from + i, middle - i);
-          sum = squares ? hn::MulAdd(v, v, sum) : hn::Add(sum, v);
-        }
-        total = hn::Add(total, sum);
+      Sums16 total;
+      for (int64_t start = 0; start < middle; start += kSumBlock * 16) {
+        Sums16 block;
+        block.over(std::min(middle - start, kSumBlock * 16), [&](V so_far, int64_t i, int64_t left) HWY_ATTR {
+          const V v = load_some(from + start + i, left);
+          return squares ? hn::MulAdd(v, v, so_far) : hn::Add(so_far, v);
+        });
+        for (int p = 0; p < Sums16::kParts; ++p) total.parts[p] = hn::Add(total.parts[p], block.parts[p]);
       }
-      y[o] = hn::GetLane(finish(hn::SumOfLanes(d, total)));
+      y[o] = hn::GetLane(finish(hn::Set(d, total.sum())));
       continue;
     }
     const int64_t block = sums ? kSumBlock : middle;
@@ -451,21 +620,21 @@ void pool(const Pool& a) {
 template <int kR, int kV>
 HWY_INLINE void matmul_tile(const MatMul& m, const float* a, const float* b, float* y, int64_t columns) {
   V sums[kR][kV];
-  for (int r = 0; r < kR; ++r)
-    for (int v = 0; v < kV; ++v) sums[r][v] = hn::Zero(d);
+  HAYATE_EACH (r, kR)
+    HAYATE_EACH (v, kV) sums[r][v] = hn::Zero(d);
   for (int64_t p = 0; p < m.k; ++p) {
     V w[kV];
-    for (int v = 0; v < kV; ++v) w[v] = load_some(b + p * m.b_row + v * kLanes, columns - v * kLanes);
-    for (int r = 0; r < kR; ++r) {
+    HAYATE_EACH (v, kV) w[v] = load_some(b + p * m.b_row + v * kLanes, columns - v * kLanes);
+    HAYATE_EACH (r, kR) {
       const V value = hn::Set(d, a[r * m.a_row + p]);
-      for (int v = 0; v < kV; ++v) sums[r][v] = hn::MulAdd(value, w[v], sums[r][v]);
+      HAYATE_EACH (v, kV) sums[r][v] = hn::MulAdd(value, w[v], sums[r][v]);
     }
   }
   const V alpha = hn::Set(d, m.alpha);
   float* ys[kR];
-  for (int r = 0; r < kR; ++r) {
+  HAYATE_EACH (r, kR) {
     ys[r] = y + r * m.y_row;
-    for (int v = 0; v < kV; ++v) sums[r][v] = hn::Mul(alpha, sums[r][v]);
+    HAYATE_EACH (v, kV) sums[r][v] = hn::Mul(alpha, sums[r][v]);
   }
   if (!store_tile(sums, ys, columns, m.activation))
     for (float* row : ys) plain::unary(m.activation, row, row, std::min<int64_t>(columns, kV * kLanes));
@@ -511,6 +680,7 @@ Set set() {
   made.dense_packed_size = dense_packed_size;
   made.dense_pack = dense_pack;
   made.dense = dense;
+  made.dense_row = dense_row;
   made.unary = unary;
   made.binary = binary;
   made.softmax = softmax;
