@@ -157,11 +157,13 @@ void fill(void* memory, const std::string& type, int64_t bytes) {
 constexpr int64_t kRowsMax = 32;
 
 // A session of the sample that ran once.
-Session warm(const std::string& path, kernels::Isa isa, const std::string& precision = "fp32") {
+Session warm(const std::string& path, kernels::Isa isa, const std::string& precision = "fp32", int threads = 1,
+             int64_t spin_us = 0) {
   const Result<Model> model = Model::load(path);
   EXPECT_TRUE(model.ok()) << model.error().text();
   Plan plan = Plan::defaults(model.value());
   plan.batch_max = kRowsMax, plan.isa = kernels::isa_name(isa), plan.precision = precision;
+  plan.threads = threads, plan.spin_us = spin_us;
   const Result<Executable> executable = compile(model.value(), plan);
   EXPECT_TRUE(executable.ok()) << executable.error().text();
   Session session = executable.value().session();
@@ -203,6 +205,29 @@ TEST(Guard, NeitherAtFewerBits) {
       Session session = warm(path, kernels::supported_isas()[0], precision);
       expect_nothing(&session, 7, 3, path + " at " + precision);
     }
+}
+
+// The work counted is a child's of this process, where the helpers are not: it is what the caller does.
+TEST(Guard, NeitherWithHelpersThatSpin) {
+  if (!guard::counts()) GTEST_SKIP() << "sanitizers allocate and lock on their own";
+  for (const std::string& path : samples()) {
+    Session session = warm(path, kernels::supported_isas()[0], "fp32", 3, 10'000'000);
+    for (const int64_t rows : {int64_t{1}, kRowsMax}) expect_nothing(&session, rows, 3, path + " with helpers");
+  }
+}
+
+TEST(Guard, HelpersAsleepCostOneWake) {
+  if (!guard::counts()) GTEST_SKIP() << "sanitizers allocate and lock on their own";
+  Session session = warm(fs::path(HAYATE_SOURCE_DIR) / "models/lstm_a.onnx", kernels::supported_isas()[0], "fp32", 2);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const Counts counts = seen([&] {
+    bool good = true;
+    for (int i = 0; i < 5; ++i) good = good && session.run(1).ok();
+    return good;
+  });
+  EXPECT_EQ(counts.system_calls, 1) << counts.text();
+  EXPECT_EQ(counts.first_system_call, SYS_futex);
+  EXPECT_EQ(counts.allocations + counts.locks, 0) << counts.text();
 }
 
 TEST(Guard, NeitherOnOtherInstructionSets) {

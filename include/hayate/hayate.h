@@ -45,7 +45,7 @@ typedef struct hayate_options {
   const char* backend;          /* "native", "onnxruntime", "reference"; null: native */
   const char* isa;              /* native: "avx512", "avx2", "sse4", "neon", "plain"; null: the best there is */
   int64_t batch_max;            /* rows that one run may take; 0: 1 */
-  int32_t threads;              /* onnxruntime: threads of its own for one run; 0: 1 */
+  int32_t threads;              /* of one run: onnxruntime's own, or native's helpers and the caller; 0: 1 */
   const char* ort_library;      /* onnxruntime: its library; null: searched for */
   const char* ort_optimisation; /* onnxruntime: "all", "extended", "basic", "none"; null: all */
   const char* ort_provider;     /* onnxruntime: "CPU", or what the library has; null: CPU */

@@ -24,7 +24,12 @@ struct Plan {
   std::string time_axis;
   std::vector<std::string> states;
   int64_t batch_max = 1;  // rows that one run may take
-  int threads = 1;        // onnxruntime: threads of its own for one run
+  // Threads for one run. onnxruntime: of its own. native: the caller and helpers of each session, which share the steps
+  // that are large enough to pay and spin for `spin_us` microseconds after one before they sleep; the first run after
+  // that wakes them, and goes on without them meanwhile. Answers have the same bits. Streams take one
+  // (Stream::settle_elsewhere).
+  int threads = 1;
+  int64_t spin_us = 100;
 
   // onnxruntime: its library (empty: searched for in .venv and the system), "all", "extended", "basic" or "none" of its
   // optimisations, and the execution provider, "CPU" or what the library has ("CUDA", "OpenVINO" ...).

@@ -62,6 +62,58 @@ TEST(Runtime, RowsOfEverySampleHaveTheSameBitsInEveryBatch) {
   }
 }
 
+TEST(Runtime, SamplesHaveTheSameBitsOnEveryInstructionSetThatFuses) {
+  for (const std::string& path : samples()) {
+    const Result<Model> model = Model::load(path);
+    ASSERT_TRUE(model.ok()) << model.error().text();
+    std::vector<std::string> wanted;
+    for (const char* isa : {"avx512", "avx2", "neon"}) {
+      Plan plan = Plan::defaults(model.value());
+      plan.batch_max = 3, plan.isa = isa;
+      const Result<Executable> executable = compile(model.value(), plan);
+      if (!executable.ok()) {
+        ASSERT_NE(executable.error().text().find("isa"), std::string::npos) << executable.error().text();
+        continue;
+      }
+      Session session = ready(executable.value(), 3, 5);
+      ASSERT_TRUE(session.run(3).ok());
+      std::vector<std::string> got;
+      for (size_t i = 0; i < executable.value().outputs().size(); ++i)
+        got.emplace_back(static_cast<const char*>(session.output(i)),
+                         static_cast<size_t>(3 * executable.value().outputs()[i].row_bytes));
+      if (wanted.empty()) wanted = got;
+      EXPECT_TRUE(got == wanted) << path << " with " << isa;
+    }
+  }
+}
+
+TEST(Runtime, HelpersDoNotChangeABit) {
+  for (const std::string& path : samples()) {
+    const Result<Model> model = Model::load(path);
+    ASSERT_TRUE(model.ok()) << model.error().text();
+    for (const char* precision : {"fp32", "bf16", "int8"}) {
+      Plan plan = Plan::defaults(model.value());
+      plan.batch_max = kBatch, plan.precision = precision;
+      const Result<Executable> alone = compile(model.value(), plan);
+      if (!alone.ok()) continue;  // no layer that takes integers; precision_test has these
+      plan.threads = 3;
+      const Result<Executable> shared = compile(model.value(), plan);
+      ASSERT_TRUE(shared.ok()) << shared.error().text();
+      Session wanted = ready(alone.value(), kBatch, 3), got = ready(shared.value(), kBatch, 3);
+      for (const int64_t n : {int64_t{1}, int64_t{7}, kBatch})
+        for (int again = 0; again < kRunsPerThread / 2; ++again) {
+          ASSERT_TRUE(wanted.run(n).ok());
+          ASSERT_TRUE(got.run(n).ok());
+          for (size_t i = 0; i < alone.value().outputs().size(); ++i)
+            ASSERT_EQ(std::memcmp(got.output(i), wanted.output(i),
+                                  static_cast<size_t>(n * alone.value().outputs()[i].row_bytes)),
+                      0)
+                << path << " " << precision << " at " << n;
+        }
+    }
+  }
+}
+
 TEST(Runtime, SixteenThreadsWithASessionEachGiveTheSameBits) {
   const Result<Model> model = Model::load(sample("lstm_a.onnx"));
   ASSERT_TRUE(model.ok());

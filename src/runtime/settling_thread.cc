@@ -5,19 +5,13 @@
 
 #include <chrono>
 
+#include "base/pause.h"
+
 namespace hayate {
 namespace {
 
 constexpr int kSpins = 20'000;  // some hundred microseconds
 constexpr std::chrono::microseconds kNap{50};
-
-void pause() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 }  // namespace
 
@@ -38,7 +32,7 @@ Status SettlingThread::take() noexcept {
   wanted_.store(true, std::memory_order_relaxed);
   for (int nobody = kNobody; !owner_.compare_exchange_weak(nobody, kCaller, std::memory_order_acquire);
        nobody = kNobody)
-    pause();
+    pause_core();
   wanted_.store(false, std::memory_order_relaxed);
   const Status status = status_;
   status_ = {};
@@ -57,7 +51,7 @@ void SettlingThread::run() {
     if (!has_work_.load(std::memory_order_relaxed) || wanted_.load(std::memory_order_relaxed) ||
         !owner_.compare_exchange_strong(nobody, kHelper, std::memory_order_acquire)) {
       if (++idle < kSpins)
-        pause();
+        pause_core();
       else
         std::this_thread::sleep_for(kNap);
       continue;

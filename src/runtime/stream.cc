@@ -304,7 +304,9 @@ Result<bool> carry_states(Parts* parts, const Graph& graph, const Plan& plan) {
 
 }  // namespace
 
-Result<StreamExecutable> compile_stream(const Model& model, const Plan& plan) {
+Result<StreamExecutable> compile_stream(const Model& model, const Plan& asked) {
+  Plan plan = asked;
+  plan.threads = 1;  // its parts are short; settle_elsewhere() is what another core is good for
   const MemoryScope scope(model.data()->budget);
   const Graph& graph = model.data()->graph;
   if (plan.window < 0)

@@ -31,7 +31,7 @@ Result<BenchRow> first_run(const std::string& model, Contestant* c, int64_t batc
   if (!wanted.ok()) return wanted.error();
   BenchRow row{.model = fs::path(model).filename(), .backend = c->backend, .batch = batch};
   row.plain_steps = c->compiled->plain_steps();
-  row.threads = c->backend == "onnxruntime" ? c->plan.threads : 1;
+  row.threads = c->backend == "reference" ? 1 : c->plan.threads;
   row.load_ms = c->load_ms, row.compile_ms = c->compile_ms;
   for (const auto& [name, tensor] : wanted.value()) {
     const Difference d = difference(got.value().at(name), tensor, {});

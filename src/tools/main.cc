@@ -72,7 +72,9 @@ void add_plan(CLI::App* command, Plan* plan) {
   command->add_option("--isa", plan->isa,
                       "Instruction set of native: avx512, avx2, sse4, neon, plain; the best there is where left out");
   add_calibration(command, plan);
-  command->add_option("--threads", plan->threads, "Threads of ONNX Runtime")
+  command
+      ->add_option("--threads", plan->threads,
+                   "Threads of one run: onnxruntime's own, or native's helpers and the caller")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   command->add_option("--ort-library", plan->ort_library,

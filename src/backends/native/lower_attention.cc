@@ -103,7 +103,9 @@ bool emit_attention(Lowering& l, const Operands& o, std::optional<View> mask, At
     args.mask = {whole.strides[0], whole.strides[1]};
     head.mask_query = whole.strides[2], head.mask_key = whole.strides[3];
   }
-  const View work = l.scratch(Type::kFloat32, {l.set().attention_work_size(head.e, head.s)});
+  args.pieces = std::clamp<int64_t>(l.threads(), 1, std::max<int64_t>(args.batch * args.heads, 1));
+  args.work_size = l.set().attention_work_size(head.e, head.s);
+  const View work = l.scratch(Type::kFloat32, {args.pieces, args.work_size});
   l.emit(run_attention, "attention", args, {&o.y, &o.q, &o.k, &o.v, mask ? &*mask : nullptr, &work});
   return true;
 }

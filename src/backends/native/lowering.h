@@ -48,6 +48,7 @@ struct DenseWeights {
 
 struct LoweringOptions {
   bool bf16 = false;  // dense, convolution and recurrent layers
+  int threads = 1;    // that may share a step
 };
 
 class Lowering {
@@ -60,6 +61,7 @@ class Lowering {
   // ---- for the operators' functions
   const Graph& graph() const { return graph_; }
   const kernels::Set& set() const { return set_; }
+  int threads() const { return options_.threads; }
   Packing& packing() { return *packing_; }
   const TensorType& type(const std::string& name) const { return facts_.find(name)->second.type; }
   const Tensor* constant(const std::string& name) const;  // null where not known before the run, or left out

@@ -35,7 +35,7 @@ Result<std::shared_ptr<const NativeExecutable>> NativeExecutable::compile(
   }
   Packing own;
   Result<Program> program = Lowering(rewritten.value(), facts.value(), kernels::set_for(options.isa),
-                                     packing == nullptr ? &own : packing, {options.bf16})
+                                     packing == nullptr ? &own : packing, {options.bf16, options.threads})
                                 .lower();
   if (!program.ok()) return program.error();
   int64_t state_bytes = program.value().arena_bytes;  // checked here: making a state cannot fail
@@ -74,7 +74,7 @@ NativeState::NativeState(std::shared_ptr<const NativeExecutable> executable, std
 RunStatus NativeState::run() noexcept {
   const std::vector<Step>& steps = executable_->program().steps;
   for (size_t i = 0; i < steps.size(); ++i)
-    if (!steps[i].run(steps[i], bases_.data())) return {static_cast<int32_t>(i)};
+    if (!steps[i].run(steps[i], {bases_.data(), team_})) return {static_cast<int32_t>(i)};
   return {};
 }
 
@@ -83,7 +83,7 @@ RunStatus NativeState::run_timed(std::vector<uint64_t>* ticks) {
   ticks->resize(steps.size());
   for (size_t i = 0; i < steps.size(); ++i) {
     const uint64_t start = ticks_now();
-    if (!steps[i].run(steps[i], bases_.data())) return {static_cast<int32_t>(i)};
+    if (!steps[i].run(steps[i], {bases_.data(), team_})) return {static_cast<int32_t>(i)};
     (*ticks)[i] = ticks_now() - start;
   }
   return {};
@@ -94,7 +94,7 @@ Error NativeState::error(RunStatus status) const {
   const Step& step = executable_->program().steps[at];
   Error error{Code::kOutOfRange, executable_->program().names[at], "a value is out of range"};
   if (step.run != run_plain) return error;
-  if (Result<bool> again = call_plain(step, bases_.data()); !again.ok()) error.what = again.error().what;
+  if (Result<bool> again = call_plain(step, {bases_.data(), team_}); !again.ok()) error.what = again.error().what;
   return error;
 }
 

@@ -24,6 +24,8 @@ struct NativeOptions {
   kernels::Isa isa = kernels::supported_isas().front();
   bool bf16 = false;                                 // dense, convolution and recurrent layers on bfloat16
   std::shared_ptr<const Ranges> integers = nullptr;  // the same on 8-bit integers, for what these ranges say
+  int threads = 1;                                   // that may share a step, with the caller
+  int64_t spin_us = 0;                               // how long the others wait for work before they sleep
 };
 
 class Packing;
@@ -68,6 +70,8 @@ class NativeState {
   std::byte* output(size_t i) { return bases_[2 + executable_->inputs().size() + i]; }
   void bind_input(size_t i, std::byte* memory) { bases_[2 + i] = memory; }
   void bind_output(size_t i, std::byte* memory) { bases_[2 + executable_->inputs().size() + i] = memory; }
+  // Who helps; null: nobody. Of no more threads than the executable was compiled for.
+  void set_team(Team* team) { team_ = team; }
   // No allocation, lock or system call, but in plain steps.
   RunStatus run() noexcept;
   // The same; ticks[i] (base/tsc.h) is what step i took, for finding out where time goes.
@@ -81,6 +85,7 @@ class NativeState {
   Tensor arena_;
   std::vector<Tensor> memory_;
   std::vector<std::byte*> bases_;
+  Team* team_ = nullptr;
 };
 
 }  // namespace hayate::native

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "backends/calibration.h"
 #include "backends/native/lowering.h"
@@ -14,6 +15,7 @@ namespace {
 using native::NativeExecutable;
 using native::NativeState;
 
+constexpr int64_t kSpinMax = 60'000'000;
 constexpr int64_t kTiles[] = {16, 4,
                               1};  // rows of the programs that cover a batch; each row's bits are the same in all
 
@@ -21,7 +23,7 @@ class NativeCompiled : public Compiled {
  public:
   static Result<std::shared_ptr<const Compiled>> make(const Graph& graph, const Batch& batch,
                                                       const native::NativeOptions& options) {
-    std::shared_ptr<NativeCompiled> made(new NativeCompiled(batch));
+    std::shared_ptr<NativeCompiled> made(new NativeCompiled(batch, options));
     native::Packing packing;
     for (const int64_t rows : made->tile_rows()) {
       const auto tile =
@@ -38,6 +40,7 @@ class NativeCompiled : public Compiled {
     std::shared_ptr<const NativeExecutable> executable;
   };
   const std::vector<Tile>& tiles() const { return tiles_; }
+  std::unique_ptr<Team> team() const { return threads_ > 1 ? std::make_unique<Team>(threads_, spin_) : nullptr; }
 
   std::unique_ptr<State> state() const override;
   int64_t plain_steps() const override { return tiles_.back().executable->program().plain_steps; }
@@ -59,7 +62,8 @@ class NativeCompiled : public Compiled {
   }
 
  private:
-  explicit NativeCompiled(const Batch& batch) : Compiled(batch) {}
+  NativeCompiled(const Batch& batch, const native::NativeOptions& options)
+      : Compiled(batch), threads_(options.threads), spin_(options.spin_us) {}
 
   std::vector<int64_t> tile_rows() const {
     if (!batch().fixed.empty()) return {batch().rows};
@@ -82,13 +86,16 @@ class NativeCompiled : public Compiled {
   }
 
   std::vector<Tile> tiles_;  // most rows first
+  int threads_;
+  std::chrono::microseconds spin_;
 };
 
 class NativeTiles : public State {
  public:
   explicit NativeTiles(std::shared_ptr<const NativeCompiled> compiled)
-      : State(compiled), native_(*compiled), arena_(Type::kUInt8, {native_.session_bytes()}) {
-    for (const NativeCompiled::Tile& tile : native_.tiles()) states_.emplace_back(tile.executable, arena_.bytes());
+      : State(compiled), native_(*compiled), arena_(Type::kUInt8, {native_.session_bytes()}), team_(native_.team()) {
+    for (const NativeCompiled::Tile& tile : native_.tiles())
+      states_.emplace_back(tile.executable, arena_.bytes()).set_team(team_.get());
   }
 
  protected:
@@ -128,6 +135,7 @@ class NativeTiles : public State {
 
   const NativeCompiled& native_;
   Tensor arena_;
+  std::unique_ptr<Team> team_;
   std::vector<NativeState> states_;  // of each tile, over the one arena
   Error failure_;                    // of the last run that failed
 };
@@ -152,7 +160,14 @@ class NativeBackend : public Backend {
 Result<native::NativeOptions> native_options(const Graph& graph, const Batch& batch, const Plan& plan) {
   const Result<kernels::Isa> isa = isa_of(plan.isa);
   if (!isa.ok()) return isa.error();
+  if (plan.threads > Team::kPartsMax)
+    return Error{Code::kInvalidArgument, "plan",
+                 fmt::format("threads is {}; native takes 1 to {}", plan.threads, Team::kPartsMax)};
+  if (plan.spin_us < 0 || plan.spin_us > kSpinMax)
+    return Error{Code::kInvalidArgument, "plan",
+                 fmt::format("spin_us is {}; 0 to {} is accepted", plan.spin_us, kSpinMax)};
   native::NativeOptions options{.isa = isa.value(), .bf16 = plan.precision == "bf16"};
+  options.threads = plan.threads, options.spin_us = plan.spin_us;
   if (plan.precision == "int8") {
     Result<Ranges> ranges = calibrated(graph, batch, plan);
     if (!ranges.ok()) return ranges.error();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/team.h"
 #include "hayate/result.h"
 
 namespace hayate::native {
@@ -20,7 +21,13 @@ struct Ref {
 };
 
 struct Step;
-using Bases = std::byte* const*;
+// What steps work on: the bases, and who helps with the larger ones.
+struct Bases {
+  std::byte* const* at = nullptr;
+  Team* team = nullptr;  // null: nobody
+
+  std::byte* operator[](size_t i) const { return at[i]; }
+};
 using StepFunction = bool (*)(const Step& step, Bases bases);  // false: a value out of range
 
 // Where a reference leads. As a number: an absolute one is an offset from null, which pointers may not have.

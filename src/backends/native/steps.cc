@@ -5,6 +5,8 @@
 #include <cstring>
 #include <limits>
 
+#include "backends/native/sharing.h"
+
 namespace hayate::native {
 namespace {
 
@@ -38,11 +40,36 @@ bool run_dense(const Step& step, Bases bases) {
   dense.bias = step.at<const float>(bases, 3);
   dense.start = step.at<const float>(bases, 4);
   if (!args.segment_offsets.empty()) dense.segment_offsets = args.segment_offsets.data();
-  for (int64_t i = 0; i < args.images; ++i) {
-    args.set->dense(dense);
-    dense.x += args.x_image;
-    dense.y += args.y_image;
+  if (args.images == 1) {
+    share_layer(bases, dense, sizeof(float), args.set->dense);
+    return true;
   }
+  share(bases, args.images, 1, args.images * dense.m * dense.n * dense.k, [&](int64_t first, int64_t last) {
+    kernels::Dense image = dense;
+    image.x += first * args.x_image, image.y += first * args.y_image;
+    for (int64_t i = first; i < last; ++i, image.x += args.x_image, image.y += args.y_image) args.set->dense(image);
+  });
+  return true;
+}
+
+bool run_dense_row(const Step& step, Bases bases) {
+  const auto& args = step.as<DenseRowArgs>();
+  const kernels::DenseRow row{args.n,
+                              args.k,
+                              step.at<const float>(bases, 0),
+                              step.at<const float>(bases, 2),
+                              step.at<const float>(bases, 3),
+                              step.at<float>(bases, 1),
+                              args.activation};
+  if (bases.team == nullptr) {
+    args.kernel(row);
+    return true;
+  }
+  share(bases, args.n, kernels::kColumnGroup, args.n * args.k, [&](int64_t first, int64_t last) {
+    kernels::DenseRow part = row;
+    part.from = first, part.to = last;
+    args.kernel(part);
+  });
   return true;
 }
 
@@ -57,14 +84,22 @@ bool run_narrow_dense(const Step& step, Bases bases) {
   dense.start = step.at<const float>(bases, 4);
   if (!args.segment_offsets.empty()) dense.segment_offsets = args.segment_offsets.data();
   const int64_t size = args.narrow == kernels::Narrow::kInt8 ? 1 : 2;
-  for (int64_t i = 0; i < args.images; ++i) {
-    dense.x = x + i * args.x_image * size;
+  const auto image = [&](int64_t i) {
+    kernels::NarrowDense one = dense;
+    one.x = x + i * args.x_image * size;
     if (args.narrow_y)
-      dense.narrow_y = y + i * args.y_image * size;
+      one.narrow_y = y + i * args.y_image * size;
     else
-      dense.y = reinterpret_cast<float*>(y) + i * args.y_image;
-    kernel.dense(dense);
+      one.y = reinterpret_cast<float*>(y) + i * args.y_image;
+    return one;
+  };
+  if (args.images == 1) {
+    share_layer(bases, image(0), size, kernel.dense);
+    return true;
   }
+  share(bases, args.images, 1, args.images * dense.m * dense.n * dense.k * size / 4, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) kernel.dense(image(i));
+  });
   return true;
 }
 
@@ -131,18 +166,24 @@ bool run_rms_norm(const Step& step, Bases bases) {
 
 bool run_attention(const Step& step, Bases bases) {
   const auto& args = step.as<AttentionArgs>();
-  kernels::Attention head = args.head;
-  head.work = step.at<float>(bases, 5);
-  for (int64_t b = 0; b < args.batch; ++b)
-    for (int64_t h = 0; h < args.heads; ++h) {
-      const int64_t shared = h / args.group;
-      head.y = step.at<float>(bases, 0) + b * args.y.batch + h * args.y.head;
-      head.q = step.at<const float>(bases, 1) + b * args.q.batch + h * args.q.head;
-      head.k = step.at<const float>(bases, 2) + b * args.k.batch + shared * args.k.head;
-      head.v = step.at<const float>(bases, 3) + b * args.v.batch + shared * args.v.head;
-      if (step.has(4)) head.mask = step.at<const float>(bases, 4) + b * args.mask.batch + h * args.mask.head;
-      args.set->attention(head);
-    }
+  const auto run_head = [&](int64_t i, float* work) {
+    kernels::Attention head = args.head;
+    head.work = work;
+    const int64_t b = i / args.heads, h = i % args.heads, shared = h / args.group;
+    head.y = step.at<float>(bases, 0) + b * args.y.batch + h * args.y.head;
+    head.q = step.at<const float>(bases, 1) + b * args.q.batch + h * args.q.head;
+    head.k = step.at<const float>(bases, 2) + b * args.k.batch + shared * args.k.head;
+    head.v = step.at<const float>(bases, 3) + b * args.v.batch + shared * args.v.head;
+    if (step.has(4)) head.mask = step.at<const float>(bases, 4) + b * args.mask.batch + h * args.mask.head;
+    args.set->attention(head);
+  };
+  // Pieces of `grain` heads each, every one with memory of its own.
+  const int64_t heads = args.batch * args.heads, grain = std::max<int64_t>(1, (heads + args.pieces - 1) / args.pieces);
+  share(bases, heads, grain, heads * args.head.m * args.head.s * (args.head.e + args.head.f),
+        [&](int64_t first, int64_t last) {
+          float* work = step.at<float>(bases, 5) + first / grain * args.work_size;
+          for (int64_t i = first; i < last; ++i) run_head(i, work);
+        });
   return true;
 }
 
@@ -215,12 +256,12 @@ namespace {
 // A layer over the state before, whose rows lie h_row apart; in the form of fewer bits first where the weights want it.
 class OverState {
  public:
-  OverState(const RecurrentArgs& args, void* room) : args_(args), room_(room) {}
+  OverState(const RecurrentArgs& args, void* room, Bases bases) : args_(args), room_(room), bases_(bases) {}
 
   void operator()(kernels::Dense& dense, const float* h, int64_t h_row) const {
     if (!args_.narrow) {
       dense.x = h, dense.x_outer = h_row;
-      args_.set->dense(dense);
+      share_layer(bases_, dense, sizeof(float), args_.set->dense);
       return;
     }
     const kernels::NarrowSet& kernel = args_.set->of(*args_.narrow);
@@ -234,12 +275,13 @@ class OverState {
     kernels::NarrowDense narrow;
     static_cast<kernels::DenseShape&>(narrow) = dense;
     narrow.x = room_, narrow.x_outer = dense.k, narrow.packed = dense.packed;
-    kernel.dense(narrow);
+    share_layer(bases_, narrow, size, kernel.dense);
   }
 
  private:
   const RecurrentArgs& args_;
   void* room_;
+  Bases bases_;
 };
 
 }  // namespace
@@ -260,7 +302,7 @@ bool run_recurrent(const Step& step, Bases bases) {
     else
       std::memset(cell, 0, static_cast<size_t>(a.rows * a.hidden) * sizeof(float));
   }
-  const OverState over_state(a, sums + a.rows * width);
+  const OverState over_state(a, sums + a.rows * width, bases);
   const float* before = first_h;
   int64_t before_row = a.hidden;
   for (int64_t t = 0; t < a.steps; ++t) {
@@ -335,7 +377,7 @@ bool run_gru_reset_first(const Step& step, Bases bases) {
   of_candidate.m = a.rows, of_candidate.n = n, of_candidate.k = of_candidate.segment_length = n;
   of_candidate.packed = step.at<const float>(bases, 2), of_candidate.start_stride = 3 * n;
   of_candidate.y = candidate, of_candidate.y_outer = n, of_candidate.activation.op = kernels::Unary::kTanh;
-  const OverState over_state(a, gates + a.rows * 3 * n);
+  const OverState over_state(a, gates + a.rows * 3 * n, bases);
   kernels::BinaryArgs each;
   each.rows = a.rows, each.n = n;
   const auto combine = [&](kernels::Binary op, const float* x, int64_t x_row, const float* y, int64_t y_row, float* to,
@@ -364,7 +406,7 @@ bool run_rnn(const Step& step, Bases bases) {
   kernels::Dense dense;
   dense.m = a.rows, dense.n = dense.k = dense.segment_length = a.hidden, dense.start_stride = a.hidden;
   dense.packed = step.at<const float>(bases, 1), dense.y_outer = a.y_row, dense.activation = a.activation;
-  const OverState over_state(a, step.at<float>(bases, 4));
+  const OverState over_state(a, step.at<float>(bases, 4), bases);
   walk_steps(a, a.hidden, step.at<const float>(bases, 3), step.at<const float>(bases, 5), step.at<float>(bases, 0),
              [&](const float* projected, const float* before, int64_t before_row, float* h, bool odd) {
                dense.backwards = odd, dense.start = projected, dense.y = h;
@@ -378,7 +420,13 @@ bool run_trees(const Step& step, Bases bases) {
   uint8_t* touched = step.at<uint8_t>(bases, 2);
   const auto run = [&]<typename In, typename Sum>() {
     Sum* out = step.at<Sum>(bases, 0);
-    a.trees->run(step.at<const In>(bases, 1), a.rows, out, touched);
+    const In* x = step.at<const In>(bases, 1);
+    // A row takes about as long as half a multiply-add for every byte that it reads of the trees.
+    share(bases, a.rows, 1, a.rows * a.trees->byte_count() / 2, [&](int64_t first, int64_t last) {
+      const int64_t at = first * a.trees->outputs();
+      a.trees->run(x + first * a.trees->features(), last - first, out + at,
+                   touched == nullptr ? nullptr : touched + at);
+    });
     if (a.clear_untouched)
       for (int64_t i = 0; i < a.rows * a.trees->outputs(); ++i)
         if (touched[i] == 0) out[i] = 0;

@@ -32,6 +32,13 @@ struct DenseArgs {
 };
 bool run_dense(const Step& step, Bases bases);
 
+struct DenseRowArgs {  // x, y, packed, bias
+  void (*kernel)(kernels::DenseRow args) = nullptr;
+  int64_t n = 0, k = 0;
+  kernels::Activation activation;
+};
+bool run_dense_row(const Step& step, Bases bases);
+
 // The same of fewer bits. References: x, y, packed, bias, start.
 struct NarrowDenseArgs {
   const kernels::Set* set = nullptr;
@@ -89,6 +96,7 @@ struct AttentionArgs {  // y, q, k, v, mask, work
   const kernels::Set* set = nullptr;
   kernels::Attention head;
   int64_t batch = 1, heads = 1, group = 1;  // `group` heads share keys and values
+  int64_t pieces = 1, work_size = 0;        // memory to work in, for so many heads at a time
   struct {
     int64_t batch, head;
   } y = {}, q = {}, k = {}, v = {}, mask = {};  // strides
