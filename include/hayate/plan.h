@@ -26,8 +26,9 @@ struct Plan {
   int64_t batch_max = 1;  // rows that one run may take
   // Threads for one run. onnxruntime: of its own. native: the caller and helpers of each session, which share the steps
   // that are large enough to pay and spin for `spin_us` microseconds after one before they sleep; the first run after
-  // that wakes them, and goes on without them meanwhile. Answers have the same bits. Streams take one
-  // (Stream::settle_elsewhere).
+  // that wakes them, and goes on without them meanwhile. They run where the thread that makes the session may run, each
+  // needs a core of its own, and nobody whose priority is above theirs should wait for them. Answers have the same
+  // bits. Streams take one (Stream::settle_elsewhere).
   int threads = 1;
   int64_t spin_us = 100;
 

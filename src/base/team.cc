@@ -1,11 +1,14 @@
 #include "base/team.h"
 
+#include <algorithm>
+#include <system_error>
+
 #include "base/pause.h"
 
 namespace hayate {
 namespace {
 
-constexpr uint64_t kLeft = 0xff, kJob = 0x100;
+constexpr uint64_t kLeft = 0xff;  // the lowest byte; the job's number is above
 // Looks at memory between two pauses. A virtual machine takes a processor that pauses again at once for one that waits
 // in vain, and lets somebody else have it for microseconds; pauses far apart it lets be.
 constexpr int kLooks = 64;
@@ -21,7 +24,11 @@ void look(Met&& met) {
 }  // namespace
 
 Team::Team(int threads, std::chrono::microseconds spin) : spin_(spin) {
-  for (int i = 1; i < threads; ++i) helpers_.emplace_back([this] { help(); });
+  helpers_.reserve(static_cast<size_t>(std::max(threads - 1, 0)));
+  try {
+    for (int i = 1; i < threads; ++i) helpers_.emplace_back([this] { help(); });
+  } catch (const std::system_error&) {  // as many as the system gives
+  }
 }
 
 Team::~Team() {
@@ -54,14 +61,14 @@ void Team::run(int parts, Function function, void* of) noexcept {
   int own = 0;
   for (int part = 0; take(&seen, &part); ++own) function(of, part);
   const auto all_done = [&] { return done_.load(std::memory_order_acquire) == parts - own; };
-  for (int spins = 0; look(all_done), !all_done(); ++spins)
+  for (int64_t spins = 0; look(all_done), !all_done(); ++spins)
     spins < kSpinsBeforeYield ? pause_core() : std::this_thread::yield();
 }
 
 void Team::help() noexcept {
   using Clock = std::chrono::steady_clock;
   Clock::time_point until;
-  int spins = 0;
+  int64_t spins = 0;
   while (!ends_.load(std::memory_order_relaxed)) {
     uint64_t seen = 0;
     int part = 0;

@@ -12,11 +12,12 @@ namespace hayate {
 
 // A job is a number of parts, each done once by whoever takes it: the caller and the helpers that are awake. So nobody
 // waits for a thread that the system has not woken yet: the caller does alone what nobody else has begun. No locks and
-// no allocations; no system calls while helpers are awake. A helper that finds nothing for `spin` goes to sleep, and
+// no allocations; no system calls while helpers are awake, but a caller yields that waits long for one that was
+// interrupted within its part. A helper that finds nothing for `spin` goes to sleep, and
 // the first job after that costs the caller one wake.
 class Team {
  public:
-  // `threads` with the caller's, at least 1.
+  // `threads` with the caller's, at least 1; fewer where the system starts no more.
   Team(int threads, std::chrono::microseconds spin);
   ~Team();
   Team(const Team&) = delete;

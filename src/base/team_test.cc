@@ -23,7 +23,7 @@ void expect_every_part_once(Team* team, int jobs) {
   }
 }
 
-TEST(Team, DoesEveryPartOnceWhileHelpersSpin) {
+TEST(TeamThreads, DoesEveryPartOnceWhileHelpersSpin) {
   for (const int threads : {1, 2, 4}) {
     Team team(threads, microseconds{1'000'000});
     EXPECT_EQ(team.threads(), threads);
@@ -31,7 +31,7 @@ TEST(Team, DoesEveryPartOnceWhileHelpersSpin) {
   }
 }
 
-TEST(Team, DoesEveryPartOnceWhileHelpersFallAsleepAndWake) {
+TEST(TeamThreads, DoesEveryPartOnceWhileHelpersFallAsleepAndWake) {
   Team team(3, microseconds{0});
   for (int round = 0; round < 20; ++round) {
     expect_every_part_once(&team, 50);
@@ -39,14 +39,14 @@ TEST(Team, DoesEveryPartOnceWhileHelpersFallAsleepAndWake) {
   }
 }
 
-TEST(Team, TakesTheMostParts) {
+TEST(TeamThreads, TakesTheMostParts) {
   Team team(2, microseconds{1000});
   std::atomic<int> sum = 0;
   team.run(Team::kPartsMax, [&](int part) { sum += part; });
   EXPECT_EQ(sum, Team::kPartsMax * (Team::kPartsMax - 1) / 2);
 }
 
-TEST(Team, HelpersTakeParts) {
+TEST(TeamThreads, HelpersTakeParts) {
   Team team(2, microseconds{10'000'000});
   std::atomic<int> by_helpers = 0;
   const auto caller = std::this_thread::get_id();
@@ -63,7 +63,7 @@ TEST(Team, HelpersTakeParts) {
   EXPECT_GT(by_helpers, 0);
 }
 
-TEST(Team, EndsWithHelpersAsleepOrNeverCalled) {
+TEST(TeamThreads, EndsWithHelpersAsleepOrNeverCalled) {
   for (int i = 0; i < 50; ++i) Team(3, microseconds{0});
   Team team(2, microseconds{0});
   std::this_thread::sleep_for(microseconds{2000});

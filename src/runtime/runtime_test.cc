@@ -87,7 +87,7 @@ TEST(Runtime, SamplesHaveTheSameBitsOnEveryInstructionSetThatFuses) {
   }
 }
 
-TEST(Runtime, HelpersDoNotChangeABit) {
+TEST(Runtime, HelperThreadsDoNotChangeABit) {
   for (const std::string& path : samples()) {
     const Result<Model> model = Model::load(path);
     ASSERT_TRUE(model.ok()) << model.error().text();

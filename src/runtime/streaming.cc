@@ -127,6 +127,10 @@ class Wholly final : public Streaming {
     return {};
   }
   State* answer() noexcept override { return answer_.get(); }
+  Status refill(const std::byte* rows, int64_t count, int64_t row_bytes) noexcept override {
+    for (int64_t r = 0; r + 1 < count; ++r) rows_.put(seen_++, rows + r * row_bytes);
+    return push(rows + (count - 1) * row_bytes);
+  }
   void end(const void*) noexcept override { ++seen_; }
   bool step(Status*) noexcept override { return false; }
   const void* output(size_t i) const noexcept override { return answer_->output(of_.answer_outputs[i]); }

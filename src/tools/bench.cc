@@ -146,7 +146,8 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
     take_times(&all[c]->ticks, ticks_per_us, &rows[c]);
     rows[c].peak_rss_mb = peak_memory(options, bench.program, *all[c]);
     if (rows[c].backend == "onnxruntime") peer_p50 = rows[c].p50_us;
-    if (rows[c].backend == "native" && rows[c].precision == "fp32" && peaks.ok())
+    // What one core could do.
+    if (rows[c].backend == "native" && rows[c].precision == "fp32" && rows[c].threads == 1 && peaks.ok())
       take_bound(*all[c], peaks.value(), &rows[c]);
   }
   for (size_t s = 0; s < streams.value().size(); ++s) {

@@ -2,7 +2,8 @@
 // nothing here allocates, locks, throws or knows a graph. Pointers need no alignment unless said; buffers do not
 // overlap unless said. Each function has its plain twin (plain.cc, the set `Isa::kPlain`), against which it is swept.
 //
-// Order of sums: a row's bits depend on k and n alone, never on the number of rows, on tiles or on neighbours.
+// Order of sums: a row's bits depend on k, its segments and n alone, never on the number of rows, on tiles or on
+// neighbours, nor on which instruction set with a fused multiply-add it is (vector.cc).
 #pragma once
 
 #include <cstddef>
