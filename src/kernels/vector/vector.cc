@@ -320,6 +320,9 @@ void edge_panel(const Dense& a, const float* panel, int64_t column) {
 }
 #endif
 
+// Where columns 4 to 7 of an edge begin; of no steps, whose panel may be null, nothing is read.
+HWY_INLINE const float* second_half(const float* panel, int64_t k) { return k == 0 ? panel : panel + 4; }
+
 // The panel after all others.
 void dense_edge(const Dense& a) {
 #if HWY_TARGET != HWY_SCALAR
@@ -331,7 +334,7 @@ void dense_edge(const Dense& a) {
     edge_panel<8, 8, 4>(a, panel, column);
   } else {
     edge_panel<4, 8, 4>(a, panel, column);
-    if (a.n - column > 4) edge_panel<4, 8, 4>(a, panel + 4, column + 4);
+    if (a.n - column > 4) edge_panel<4, 8, 4>(a, second_half(panel, a.k), column + 4);
   }
 #else
   (void)a;
@@ -396,7 +399,7 @@ void dense_row(DenseRow a) {
     row_edge<8, 8, 4>(a, panel, column);
   } else {
     row_edge<4, 8, 4>(a, panel, column);
-    if (a.n - column > 4) row_edge<4, 8, 4>(a, panel + 4, column + 4);
+    if (a.n - column > 4) row_edge<4, 8, 4>(a, second_half(panel, a.k), column + 4);
   }
 }
 
