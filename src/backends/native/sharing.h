@@ -28,7 +28,7 @@ void share(Bases bases, int64_t n, int64_t grain, int64_t macs, F&& f) {
   });
 }
 
-// The same for the rows or columns of one layer: f(part of it). Elements of x take x_size bytes, of narrow_y too.
+// A layer whose x and y begin so many elements further on; those of NarrowDense's x and narrow_y take x_size bytes.
 inline void move(kernels::Dense* dense, int64_t x, int64_t y, int64_t) { dense->x += x, dense->y += y; }
 inline void move(kernels::NarrowDense* dense, int64_t x, int64_t y, int64_t x_size) {
   dense->x = static_cast<const std::byte*>(dense->x) + x * x_size;
@@ -38,6 +38,7 @@ inline void move(kernels::NarrowDense* dense, int64_t x, int64_t y, int64_t x_si
     dense->y += y;
 }
 
+// The same for the rows or columns of one layer: f(part of it). Elements of x take x_size bytes.
 template <class Layer, class F>
 void share_layer(Bases bases, const Layer& whole, int64_t x_size, F&& f) {
   if (bases.team == nullptr) return f(whole);
