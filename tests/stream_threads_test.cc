@@ -25,6 +25,10 @@ TEST(StreamThreads, AnswersAreThoseOfAStreamThatSettlesHere) {
     if (r == 200) {  // while the helper is at it
       ASSERT_TRUE(other.restore(other.snapshot()).ok());
     }
+    if (r == 210) {
+      ASSERT_TRUE(one.refill(x.data() + 161 * 40, 50).ok() && other.refill(x.data() + 161 * 40, 50).ok());
+      ASSERT_EQ(std::memcmp(one.output(0), other.output(0), 4), 0);
+    }
     if (r == 250) other.settle_here();
   }
   Stream third = executable.stream();

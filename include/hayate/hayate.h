@@ -141,7 +141,8 @@ int hayate_stream_settle_slice(hayate_stream* stream, hayate_status* status);
 int hayate_stream_settle_elsewhere(hayate_stream* stream, int core);
 void hayate_stream_reset(hayate_stream* stream);
 /* Rows were missed: here are the last `count` (of more than the window the last count), one behind the other. All
-   before is forgotten; the next answers, and the last of these rows' at once, are the full window's. */
+   before is forgotten; the next answers, and the last of these rows' at once, are the full window's. Takes about as
+   long as one; settling does the rest, and until then so do rows. */
 hayate_status hayate_stream_refill(hayate_stream* stream, const void* rows, int64_t count);
 /* What the rows have left. `size` is set to its bytes, which are written where `room` holds them: 0; else 1. */
 int hayate_stream_snapshot(const hayate_stream* stream, void* to, size_t room, size_t* size);

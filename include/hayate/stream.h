@@ -79,9 +79,10 @@ class Stream {
 
   void reset() noexcept;  // as before the first row
   // Rows were missed: here are the last `count`, one behind the other. All that came before is forgotten, and answers
-  // are those of windows over these rows and the ones to come, the last row's at once. Of more rows than the window has
-  // the last count. Takes several times as long as a full window: windows in flight start anew. After a row that fails
-  // the stream is as before the first.
+  // are those of windows over these rows and the ones to come, the last row's at once: in about the time of a full
+  // window, as that of each row that comes before settle() has done the rest (several windows' time; rows that come
+  // meanwhile do some of it). Of more rows than the window has the last count. After a row that fails the stream is as
+  // before the first.
   Status refill(const void* rows, int64_t count) noexcept;
 
   // All that the rows so far have left, to go on from in another process, or on another machine. restore() takes a

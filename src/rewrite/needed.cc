@@ -326,6 +326,8 @@ class Pruner {
     copy->attributes["auto_pad"] = std::string("NOTSET");
     if (node.is("Conv") || node.attributes.contains("dilations") || w.dilation[static_cast<size_t>(need.axis) - 2] != 1)
       copy->attributes["dilations"] = w.dilation;
+    if (node.is("Conv") && w.dilation != node.get<Shape>("dilations", w.dilation))
+      copy->attributes["taps_apart"] = int64_t{1};  // sums go as those of the dilated one: rounded in the same places
   }
 
   // A Gather or Slice that is given what it takes, and nothing else.

@@ -26,6 +26,7 @@ class RowsKept {
         std::memcpy(to + (o * n + t) * inner_bytes_, at(first + t) + o * inner_bytes_,
                     static_cast<size_t>(inner_bytes_));
   }
+  const std::byte* row(int64_t number) const noexcept { return at(number); }
   Tensor& memory() { return memory_; }
 
  private:

@@ -172,6 +172,9 @@ Result<bool> compile_parts(Parts* parts, const Graph& whole, const Batch& batch,
     parts->answer = made.value();
     return true;
   }
+  int64_t macs = 0;
+  if (!cut.reorders)
+    if (auto made = compile_into(&parts->whole, whole, plan, &macs); !made.ok()) return made;
   if (!cut.follow || cut.in_flight == 0) return true;
   if (auto made = compile_blocks(parts, plan); !made.ok()) return made;
   if (cut.prepare)

@@ -26,8 +26,9 @@ struct StreamExecutable::Data {
   int64_t time = -1;  // the axis
   Incremental cut;
   // As Incremental has them; answer is the whole model where nothing is gained. follow: for one window, and for each
-  // size of block.
-  std::shared_ptr<const Compiled> answer, start, prepare, follow_one;
+  // size of block. whole: the model where something is gained, for the first answer after a gap; null where that would
+  // be rounded otherwise, for what is answered must not depend on how far a stream has settled.
+  std::shared_ptr<const Compiled> answer, start, prepare, follow_one, whole;
   struct Block {
     int64_t windows;
     std::shared_ptr<const Compiled> follow;
@@ -38,12 +39,12 @@ struct StreamExecutable::Data {
   size_t row_input = 0;
   std::vector<std::pair<size_t, size_t>> carried;  // window 0: inputs that take outputs of the row before
   int64_t row_bytes = 0;
-  std::string row_type, source;  // of the model: who needs memory
+  std::string row_type, source;        // of the model: who needs memory
   int64_t outer = 1, inner_bytes = 0;  // of the input around its time axis
   int64_t macs_answer = 0, macs_follow = 0, macs_start = 0, macs_prepare = 0, macs_window = 0;
-  std::string identity;  // of the model and plan: who restores a snapshot must have the same
-  std::string scales;    // of what layers on 8-bit integers read
-  std::string blank;     // the snapshot of a stream that has seen nothing but zeros
+  std::string identity;                  // of the model and plan: who restores a snapshot must have the same
+  std::string scales;                    // of what layers on 8-bit integers read
+  std::string blank;                     // the snapshot of a stream that has seen nothing but zeros
   std::shared_ptr<MemoryBudget> budget;  // the model's; null: the process's
   int64_t stream_bytes = 0;
 };

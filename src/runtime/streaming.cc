@@ -19,11 +19,20 @@ Tensor zeros(const PortType& port) {
 // Memory that is read at one row and written for the next, in turn.
 using Pair = std::array<Tensor, 2>;
 
-// A model that is cut.
+constexpr int64_t kTaken = 4;  // of the rows that a refill has left, before each that comes meanwhile
+
+// A model that is cut. A refill is answered by the whole window's program, where there is one: to take its rows one by
+// one takes several times as long, and is left to step(). Rows that come before that is done are answered so too and
+// wait behind them; as kTaken go for each that comes, the last is taken before another third of a window has come.
 class Incrementally final : public Streaming {
  public:
   explicit Incrementally(const StreamExecutable::Data& of)
-      : of_(of), answer_(of.answer->state()), row_(input_of(*of.answer, of.cut.answer.inputs[0].name)) {
+      : of_(of),
+        answer_(of.answer->state()),
+        whole_(of.whole ? of.whole->state() : nullptr),
+        row_(input_of(*of.answer, of.cut.answer.inputs[0].name)),
+        rows_(of.cut.window, of.outer, of.inner_bytes),
+        next_(of.cut.window) {
     for (const Incremental::History& each : of.cut.histories) {
       const size_t input = input_of(*of.answer, each.input);
       const PortType& port = of.answer->inputs()[input];
@@ -32,6 +41,7 @@ class Incrementally final : public Streaming {
     for (const size_t output : of.answer_outputs) {
       const PortType& port = of.answer->outputs()[output];
       answers_.push_back({zeros(port), zeros(port)});
+      if (whole_ != nullptr) wholes_.push_back(output_of(*of.whole, port.name));
     }
     if (of.cut.follow && of.cut.in_flight > 0) windows_.emplace(of, answer_.get());
     if (windows_ == std::nullopt)  // the states that a window starts from are those of every answer
@@ -41,36 +51,45 @@ class Incrementally final : public Streaming {
     bind();
   }
 
+  bool lags() const noexcept override { return behind_ > 0; }
+  Status push(const void* row) noexcept override {
+    for (int64_t taken = 0; taken < kTaken && behind_ > 0; ++taken)
+      if (const Status status = take(); !status.ok()) return status;
+    if (behind_ == 0 || whole_ == nullptr) return Streaming::push(row);
+    rows_.put(next_, row);
+    return answer_whole(1);
+  }
   Status begin(const void* row) noexcept override {
+    while (behind_ > 0)
+      if (const Status status = take(); !status.ok()) return status;
     if (windows_)
       if (const Status status = windows_->expect(windows_->rows_seen()); !status.ok()) return status;
     std::memcpy(answer_->input(row_), row, static_cast<size_t>(of_.row_bytes));
     return {};
   }
   State* answer() noexcept override { return answer_.get(); }
-  // Histories and columns follow from rows alone, whatever the states.
   Status refill(const std::byte* rows, int64_t count, int64_t row_bytes) noexcept override {
+    if (count * (of_.macs_answer + of_.macs_follow) <= of_.macs_window)
+      return Streaming::refill(rows, count, row_bytes);
+    next_ = of_.cut.window;
+    for (int64_t r = 0; r < count; ++r) rows_.put(next_ + r, rows + r * row_bytes);
+    if (whole_ != nullptr) return answer_whole(count);
+    next_ += count - 1, behind_ = count - 1;
     if (windows_) windows_->skip(count);
-    for (int64_t r = 0; r + 1 < count; ++r) {
-      const std::byte* row = rows + r * row_bytes;
-      if (windows_)
-        if (const Status status = windows_->make_room(windows_->rows_seen()); !status.ok()) return status;
-      std::memcpy(answer_->input(row_), row, static_cast<size_t>(row_bytes));
-      if (const Status status = answer_->run(1); !status.ok()) return status;
-      end(row);
-    }
-    return push(rows + (count - 1) * row_bytes);
+    return Streaming::push(rows + (count - 1) * row_bytes);
   }
   void end(const void* row) noexcept override {
-    turn_ = 1 - turn_;
-    bind();
-    if (windows_) windows_->arrived(row);
-    warm_ = !windows_;
+    answered_ = 1 - answered_;
+    taken(row);
   }
 
   bool step(Status* status) noexcept override {
     if (warm_) return false;
-    if (windows_->step(status)) return true;
+    if (behind_ > 0) {
+      if (!windows_ || !windows_->step_late(windows_->rows_seen(), status)) *status = take();
+      return true;
+    }
+    if (windows_ && windows_->step(status)) return true;
     // What ran meanwhile has driven from the caches what the next answer reads. The last row once more brings it back;
     // all that writes is written again before it is read.
     (void)answer_->run(1);
@@ -78,16 +97,21 @@ class Incrementally final : public Streaming {
     return true;
   }
 
-  const void* output(size_t i) const noexcept override { return answers_[i][turn_].bytes(); }
+  const void* output(size_t i) const noexcept override { return answers_[i][answered_].bytes(); }
 
   void keep(Kept* kept) noexcept override {
     for (History& each : histories_) kept->at(each.memory[turn_].bytes(), each.memory[turn_].byte_count());
-    for (Pair& each : answers_) kept->at(each[turn_].bytes(), each[turn_].byte_count());
+    for (Pair& each : answers_) kept->at(each[answered_].bytes(), each[answered_].byte_count());
+    kept->at(&next_, sizeof next_), kept->at(&behind_, sizeof behind_);
+    kept->at(rows_.memory().bytes(), rows_.memory().byte_count());
     if (windows_) windows_->keep(kept);
   }
   bool restored() noexcept override {
-    warm_ = !windows_;
-    return !windows_ || windows_->restored();
+    const int64_t window = of_.cut.window;
+    const bool good = behind_ >= 0 && behind_ <= window && next_ >= window && next_ < INT64_MAX / 2 &&
+                      (!windows_ || windows_->restored(behind_));
+    warm_ = !windows_ && behind_ == 0;
+    return good;
   }
 
  private:
@@ -96,9 +120,42 @@ class Incrementally final : public Streaming {
     Pair memory;
   };
 
+  // Of the window that ends with the last of `rows` more, which are kept.
+  Status answer_whole(int64_t rows) noexcept {
+    const int64_t window = of_.cut.window;
+    rows_.copy(next_ + rows - window, window, whole_->input(0));
+    if (const Status status = whole_->run(1); !status.ok()) return status;
+    answered_ = 1 - answered_;
+    for (size_t i = 0; i < answers_.size(); ++i)
+      std::memcpy(answers_[i][answered_].bytes(), whole_->output(wholes_[i]), answers_[i][answered_].byte_count());
+    bind();
+    next_ += rows, behind_ += rows;
+    if (windows_) windows_->skip(behind_ + 1);
+    warm_ = false;
+    return {};
+  }
+  // The first of the rows that are behind, without its answer: histories and columns follow from rows alone, whatever
+  // the states.
+  Status take() noexcept {
+    if (windows_)
+      if (const Status status = windows_->make_room(windows_->rows_seen()); !status.ok()) return status;
+    const std::byte* row = rows_.row(next_ - behind_);
+    std::memcpy(answer_->input(row_), row, static_cast<size_t>(of_.row_bytes));
+    if (const Status status = answer_->run(1); !status.ok()) return status;
+    --behind_;
+    taken(row);
+    return {};
+  }
+  void taken(const void* row) noexcept {
+    turn_ = 1 - turn_;
+    bind();
+    if (windows_) windows_->arrived(row);
+    warm_ = !windows_ && behind_ == 0;
+  }
+
   void bind() noexcept {
     for (size_t i = 0; i < answers_.size(); ++i)
-      answer_->bind_output(of_.answer_outputs[i], answers_[i][1 - turn_].bytes());
+      answer_->bind_output(of_.answer_outputs[i], answers_[i][1 - answered_].bytes());
     for (History& each : histories_) {
       answer_->bind_input(each.input, each.memory[turn_].bytes());
       answer_->bind_output(each.output, each.memory[1 - turn_].bytes());
@@ -106,12 +163,15 @@ class Incrementally final : public Streaming {
   }
 
   const StreamExecutable::Data& of_;
-  std::unique_ptr<State> answer_;
+  std::unique_ptr<State> answer_, whole_;
   size_t row_;
   std::vector<History> histories_;
-  std::vector<Pair> answers_;  // stay what they are while the caches are warmed
+  std::vector<Pair> answers_;   // stay what they are while the caches are warmed and rows are taken
+  std::vector<size_t> wholes_;  // the same, among whole_'s
   std::optional<Windows> windows_;
-  size_t turn_ = 0;
+  size_t turn_ = 0, answered_ = 0;  // of histories; of answers
+  RowsKept rows_;                   // since a refill, as long as any is behind
+  int64_t next_, behind_ = 0;       // the number of the row after those; how many, the last of them, are to be taken
   bool warm_ = true;
 };
 

@@ -24,7 +24,7 @@ class Streaming {
  public:
   virtual ~Streaming() = default;
   // A row has come: once more where it failed, or all is as before it.
-  Status push(const void* row) noexcept {
+  virtual Status push(const void* row) noexcept {
     Status status = begin(row);
     if (status.ok()) status = answer()->run(1);
     if (status.ok()) end(row);
@@ -36,6 +36,8 @@ class Streaming {
     for (int64_t r = 0; r < count && status.ok(); ++r) status = push(rows + r * row_bytes);
     return status;
   }
+  // Whether a refill has left rows that begin() would have to take first, all of them; push() does not wait for that.
+  virtual bool lags() const noexcept { return false; }
   // push() in pieces, for who runs what answer() would: all that it reads lies at its inputs.
   virtual Status begin(const void* row) noexcept = 0;
   virtual State* answer() noexcept = 0;

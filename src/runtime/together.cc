@@ -65,6 +65,8 @@ bool Together::push(Stream::Data* const* streams, const void* const* rows) noexc
   const auto n = static_cast<size_t>(rows_);
   std::array<std::optional<Stream::Data::Held>, kTogetherMax> held;
   for (size_t s = 0; s < n; ++s) held[s].emplace(streams[s]);
+  for (size_t s = 0; s < n; ++s)
+    if (streams[s]->way->lags()) return false;
   for (size_t s = 0; s < n; ++s) {
     if (!streams[s]->failed.ok() || !streams[s]->way->begin(rows[s]).ok()) return false;
     const State& alone = *streams[s]->way->answer();

@@ -140,11 +140,19 @@ Status Windows::bring(int64_t window) noexcept {
   return prepare_ == nullptr ? Status{} : prepare_->run(1);
 }
 
+bool Windows::step_late(int64_t row, Status* status) noexcept {
+  const auto late =
+      std::find_if(blocks_.begin(), blocks_.end(), [&](const Block& block) { return block.next < row - kLagMax; });
+  if (late == blocks_.end()) return false;
+  *status = step(&*late);
+  return true;
+}
+
 Status Windows::make_room(int64_t row) noexcept {
   // The columns that this row will write over must have been taken.
-  for (Block& block : blocks_)
-    while (block.next < row - kLagMax)
-      if (const Status status = step(&block); !status.ok()) return status;
+  Status status;
+  while (step_late(row, &status))
+    if (!status.ok()) return status;
   std::vector<Tensor>& columns = columns_[static_cast<size_t>(row % (kLagMax + 1))];
   for (size_t i = 0; i < columns.size(); ++i) answer_->bind_output(column_outputs_[i], columns[i].bytes());
   return {};
@@ -209,11 +217,11 @@ void Windows::keep(Kept* kept) noexcept {
   kept->at(rows_.memory().bytes(), rows_.memory().byte_count());
 }
 
-bool Windows::restored() noexcept {
+bool Windows::restored(int64_t behind) noexcept {
   brought_ = -1;
   return rows_seen_ >= of_.cut.window && rows_seen_ < INT64_MAX / 2 &&
          std::all_of(blocks_.begin(), blocks_.end(), [&](const Block& block) {
-           return block.next <= rows_seen_ && block.next >= std::max(of_.cut.window, rows_seen_ - kLagMax - 1);
+           return block.next <= rows_seen_ + behind && block.next >= std::max(of_.cut.window, rows_seen_ - kLagMax - 1);
          });
 }
 

@@ -23,6 +23,8 @@ class Windows {
   Status expect(int64_t row) noexcept;
   // The same for a row that is taken without an answer.
   Status make_room(int64_t row) noexcept;
+  // A piece of that; false: there is room.
+  bool step_late(int64_t row, Status* status) noexcept;
   // Of the next `rows` rows the last alone is answered: windows that end before are left out.
   void skip(int64_t rows) noexcept;
   int64_t rows_seen() const noexcept { return rows_seen_; }  // the number of the next row
@@ -31,8 +33,9 @@ class Windows {
   // The next piece of work on what has arrived; false: all windows have taken all rows.
   bool step(Status* status) noexcept;
   void keep(Kept* kept) noexcept;
-  // After memory came from elsewhere; false: it is none that keep() gave.
-  bool restored() noexcept;
+  // After memory came from elsewhere, of a stream that has yet to take `behind` rows; false: it is none that keep()
+  // gave.
+  bool restored(int64_t behind) noexcept;
 
  private:
   static constexpr int64_t kLagMax = 31;    // rows that a block may be behind

@@ -721,6 +721,7 @@ class Cutter {
     }
     made_.answer.nodes.push_back(std::move(all));
     made_.states.push_back(std::move(state));
+    made_.reorders = made_.reorders || mean || node.is("ReduceSum");
     define(node, 0, plain_value(Streamed::kTail));
     return true;
   }

@@ -5,9 +5,9 @@
 // j - 1 of the next; behind strides of that `every` rows on, and so many phases are kept. The first `left` see the
 // zeros that convolutions put before the window's start, the last `right` those behind its end. Behind a forward LSTM,
 // GRU or RNN every column depends on where the window started (a step); what is taken out of a column or a step at a
-// fixed place is a tail, and so is a mean, sum or extreme of all steps, which every window carries on as one more state.
-// What mixes columns otherwise (attention, sums over time) gets all of them, kept, and is a tail too; where they are
-// steps or see zeros, the whole window runs again.
+// fixed place is a tail, and so is a mean, sum or extreme of all steps, which every window carries on as one more
+// state. What mixes columns otherwise (attention, sums over time) gets all of them, kept, and is a tail too; where they
+// are steps or see zeros, the whole window runs again.
 #pragma once
 
 #include <map>
@@ -33,6 +33,7 @@ struct Incremental {
   std::string reason;  // not empty: nothing is gained, every row runs the whole window, and why
   std::string whole;   // not empty: the first node that runs on all columns of the window in `answer`, and why
   int64_t window = 0;
+  bool reorders = false;  // sums over steps are added in another order than a full window's, and so rounded otherwise
 
   // Runs when a row arrives. Inputs: the row, as the model's input with one column; histories; the state of the oldest
   // window. Outputs: the model's; the histories after this row; columns for `follow`.
@@ -84,8 +85,8 @@ struct Incremental {
 };
 
 // `graph` is rewritten for `lanes` rows of the batch and the whole window; axis `time` of its only input is time. With
-// more than one lane `answer` takes rows of so many windows; its ports are those of one lane, with the lanes where those
-// have an extent of 1. The other graphs are of one lane alone.
+// more than one lane `answer` takes rows of so many windows; its ports are those of one lane, with the lanes where
+// those have an extent of 1. The other graphs are of one lane alone.
 Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int64_t time, int64_t lanes = 1);
 
 }  // namespace hayate

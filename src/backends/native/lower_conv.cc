@@ -6,6 +6,8 @@
 namespace hayate::native {
 namespace {
 
+constexpr int64_t kChainsMax = 8;  // that a dense kernel adds in turn (docs/decisions/0005)
+
 bool conv(Lowering& l, const Node& node) {
   const Tensor *w = l.constant(node.inputs[1]), *bias = l.constant(node.input(2));
   if (!all_floats(l, node) || w == nullptr || (!node.input(2).empty() && bias == nullptr)) return false;
@@ -62,7 +64,9 @@ bool conv(Lowering& l, const Node& node) {
     args.dense.inner = ow, args.dense.x_outer = sh * xh, args.dense.x_inner = sw * xw;
     args.dense.y_outer = yh, args.dense.y_inner = yw;
     args.dense.activation = activation;
-    const bool joined = dw == 1 && xw == depth;  // the taps of a kernel row lie side by side
+    // The taps of a kernel row lie side by side. To run them as one segment goes through the chains of a sum in another
+    // order where a tap is no whole round of them.
+    const bool joined = dw == 1 && xw == depth && (depth % kChainsMax == 0 || node.get<int64_t>("taps_apart", 0) == 0);
     for (int64_t i = 0; i < kh; ++i)
       for (int64_t j = 0; j < (joined ? 1 : kw); ++j) args.segment_offsets.push_back(i * dh * xh + j * dw * xw);
     args.dense.segments = static_cast<int64_t>(args.segment_offsets.size());
