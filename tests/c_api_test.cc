@@ -167,6 +167,11 @@ TEST(CInterface, AStream) {
   hayate_stream_reset(nullptr);
 }
 
+TEST(CInterface, AGroupOfStreams) {
+  const char* wrong = c_caller_groups(sample("gru.onnx").c_str());
+  EXPECT_EQ(wrong, nullptr) << wrong;
+}
+
 TEST(CInterface, LoadingSaysWhatIsWrong) {
   expect_says(load_error("/nowhere/model.onnx"), "/nowhere/model.onnx");
   expect_says(load_error(sample("README.md")), "README.md");

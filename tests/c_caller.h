@@ -10,6 +10,10 @@ extern "C" {
    there are, runs it and frees everything. Null, or the condition that did not hold. */
 const char* c_caller_walks(const char* model);
 
+/* Rows of a model of one window of 50 rows come for the streams of a group, and are answered as by streams alone. Null,
+   or the condition that did not hold. */
+const char* c_caller_groups(const char* model);
+
 /* Every function with null handles and every struct with a wrong size. Null, or the condition that did not hold. */
 const char* c_caller_is_careless(void);
 

@@ -148,6 +148,24 @@ hayate_status hayate_stream_refill(hayate_stream* stream, const void* rows, int6
 int hayate_stream_snapshot(const hayate_stream* stream, void* to, size_t room, size_t* size);
 int hayate_stream_restore(hayate_stream* stream, const void* snapshot, size_t size, char** error); /* 0 good */
 
+/* Streams of several instruments, on one thread: rows that come together are all answered before anything is settled,
+   several by one run where the model's rows can be run apart, with the same bits. An error where so many streams would
+   pass the model's memory_max. */
+typedef struct hayate_stream_group hayate_stream_group;
+hayate_stream_group* hayate_stream_group_new(const hayate_stream_executable* executable, size_t count, char** error);
+void hayate_stream_group_free(hayate_stream_group* group);
+size_t hayate_stream_group_size(const hayate_stream_group* group);
+int64_t hayate_stream_group_rows_at_once(const hayate_stream_group* group); /* at most, by one run; 1: one by one */
+/* One of its streams, for its answers and all the functions above: the group's, which frees it. Null: there is none. */
+hayate_stream* hayate_stream_group_stream(hayate_stream_group* group, size_t i);
+/* rows[i] is a row of stream which[i]; answered in this order, up to one that fails. HAYATE_BATCH: its value is the
+   number of a stream that is not there. */
+hayate_status hayate_stream_group_push(hayate_stream_group* group, size_t count, const size_t* which,
+                                       const void* const* rows);
+/* As for a stream: all that is left to do, or a slice of it for the next one that has any. */
+hayate_status hayate_stream_group_settle(hayate_stream_group* group);
+int hayate_stream_group_settle_slice(hayate_stream_group* group, hayate_status* status);
+
 void hayate_free_text(char* text);
 
 #ifdef __cplusplus
