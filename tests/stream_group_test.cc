@@ -46,9 +46,9 @@ void expect_lone_answers(const StreamExecutable& executable, size_t count, int t
     for (size_t i = 0; i < count; ++i) {
       ASSERT_EQ(group[i].rows(), alone[i].rows());
       for (size_t o = 0; o < executable.outputs().size(); ++o)
-        ASSERT_EQ(std::memcmp(group[i].output(o), alone[i].output(o),
-                              static_cast<size_t>(executable.outputs()[o].row_bytes)),
-                  0)
+        ASSERT_EQ(
+            std::memcmp(group[i].output(o), alone[i].output(o), static_cast<size_t>(executable.outputs()[o].row_bytes)),
+            0)
             << what << " turn " << turn << " stream " << i;
     }
     Status status;
@@ -117,8 +117,8 @@ TEST(StreamGroups, PushAndSettleAllocateLockAndCallNothing) {
     const std::vector<const void*> rows(7, x.data());
     const std::vector<size_t> which{4, 1, 0, 6, 2, 3, 5};
     bool failed = false;
-    const guard::Counts counts = guard::counted(
-        [&] { return group.push(7, which.data(), rows.data()).ok() && group.settle().ok(); }, &failed);
+    const guard::Counts counts =
+        guard::counted([&] { return group.push(7, which.data(), rows.data()).ok() && group.settle().ok(); }, &failed);
     EXPECT_FALSE(failed);
     EXPECT_TRUE(counts.nothing()) << name << ": " << counts.text();
   }
@@ -184,6 +184,39 @@ TEST(StreamGroups, ARowThatFailsLeavesTheOthersAsTheyWere) {
       ASSERT_EQ(std::memcmp(group[i].output(0), alone[i].output(0), 16), 0) << "turn " << turn << " stream " << i;
     }
   }
+}
+
+// h' = h + x, which of four rows alone is reshaped to what they do not fit: no program for four is to be had.
+TEST(StreamGroups, WhereFourRowsCannotBeRunAtOnceTwoAre) {
+  Graph graph, four, other;
+  four.source = other.source = "branch", graph.source = "fours", graph.opset = four.opset = other.opset = 17;
+  for (const char* name : {"x", "h"}) graph.inputs.push_back({name, Type::kFloat32, true, {{-1, "N"}, {4, ""}}});
+  graph.constants.emplace("first", Tensor::of<int64_t>({}, {0}));
+  graph.constants.emplace("four", Tensor::of<int64_t>({}, {4}));
+  four.constants.emplace("shape", Tensor::of<int64_t>({2}, {3, 4}));
+  four.nodes = {{"r", "", "Reshape", {"h_next", "shape"}, {"r"}, {}}};
+  other.nodes = {{"i", "", "Identity", {"h_next"}, {"i"}, {}}};
+  four.outputs = {{"r", Type::kFloat32, false, {}}}, other.outputs = {{"i", Type::kFloat32, false, {}}};
+  graph.nodes = {
+      {"a", "", "Add", {"h", "x"}, {"h_next"}, {}},
+      {"s", "", "Shape", {"x"}, {"s"}, {}},
+      {"n", "", "Gather", {"s", "first"}, {"n"}, {}},
+      {"e", "", "Equal", {"n", "four"}, {"e"}, {}},
+      {"f",
+       "",
+       "If",
+       {"e"},
+       {"y"},
+       {{"then_branch", std::make_shared<const Graph>(four)}, {"else_branch", std::make_shared<const Graph>(other)}}}};
+  graph.outputs = {{"h_next", Type::kFloat32, false, {}}, {"y", Type::kFloat32, false, {}}};
+  const std::string path = testing::TempDir() + "/hayate-stream-group-fours.onnx";
+  ASSERT_TRUE(export_onnx(graph, path).ok());
+  Plan plan;
+  plan.window = 0, plan.states = {"h=h_next"};
+  const Result<StreamExecutable> executable = compile_stream(loaded(path), plan);
+  ASSERT_TRUE(executable.ok()) << executable.error().text();
+  EXPECT_EQ(grouped(executable.value(), 5).rows_at_once(), 2);
+  expect_lone_answers(executable.value(), 5, 60, "by twos");
 }
 
 }  // namespace

@@ -305,6 +305,22 @@ Result<bool> carry_states(Parts* parts, const Graph& graph, const Plan& plan) {
   return true;
 }
 
+// What the programs of one stream run in, ports included.
+int64_t programs_bytes(const Parts& parts) {
+  std::vector<const Compiled*> programs;
+  for (const auto* each : {&parts.answer, &parts.whole, &parts.start, &parts.prepare, &parts.follow_one})
+    programs.push_back(each->get());
+  for (const Parts::Block& block : parts.blocks) programs.push_back(block.follow.get());
+  int64_t bytes = 0;
+  for (const Compiled* program : programs) {
+    if (program == nullptr) continue;
+    bytes += program->session_bytes();
+    for (const auto* ports : {&program->inputs(), &program->outputs()})
+      for (const PortType& port : *ports) bytes += port.row_bytes;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Result<StreamExecutable> compile_stream(const Model& model, const Plan& asked) {
@@ -327,6 +343,11 @@ Result<StreamExecutable> compile_stream(const Model& model, const Plan& asked) {
   data->source = graph.source;
   data->identity = identity_of(graph, plan, data->scales);
   data->budget = model.data()->budget;
+  // Most of a stream is what its programs run in, which they say: that much is asked for before it is made. The rest
+  // (histories, columns, windows in flight) is what the classes of a stream make of it, counted as they do: to reckon
+  // it here as well would be a second truth of all their tensors.
+  if (const Result<bool> room = room_for(programs_bytes(*data), graph.source + ": a stream"); !room.ok())
+    return room.error();
   const auto counted = std::make_shared<MemoryBudget>(INT64_MAX);
   const auto one = [&] {
     const MemoryScope counting(counted);

@@ -99,6 +99,8 @@ Result<std::vector<Together>> make_together(const StreamExecutable::Data& of, in
   for (int64_t rows = kTogetherMax; rows > 1; rows /= 2) {
     if (rows > count) continue;
     const auto program = compile_wide(of, graph, rows);
+    // Without it rows go by fewer at once, with the same answers; what memory is asked for was the caller's wish.
+    if (!program.ok() && program.error().code != Code::kResourceExhausted) continue;
     if (!program.ok()) return program.error();
     if (program.value() == nullptr || !lie_apart(of.answer->inputs(), program.value()->inputs(), rows) ||
         !lie_apart(of.answer->outputs(), program.value()->outputs(), rows))

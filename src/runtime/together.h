@@ -30,7 +30,8 @@ class Together {
 };
 
 // For 4 and 2 rows, but not more than `count`. None where the model's rows cannot be run apart, where what goes in and
-// out of a row's answer does not lie in one piece, or where nothing is won.
+// out of a row's answer does not lie in one piece, or where nothing is won; a program that cannot be compiled is left
+// out, but for want of memory, which is an error.
 Result<std::vector<Together>> make_together(const StreamExecutable::Data& of, int64_t count);
 
 }  // namespace hayate
