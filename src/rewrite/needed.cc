@@ -9,39 +9,14 @@
 
 #include "eval/rows.h"
 #include "graph/axes.h"
-#include "graph/window.h"
+#include "graph/places.h"
 
 namespace hayate {
 namespace {
 
 constexpr int kQuantisersMax = 2;  // QuantizeLinear and DequantizeLinear, one of each
 
-// Places of an axis: start, start + step, ..., `count` of them.
-struct Places {
-  int64_t axis = -1, start = 0, step = 1, count = 0;
-
-  int64_t last() const { return start + (count - 1) * step; }
-  bool operator==(const Places&) const = default;
-};
 using Need = std::optional<Places>;  // nothing: all of the value
-
-// The fewest evenly spaced places that hold both.
-Places both(const Places& a, const Places& b) {
-  Places made = a;
-  int64_t step = std::abs(a.start - b.start);
-  if (a.count > 1) step = std::gcd(step, a.step);
-  if (b.count > 1) step = std::gcd(step, b.step);
-  made.start = std::min(a.start, b.start);
-  made.step = std::max<int64_t>(step, 1);
-  made.count = (std::max(a.last(), b.last()) - made.start) / made.step + 1;
-  return made;
-}
-
-// A window over an axis of which some places are needed: what it reads, and the window over those alone.
-struct Narrowed {
-  Places reads;
-  Window window;
-};
 
 class Pruner {
  public:
@@ -179,24 +154,7 @@ class Pruner {
                                          : node.get<Shape>("kernel_shape", {});
     const Result<Window> found = sliding_window(node, Shape(x.begin() + 2, x.end()), kernel);
     if (!found.ok()) return std::nullopt;
-    Window w = found.value();
-    const size_t t = static_cast<size_t>(need.axis) - 2;
-    const int64_t length = x[static_cast<size_t>(need.axis)], reach = (w.kernel[t] - 1) * w.dilation[t];
-    // Where the windows read, places of padding included.
-    const int64_t first = need.start * w.stride[t] - w.pads_begin[t],
-                  last = need.last() * w.stride[t] - w.pads_begin[t] + reach;
-    int64_t step = 0;
-    if (need.count > 1) step = std::gcd(step, need.step * w.stride[t]);
-    if (w.kernel[t] > 1) step = std::gcd(step, w.dilation[t]);
-    step = std::max<int64_t>(step, 1);
-    const int64_t before = first < 0 ? (-first + step - 1) / step : 0,
-                  behind = last >= length ? (last - length) / step + 1 : 0;
-    const Places reads{need.axis, first + before * step, step, (last - first) / step + 1 - before - behind};
-    if (reads.count < 1) return std::nullopt;  // padding alone
-    w.stride[t] = need.count > 1 ? need.step * w.stride[t] / step : 1;
-    w.dilation[t] = w.kernel[t] > 1 ? w.dilation[t] / step : 1;
-    w.pads_begin[t] = before, w.pads_end[t] = behind;
-    return Narrowed{reads, std::move(w)};
+    return narrowed(found.value(), need, x[static_cast<size_t>(need.axis)]);
   }
 
   // What of input i the node reads where `need` of its output is made.
@@ -319,15 +277,7 @@ class Pruner {
       if (graph_.opset < 5) copy->opset = 5;
     }
     if (!is_window(node)) return;
-    const Window w = narrowed_window(node, need)->window;
-    Shape pads = w.pads_begin;
-    pads.insert(pads.end(), w.pads_end.begin(), w.pads_end.end());
-    copy->attributes["strides"] = w.stride, copy->attributes["pads"] = pads;
-    copy->attributes["auto_pad"] = std::string("NOTSET");
-    if (node.is("Conv") || node.attributes.contains("dilations") || w.dilation[static_cast<size_t>(need.axis) - 2] != 1)
-      copy->attributes["dilations"] = w.dilation;
-    if (node.is("Conv") && w.dilation != node.get<Shape>("dilations", w.dilation))
-      copy->attributes["taps_apart"] = int64_t{1};  // sums go as those of the dilated one: rounded in the same places
+    set_window(narrowed_window(node, need)->window, copy);
   }
 
   // A Gather or Slice that is given what it takes, and nothing else.

@@ -97,6 +97,9 @@ std::string StreamExecutable::explain() const {
     text += fmt::format("; after it: {} MACs, one step of {} windows in flight, in {} blocks{}",
                         d.macs_follow + d.macs_start + d.macs_prepare, d.cut.in_flight, d.blocks.size(),
                         d.start == nullptr ? "" : fmt::format(" and the first {} rows of one", d.cut.start_rows));
+  if (d.cut.edges > 0)
+    text += fmt::format(". {} columns that see the window's start are made for every row, by {} MACs after the answer",
+                        d.cut.edges, d.macs_ahead);
   if (!d.cut.whole.empty())
     text += fmt::format(". On all of the window, for the answer alone: {}, and what follows", d.cut.whole);
   return text + fmt::format(". {} histories, {} states.\n", d.cut.histories.size(), d.cut.states.size());
@@ -175,6 +178,8 @@ Result<bool> compile_parts(Parts* parts, const Graph& whole, const Batch& batch,
   int64_t macs = 0;
   if (!cut.reorders)
     if (auto made = compile_into(&parts->whole, whole, plan, &macs); !made.ok()) return made;
+  if (cut.ahead)
+    if (auto made = compile_into(&parts->ahead, *cut.ahead, plan, &parts->macs_ahead); !made.ok()) return made;
   if (!cut.follow || cut.in_flight == 0) return true;
   if (auto made = compile_blocks(parts, plan); !made.ok()) return made;
   if (cut.prepare)
@@ -308,7 +313,7 @@ Result<bool> carry_states(Parts* parts, const Graph& graph, const Plan& plan) {
 // What the programs of one stream run in, ports included.
 int64_t programs_bytes(const Parts& parts) {
   std::vector<const Compiled*> programs;
-  for (const auto* each : {&parts.answer, &parts.whole, &parts.start, &parts.prepare, &parts.follow_one})
+  for (const auto* each : {&parts.answer, &parts.whole, &parts.start, &parts.prepare, &parts.ahead, &parts.follow_one})
     programs.push_back(each->get());
   for (const Parts::Block& block : parts.blocks) programs.push_back(block.follow.get());
   int64_t bytes = 0;

@@ -29,6 +29,7 @@ class Incrementally final : public Streaming {
   explicit Incrementally(const StreamExecutable::Data& of)
       : of_(of),
         answer_(of.answer->state()),
+        ahead_(of.ahead ? of.ahead->state() : nullptr),
         whole_(of.whole ? of.whole->state() : nullptr),
         row_(input_of(*of.answer, of.cut.answer.inputs[0].name)),
         rows_(of.cut.window, of.outer, of.inner_bytes),
@@ -36,8 +37,9 @@ class Incrementally final : public Streaming {
     for (const Incremental::History& each : of.cut.histories) {
       const size_t input = input_of(*of.answer, each.input);
       const PortType& port = of.answer->inputs()[input];
-      histories_.push_back({input, output_of(*of.answer, each.output), {zeros(port), zeros(port)}});
+      histories_.push_back({input, output_of(*of.answer, each.output), std::nullopt, {zeros(port), zeros(port)}});
     }
+    if (ahead_ != nullptr) tie_ahead();
     for (const size_t output : of.answer_outputs) {
       const PortType& port = of.answer->outputs()[output];
       answers_.push_back({zeros(port), zeros(port)});
@@ -62,6 +64,7 @@ class Incrementally final : public Streaming {
   Status begin(const void* row) noexcept override {
     while (behind_ > 0)
       if (const Status status = take(); !status.ok()) return status;
+    if (const Status status = look_ahead(); !status.ok()) return status;
     if (windows_)
       if (const Status status = windows_->expect(windows_->rows_seen()); !status.ok()) return status;
     std::memcpy(answer_->input(row_), row, static_cast<size_t>(of_.row_bytes));
@@ -89,6 +92,10 @@ class Incrementally final : public Streaming {
       if (!windows_ || !windows_->step_late(windows_->rows_seen(), status)) *status = take();
       return true;
     }
+    if (ahead_ != nullptr && !looked_) {
+      *status = look_ahead();
+      return true;
+    }
     if (windows_ && windows_->step(status)) return true;
     // What ran meanwhile has driven from the caches what the next answer reads. The last row once more brings it back;
     // all that writes is written again before it is read.
@@ -110,15 +117,34 @@ class Incrementally final : public Streaming {
     const int64_t window = of_.cut.window;
     const bool good = behind_ >= 0 && behind_ <= window && next_ >= window && next_ < INT64_MAX / 2 &&
                       (!windows_ || windows_->restored(behind_));
-    warm_ = !windows_ && behind_ == 0;
+    looked_ = false;
+    warm_ = !windows_ && ahead_ == nullptr && behind_ == 0;
     return good;
   }
 
  private:
   struct History {
     size_t input, output;
+    std::optional<size_t> ahead;  // the input of ahead_ that takes it
     Pair memory;
   };
+
+  // Its inputs are histories, its outputs what `answer` reads.
+  void tie_ahead() {
+    const std::vector<PortType>& inputs = of_.ahead->inputs();
+    for (size_t h = 0; h < histories_.size(); ++h)
+      for (size_t i = 0; i < inputs.size(); ++i)
+        if (inputs[i].name == of_.cut.histories[h].input) histories_[h].ahead = i;
+    for (size_t i = 0; i < of_.ahead->outputs().size(); ++i)
+      answer_->bind_input(input_of(*of_.answer, of_.ahead->outputs()[i].name), ahead_->output(i));
+  }
+  // Makes what the next answer reads of its window's start, unless it is there.
+  Status look_ahead() noexcept {
+    if (ahead_ == nullptr || looked_) return {};
+    const Status status = ahead_->run(1);
+    looked_ = status.ok();
+    return status;
+  }
 
   // Of the window that ends with the last of `rows` more, which are kept.
   Status answer_whole(int64_t rows) noexcept {
@@ -150,7 +176,8 @@ class Incrementally final : public Streaming {
     turn_ = 1 - turn_;
     bind();
     if (windows_) windows_->arrived(row);
-    warm_ = !windows_ && behind_ == 0;
+    looked_ = false;
+    warm_ = !windows_ && ahead_ == nullptr && behind_ == 0;
   }
 
   void bind() noexcept {
@@ -159,20 +186,21 @@ class Incrementally final : public Streaming {
     for (History& each : histories_) {
       answer_->bind_input(each.input, each.memory[turn_].bytes());
       answer_->bind_output(each.output, each.memory[1 - turn_].bytes());
+      if (each.ahead) ahead_->bind_input(*each.ahead, each.memory[turn_].bytes());
     }
   }
 
   const StreamExecutable::Data& of_;
-  std::unique_ptr<State> answer_, whole_;
+  std::unique_ptr<State> answer_, ahead_, whole_;
   size_t row_;
   std::vector<History> histories_;
   std::vector<Pair> answers_;   // stay what they are while the caches are warmed and rows are taken
   std::vector<size_t> wholes_;  // the same, among whole_'s
   std::optional<Windows> windows_;
-  size_t turn_ = 0, answered_ = 0;  // of histories; of answers
-  RowsKept rows_;                   // since a refill, as long as any is behind
-  int64_t next_, behind_ = 0;       // the number of the row after those; how many, the last of them, are to be taken
-  bool warm_ = true;
+  size_t turn_ = 0, answered_ = 0;     // of histories; of answers
+  RowsKept rows_;                      // since a refill, as long as any is behind
+  int64_t next_, behind_ = 0;          // the number of the row after those; how many, the last of them, are to be taken
+  bool warm_ = true, looked_ = false;  // nothing is left to do; ahead_ has run
 };
 
 // Every row runs the whole window.

@@ -6,11 +6,12 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "eval/rows.h"
 #include "graph/axes.h"
 #include "graph/op_table.h"
-#include "graph/window.h"
+#include "graph/places.h"
 
 namespace hayate {
 namespace {
@@ -23,6 +24,8 @@ struct Value : Streamed {
   std::string step;    // in `follow`, with one column; empty: not there
   std::string first;   // in `start`, with the window's first columns
   int64_t firsts = 0;  // of them
+  bool lazy = false;   // of columns: none of them is kept; those that somebody asks for are made again for every row
+  int64_t late = 0;    // then: the first that sees the newest row
 };
 
 Value plain_value(Streamed::Kind kind, const std::string& name = "") {
@@ -36,18 +39,27 @@ Tensor integers(const std::vector<int64_t>& values) {
 }
 
 class Cutter {
-  // What a node reads in each of the three graphs.
+  // Columns of a value that see the window's start.
+  struct Edge {
+    Places at;
+    std::string name;
+    bool given = false;  // from `ahead` to `answer`
+  };
+  // What a node reads in each of three graphs.
   struct Inputs {
     std::vector<std::string> answer, follow, start;
   };
 
  public:
   // `rows` are those that `start` takes; `lanes` those of the batch.
-  Cutter(const Graph& graph, const Facts& facts, int64_t time, int64_t rows, int64_t lanes)
-      : graph_(graph), facts_(facts), time_(time), rows_(rows), lanes_(lanes) {}
+  Cutter(const Graph& graph, const Facts& facts, int64_t time, int64_t rows, int64_t lanes,
+         std::map<std::string, int64_t> deepest)
+      : graph_(graph), facts_(facts), time_(time), rows_(rows), lanes_(lanes), deepest_(std::move(deepest)) {}
 
   // Columns that `start` has too many of where a recurrence begins: so many rows fewer will do.
   int64_t spare_rows() const { return spare_; }
+  // How far back each value's columns are asked for.
+  const std::map<std::string, int64_t>& depths() const { return deepest_; }
 
   Incremental run() {
     made_.answer.source = graph_.source, made_.answer.opset = graph_.opset;
@@ -60,6 +72,7 @@ class Cutter {
     row.first = input.name, row.firsts = rows_;
     start_.source = graph_.source + " (a window's start)", start_.opset = graph_.opset;
     prepare_.source = graph_.source + " (before a row)", prepare_.opset = graph_.opset;
+    ahead_.source = graph_.source + " (the next window's start)", ahead_.opset = graph_.opset;
     add_input(&start_, input.name, type.type, with(type.shape, time_, rows_));
     made_.start_rows = rows_;
     add_input(&made_.answer, input.name, type.type, with(type.shape, time_, 1));
@@ -73,6 +86,10 @@ class Cutter {
         return give_up();
       }
       made_.answer.outputs.insert(made_.answer.outputs.begin() + position_++, {output.name, output.type, false, {}});
+    }
+    if (!ahead_.outputs.empty()) {
+      for (const auto& [name, tensor] : graph_.constants) ahead_.constants.emplace(name, tensor);
+      made_.ahead = std::move(ahead_);
     }
     if (!made_.states.empty()) {
       for (Graph* each : {&made_.answer, &follow_, &start_, &prepare_})
@@ -129,7 +146,7 @@ class Cutter {
   }
   std::string add_constant(const std::string& base, const Tensor& tensor) {
     const std::string name = fmt::format("{}/stream_{}", base, count_++);
-    for (Graph* each : {&made_.answer, &follow_, &start_}) each->constants.emplace(name, tensor);
+    for (Graph* each : {&made_.answer, &follow_, &start_, &ahead_}) each->constants.emplace(name, tensor);
     return name;
   }
   std::string add_node(Graph* graph, const std::string& op, std::vector<std::string> inputs, const std::string& base,
@@ -146,40 +163,68 @@ class Cutter {
 
   // The value's columns from `back` kept ones before the newest on: back + 1 + right of them.
   std::string lengthened(const std::string& value, int64_t back) {
-    const Value& v = values_[value];
+    const Value v = values_[value];
     if (back == 0) return v.name;
-    std::string& made = lengthened_[{value, back}];
-    if (!made.empty()) return made;
-    Incremental::History history;
-    history.input = fmt::format("{}/history_{}", value, back), history.value = value;
-    const int64_t rows = back * v.every;  // one of all phases for every row
-    history.shape = with(shape(value), v.axis, rows);
-    // Kept with channels last, as engines have images: what goes in and out is copied as it lies.
-    const bool image = v.axis > 1 && history.shape.size() > 2;
-    Shape last, first;  // permutations to there and back
-    for (int64_t i = 0; i < static_cast<int64_t>(history.shape.size()); ++i) last.push_back(i), first.push_back(i);
-    if (image) {
-      std::rotate(last.begin() + 1, last.begin() + 2, last.end());
-      std::rotate(first.begin() + 1, first.end() - 1, first.end());
-      std::rotate(history.shape.begin() + 1, history.shape.begin() + 2, history.shape.end());
+    if (std::string& made = lengthened_[{value, back}]; !made.empty()) return made;
+    const int64_t most = deepest(value, back);
+    if (most > back) {
+      const std::string all = lengthened(value, most);
+      return lengthened_[{value, back}] = slice(&made_.answer, all, v.axis, most - back, most + 1 + v.right);
     }
-    add_input(&made_.answer, history.input, type(value).type, history.shape);
-    const std::string before =
-        image ? add_node(&made_.answer, "Transpose", {history.input}, value, {{"perm", first}}) : history.input;
+    const int64_t rows = back * v.every;  // one of all phases for every row
+    const Image image(shape(value), v.axis, rows);
+    Incremental::History history;
+    history.value = value, history.input = fmt::format("{}/history_{}", value, back), history.shape = image.shape;
+    const std::string before = past(&made_.answer, value, back), columns = newest_phase(&made_.answer, value, back);
+    const std::string made = add_node(&made_.answer, "Concat", {columns, v.name}, value, {{"axis", v.axis}});
     if (v.every == 1) {
-      made = add_node(&made_.answer, "Concat", {before, v.name}, value, {{"axis", v.axis}});
       history.output = slice(&made_.answer, made, v.axis, 1, 1 + back);
     } else {
-      const std::string phase = slice(&made_.answer, before, v.axis, 0, rows, v.every);
-      made = add_node(&made_.answer, "Concat", {phase, v.name}, value, {{"axis", v.axis}});
       const std::string newest = slice(&made_.answer, v.name, v.axis, 0, 1),
                         all = add_node(&made_.answer, "Concat", {before, newest}, value, {{"axis", v.axis}});
       history.output = slice(&made_.answer, all, v.axis, 1, 1 + rows);
     }
-    if (image) history.output = add_node(&made_.answer, "Transpose", {history.output}, value, {{"perm", last}});
+    if (image.last_channels)
+      history.output = add_node(&made_.answer, "Transpose", {history.output}, value, {{"perm", image.to}});
     add_output(&made_.answer, history.output, type(value).type);
     made_.histories.push_back(history);
-    return made;
+    return lengthened_[{value, back}] = made;
+  }
+
+  // How a history lies: of images with channels last, as engines have them: what goes in and out is copied as it lies.
+  struct Image {
+    Image(const Shape& value, int64_t axis, int64_t rows) : shape(with(value, axis, rows)) {
+      last_channels = axis > 1 && shape.size() > 2;
+      for (int64_t i = 0; i < static_cast<int64_t>(shape.size()); ++i) to.push_back(i), from.push_back(i);
+      if (!last_channels) return;
+      std::rotate(to.begin() + 1, to.begin() + 2, to.end());
+      std::rotate(from.begin() + 1, from.end() - 1, from.end());
+      std::rotate(shape.begin() + 1, shape.begin() + 2, shape.end());
+    }
+    Shape shape, to, from;  // permutations to there and back
+    bool last_channels;
+  };
+
+  // The history of so many kept columns, an input of that graph; of every phase.
+  std::string past(Graph* graph, const std::string& value, int64_t back) {
+    std::string& made = pasts_[{graph, value, back}];
+    if (!made.empty()) return made;
+    const Value& v = values_[value];
+    const Image image(shape(value), v.axis, back * v.every);
+    const std::string input = fmt::format("{}/history_{}", value, back);
+    add_input(graph, input, type(value).type, image.shape);
+    return made = image.last_channels ? add_node(graph, "Transpose", {input}, value, {{"perm", image.from}}) : input;
+  }
+  // Of that the columns of the phase that the next row completes.
+  std::string newest_phase(Graph* graph, const std::string& value, int64_t back) {
+    const Value& v = values_[value];
+    const std::string all = past(graph, value, back);
+    return v.every == 1 ? all : slice(graph, all, v.axis, 0, back * v.every, v.every);
+  }
+  // The columns that a history of a value is made for: the most that anybody asks for. Known in the second run.
+  int64_t deepest(const std::string& value, int64_t back) {
+    int64_t& most = deepest_[value];
+    return most = std::max(most, back);
   }
 
   // One step's worth of a value of columns, for `follow`; all windows read the same.
@@ -204,7 +249,177 @@ class Cutter {
       value = plain_value(Streamed::kTail, value.name);
     }
     values_[name] = value;
+    if (value.kind == Streamed::kColumns) makers_[name] = &node;
     say(name, node.where(), value);
+  }
+
+  // Output 0 as columns that are made when they are asked for.
+  bool define_lazy(const Node& node, Value v) {
+    const std::string& name = node.outputs[0];
+    v.lazy = true, v.left = v.length, v.right = v.firsts = 0, v.name = v.first = "";
+    values_[name] = v, makers_[name] = &node;
+    if (v.length > 1) {
+      say(name, node.where(), v);
+      return true;
+    }
+    const std::string only = edge(&made_.answer, name, {v.axis, 0, 1, 1});
+    if (only.empty()) return false;
+    define(node, 0, plain_value(Streamed::kTail, only));
+    return true;
+  }
+
+  // The first column that is not there before the newest row is.
+  static int64_t late_of(const Value& v) { return v.lazy ? v.late : v.length - v.right - 1; }
+
+  // Columns `at` of the window: those that are kept from there, those that see its start made again. In `ahead` it is
+  // the next one's, of which nothing sees the newest row. Empty: refused.
+  std::string columns_at(Graph* graph, const std::string& value, const Places& at) {
+    const Value v = values_[value];
+    const Places edges = below(at, v.left), kept = behind(at, edges);
+    std::string made;
+    if (edges.count > 0) {
+      made = edge(graph, value, edges);
+      if (made.empty()) return "";
+    }
+    if (kept.count == 0) return made;
+    const int64_t newest = v.length - v.right - 1, back = std::max<int64_t>(0, newest - kept.start);
+    std::string from;
+    if (graph == &ahead_) {
+      const int64_t most = deepest(value, back);
+      (void)lengthened(value, most);  // which keeps that history
+      from = places(graph, newest_phase(graph, value, most), newest - most, newest, kept);
+    } else {
+      from = places(graph, lengthened(value, back), newest - back, v.length, kept);
+    }
+    return joined(graph, value, made, from);
+  }
+
+  // Those of them before `end`.
+  static Places below(Places at, int64_t end) {
+    at.count = at.start >= end ? 0 : std::min(at.count, (end - 1 - at.start) / at.step + 1);
+    if (at.count <= 1) at.step = 1;
+    return at;
+  }
+  // Those of them behind their first.
+  static Places behind(const Places& at, const Places& first) {
+    Places rest{at.axis, at.start + first.count * at.step, at.step, at.count - first.count};
+    if (rest.count <= 1) rest.step = 1;
+    return rest;
+  }
+  std::string joined(Graph* graph, const std::string& value, const std::string& first, const std::string& then) {
+    if (first.empty() || then.empty()) return first.empty() ? then : first;
+    return add_node(graph, "Concat", {first, then}, value, {{"axis", values_[value].axis}});
+  }
+
+  // Of what has the places `first` to `end` - 1.
+  std::string places(Graph* graph, const std::string& from, int64_t first, int64_t end, const Places& at) {
+    if (at.start == first && at.step == 1 && at.last() == end - 1) return from;
+    return slice(graph, from, at.axis, at.start - first, at.last() - first + 1, at.step);
+  }
+
+  // Where the node, of whose value the columns `at` are to be made, reads its inputs; and its window over those. None:
+  // padding alone.
+  std::optional<Narrowed> read_by(const Node& node, Places at) const {
+    const Value &x = values_.at(node.inputs[0]), &y = values_.at(node.outputs[0]);
+    at.axis = x.axis;
+    if (is_sliding(node)) return narrowed(window_of(node), at, x.length);
+    if (node.is("Slice") && x.length != y.length) {
+      const int64_t begin = (*numbers(node.inputs[1]))[0];
+      at.start += std::clamp<int64_t>(begin < 0 ? begin + x.length : begin, 0, x.length);
+    }
+    return Narrowed{at, {}};
+  }
+
+  // Notes all columns that have to be made again for those, so that each is made once.
+  void want(const std::string& value, const Places& at) {
+    std::map<std::string, Places> more{{value, at}};
+    const auto add = [](std::map<std::string, Places>* to, const std::string& name, const Places& wanted) {
+      const auto [it, is_new] = to->emplace(name, wanted);
+      if (!is_new) it->second = both(it->second, wanted);
+    };
+    for (auto node = graph_.nodes.rbegin(); node != graph_.nodes.rend(); ++node) {
+      if (node->outputs.empty()) continue;
+      const auto it = more.find(node->outputs[0]);
+      if (it == more.end()) continue;
+      add(&wanted_, it->first, it->second);
+      const std::optional<Narrowed> reads = read_by(*node, wanted_[it->first]);
+      if (!reads) continue;
+      for (const size_t i : moving_inputs(*node)) {
+        Places edges = below(reads->reads, values_[node->inputs[i]].left);
+        edges.axis = values_[node->inputs[i]].axis;
+        if (edges.count > 0) add(&more, node->inputs[i], edges);
+      }
+    }
+  }
+
+  // Columns of a value, each of which sees the window's start: those that do not see the newest row from `ahead`.
+  std::string edge(Graph* graph, const std::string& value, const Places& at) {
+    if (const auto it = wanted_.find(value); it == wanted_.end() || both(it->second, at) != it->second) want(value, at);
+    const int64_t late = late_of(values_[value]);
+    const Places all = wanted_[value], early = below(all, late), now = below(at, late), then = behind(at, now);
+    std::string before, after;
+    if (now.count > 0) before = taken(graph, value, early, now);
+    if (then.count > 0) after = taken(&made_.answer, value, behind(all, early), then);
+    if ((now.count > 0 && before.empty()) || (then.count > 0 && after.empty())) return "";
+    return joined(graph, value, before, after);
+  }
+
+  // Columns `at` of those that are made together, in `graph`.
+  std::string taken(Graph* graph, const std::string& value, const Places& all, const Places& at) {
+    const bool early = all.last() < late_of(values_[value]);
+    Graph* where = early ? &ahead_ : &made_.answer;
+    Edge& known = edges_[{value, early}];
+    if (known.at != all) {
+      const std::string made = make_edge(where, value, all);
+      if (made.empty()) return "";
+      known = {all, made, false};
+    }
+    if (where != graph && !known.given) {
+      known.given = true;
+      add_output(&ahead_, known.name, type(value).type);
+      add_input(&made_.answer, known.name, type(value).type, with(shape(value), all.axis, all.count));
+    }
+    if (all == at) return known.name;
+    return slice(graph, known.name, at.axis, (at.start - all.start) / all.step, (at.last() - all.start) / all.step + 1,
+                 at.count > 1 ? at.step / all.step : 1);
+  }
+
+  std::string make_edge(Graph* graph, const std::string& value, const Places& at) {
+    const Node& node = *makers_[value];
+    const std::optional<Narrowed> reads = read_by(node, at);
+    if (!reads) {
+      refuse(node, "makes columns of padding alone");
+      return "";
+    }
+    Node copy = node;
+    copy.outputs = {fmt::format("{}/edge_{}", value, count_++)};
+    for (const size_t i : moving_inputs(node)) {
+      Places of_input = reads->reads;
+      of_input.axis = values_[node.inputs[i]].axis;
+      copy.inputs[i] = columns_at(graph, node.inputs[i], of_input);
+      if (copy.inputs[i].empty()) return "";
+    }
+    if (is_sliding(node)) {
+      set_window(reads->window, &copy);
+    } else if (node.is("Slice") && reads->reads.start != at.start) {  // a part of the window
+      copy.op = "Identity", copy.attributes = {}, copy.inputs.resize(1);
+    } else if (is_reshape(node)) {
+      copy.op = "Reshape", copy.attributes = {};
+      copy.inputs = {copy.inputs[0], add_constant(value, integers(with(shape(value), at.axis, at.count)))};
+    }
+    made_.edges += at.count;
+    const std::string name = copy.outputs[0];
+    put(graph, node, std::move(copy));
+    return name;
+  }
+
+  static bool is_sliding(const Node& node) { return node.is("Conv") || node.is("MaxPool") || node.is("AveragePool"); }
+  // Requires: one that window() has taken.
+  Window window_of(const Node& node) const {
+    const Shape& x = shape(node.inputs[0]);
+    const Shape kernel = node.is("Conv") ? Shape(shape(node.inputs[1]).begin() + 2, shape(node.inputs[1]).end())
+                                         : node.get<Shape>("kernel_shape", {});
+    return sliding_window(node, Shape(x.begin() + 2, x.end()), kernel).value();
   }
 
   // The inputs that change from window to window.
@@ -234,14 +449,15 @@ class Cutter {
     for (const std::string& output : node.outputs) known = known && (output.empty() || constant(output) != nullptr);
     if (known) {
       for (const std::string& output : node.outputs)
-        for (Graph* each : {&made_.answer, &follow_, &start_})
+        for (Graph* each : {&made_.answer, &follow_, &start_, &ahead_})
           if (!output.empty()) each->constants.emplace(output, *constant(output));
       return true;
     }
     const std::vector<size_t> moving = moving_inputs(node);
     if (moving.empty() || all_tails(node, moving)) {
       keep(&made_.answer, node, node.inputs);
-      if (moving.empty()) keep(&follow_, node, node.inputs), keep(&start_, node, node.inputs);
+      if (moving.empty())
+        for (Graph* each : {&follow_, &start_, &ahead_}) keep(each, node, node.inputs);
       for (size_t o = 0; o < node.outputs.size(); ++o)
         define(node, o, plain_value(moving.empty() ? Streamed::kStatic : Streamed::kTail));
       return true;
@@ -259,12 +475,11 @@ class Cutter {
     if (!node.is("Concat") && (moving.size() != 1 || moving[0] != 0))
       return refuse(node, "mixes values of the window with each other");
     if (node.is("Transpose")) return transpose(node);
-    if (node.is("Reshape") || node.is("Squeeze") || node.is("Unsqueeze") || node.is("Flatten") || node.is("Identity"))
-      return reshape(node);
+    if (is_reshape(node)) return reshape(node);
     if (node.is("Concat")) return concat(node, moving);
     if (node.is("Slice")) return slice_node(node);
     if (node.is("Gather")) return gather_node(node);
-    if (node.is("Conv") || node.is("MaxPool") || node.is("AveragePool")) return window(node, moving);
+    if (is_sliding(node)) return window(node, moving);
     if (node.is("Gemm") || node.is("MatMul")) return dense(node, moving);
     if (node.is("LayerNormalization") || node.is("RMSNormalization") || node.is("Softmax") || node.is("LogSoftmax"))
       return last_axes(node);
@@ -278,13 +493,17 @@ class Cutter {
   // The node on whole windows, for the answer alone: of each value that changes all columns are kept.
   bool whole(const Node& node, const std::vector<size_t>& moving) {
     for (const size_t i : moving) {
-      const Value& v = values_[node.inputs[i]];
-      if (v.kind == Streamed::kSteps || v.left > 0) return false;
+      if (values_[node.inputs[i]].kind == Streamed::kSteps) return false;
     }
     Node copy = node;
     for (const size_t i : moving) {
-      const Value& v = values_[node.inputs[i]];
+      const Value v = values_[node.inputs[i]];
       if (v.kind != Streamed::kColumns) continue;
+      if (v.left > 0) {
+        copy.inputs[i] = columns_at(&made_.answer, node.inputs[i], {v.axis, 0, 1, v.length});
+        if (copy.inputs[i].empty()) return false;
+        continue;
+      }
       const int64_t back = v.length - v.right - 1;  // below 0 where none of it is kept: all is of the right edge
       copy.inputs[i] =
           back >= 0 ? lengthened(node.inputs[i], back) : slice(&made_.answer, v.name, v.axis, -back, 1 + v.right);
@@ -315,8 +534,10 @@ class Cutter {
         return refuse(node, "joins values whose windows have different lengths");
       all->every = v.every;
       all->length = v.length, all->left = std::max(all->left, v.left), all->right = std::max(all->right, v.right);
-      all->kind = std::max(all->kind, v.kind);
+      all->kind = std::max(all->kind, v.kind), all->lazy = all->lazy || v.lazy;
+      all->late = i == moving[0] ? late_of(v) : std::min(all->late, late_of(v));
     }
+    if (all->lazy) return all->kind == Streamed::kColumns || refuse(node, "joins steps with columns that are not kept");
     for (const size_t i : moving) {
       const Value v = values_[node.inputs[i]];
       const int64_t back = all->right - v.right;
@@ -341,6 +562,7 @@ class Cutter {
   }
 
   bool emit(const Node& node, Value value, const Inputs& inputs) {
+    if (value.lazy) return define_lazy(node, value);
     // The windows in flight lie on the axis of the batch: nothing else may.
     if (value.kind == Streamed::kSteps && shape(node.outputs[0])[static_cast<size_t>(value.batch)] != lanes_)
       return refuse(node, "has several rows of a batch behind a recurrence");
@@ -394,6 +616,10 @@ class Cutter {
     const Shape &from = shape(node.inputs[0]), &to = shape(node.outputs[0]);
     const std::optional<int64_t> axis = kept_axis(from, to, v.axis);
     if (!axis) return refuse(node, "merges time with another axis");
+    if (v.lazy) {
+      v.axis = *axis;
+      return define_lazy(node, v);
+    }
     if (v.kind == Streamed::kSteps) {
       // Extents that tell the axes apart.
       constexpr int64_t kTime = 10007, kBatch = 10009;
@@ -469,10 +695,16 @@ class Cutter {
     if (begin >= end) return refuse(node, "takes an empty part of the window");
     if (v.kind == Streamed::kSteps && !(end == v.length && begin == end - 1))
       return refuse(node, "takes more than the last step of a recurrence");
-    if (v.kind == Streamed::kColumns && begin == end - 1 && begin < v.left)
-      return refuse(node, "takes a column that sees the zeros before the window's start");
     const int64_t cut = v.length - end;
     Value made = v;
+    if (v.kind == Streamed::kColumns && (v.lazy || begin < v.left) && begin == end - 1) {
+      const std::string from = columns_at(&made_.answer, node.inputs[0], {v.axis, begin, 1, 1});
+      return !from.empty() && alias(node, plain_value(Streamed::kTail), from);
+    }
+    if (v.lazy) {
+      made.length = end - begin, made.late = std::clamp<int64_t>(v.late - begin, 0, made.length);
+      return define_lazy(node, made);
+    }
     made.length = end - begin, made.left = std::max<int64_t>(0, v.left - begin),
     made.right = std::max<int64_t>(0, v.right - cut);
     made.firsts = std::clamp<int64_t>(v.firsts - begin, 0, made.length);
@@ -544,8 +776,12 @@ class Cutter {
     // The newest column that is kept, and how many columns of the input lie behind the newest that it sees.
     const int64_t sees = v.length - 1 - v.right - reach + before, newest = sees / stride, rest = sees % stride,
                   left = (v.left + before + stride - 1) / stride;
-    if (v.firsts + before - reach <= 0 || sees < 0 || newest < left)
-      return refuse(node, "reaches over the whole window: no column of it is kept");
+    if (length <= 0) return refuse(node, "reaches over more than the whole window");
+    if (v.lazy || v.firsts + before - reach <= 0 || sees < 0 || newest < left) {
+      v.late = std::clamp<int64_t>((late_of(v) - reach + before + stride - 1) / stride, 0, length);
+      v.length = length, v.every *= stride;
+      return define_lazy(node, v);
+    }
     Node own = node;
     Shape pads = w.pads_begin;
     pads[t] = 0;
@@ -596,12 +832,17 @@ class Cutter {
     return emit(node, v, of_first(node, v));
   }
 
+  static bool is_reshape(const Node& node) {
+    return node.is("Reshape") || node.is("Squeeze") || node.is("Unsqueeze") || node.is("Flatten") ||
+           node.is("Identity");
+  }
   static bool is_own(const Node& node, std::string_view op) { return node.domain == "hayate" && node.op == op; }
 
   bool recurrent(const Node& node) {
     const std::string& x = node.inputs[0];
     Value v = values_[x];
     const bool split = is_own(node, "RecurrentSteps");
+    if (v.lazy) return refuse(node, "steps over columns none of which is kept");
     if (node.get<std::string>("direction", "forward") != "forward") return refuse(node, "reads the window backwards");
     if (node.get<int64_t>("layout", 0) != 0 || v.axis != 0)
       return refuse(node, "has time on another axis than the first");
@@ -756,9 +997,14 @@ class Cutter {
   const Facts& facts_;
   int64_t time_, rows_, lanes_;
   Incremental made_;
-  Graph follow_, prepare_;
+  Graph follow_, prepare_, ahead_;
   std::map<std::string, Value> values_;
   std::map<std::pair<std::string, int64_t>, std::string> lengthened_;
+  std::map<std::tuple<Graph*, std::string, int64_t>, std::string> pasts_;
+  std::map<std::string, int64_t> deepest_;
+  std::map<std::string, const Node*> makers_;           // of values of columns
+  std::map<std::pair<std::string, bool>, Edge> edges_;  // of values; whether in `ahead`
+  std::map<std::string, Places> wanted_;                // of those, what will have to be made
   int64_t position_ = 0;
   int count_ = 0;
 };
@@ -776,11 +1022,13 @@ Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int
                  fmt::format("takes {} inputs; a stream takes one, whose rows arrive (bind others with --set)",
                              graph.inputs.size())};
   const int64_t window = facts.find(graph.inputs[0].name)->second.type.shape[static_cast<size_t>(time)];
-  Cutter all(graph, facts, time, window, lanes);
+  Cutter all(graph, facts, time, window, lanes, {});
   Incremental made = all.run();
-  if (!made.start) return made;
-  // Once more, for a start of as few rows as do.
-  return Cutter(graph, facts, time, window - all.spare_rows(), lanes).run();
+  std::set<std::string> kept;
+  for (const Incremental::History& each : made.histories) kept.insert(each.value);
+  if (!made.start && kept.size() == made.histories.size()) return made;
+  // Once more, for a start of as few rows as do and one history of each value.
+  return Cutter(graph, facts, time, made.start ? window - all.spare_rows() : window, lanes, all.depths()).run();
 }
 
 Graph Incremental::follow_of(int64_t windows) const {

@@ -6,8 +6,10 @@
 // zeros that convolutions put before the window's start, the last `right` those behind its end. Behind a forward LSTM,
 // GRU or RNN every column depends on where the window started (a step); what is taken out of a column or a step at a
 // fixed place is a tail, and so is a mean, sum or extreme of all steps, which every window carries on as one more
-// state. What mixes columns otherwise (attention, sums over time) gets all of them, kept, and is a tail too; where they
-// are steps or see zeros, the whole window runs again.
+// state. What mixes columns otherwise (attention, sums over time) gets all of them and is a tail too; where they are
+// steps, the whole window runs again. Where a tail asks for columns that see the zeros before the window, or a
+// convolution reaches over the whole of it, those columns alone that are asked for are made again, evenly spaced ones
+// where the head looks at one place, and before the row comes where they do not see it.
 #pragma once
 
 #include <map>
@@ -42,6 +44,7 @@ struct Incremental {
   // many at a time; inputs: columns, states [1, windows, hidden]; outputs: the states after it.
   std::optional<Graph> follow;
   int64_t in_flight = 0;
+  int64_t edges = 0;  // columns that see the window's start and are made again for every row
   Graph follow_of(int64_t windows) const;
   // Where recurrences start on columns that see the zeros before the window: runs after the answer on the first
   // `start_rows` rows of the window that joins those in flight, the last of which came one row ago. Outputs: its
@@ -51,6 +54,9 @@ struct Incremental {
   // Runs last after the answer: what the next one needs of the oldest window's states alone (the products of recurrent
   // weights with h). Inputs: states [1, 1, hidden]; outputs, under the same names inputs of `answer`.
   std::optional<Graph> prepare;
+  // Runs after the answer too: columns of the next window that see its start and not the row that is to come. Inputs:
+  // histories; outputs, under the same names inputs of `answer`.
+  std::optional<Graph> ahead;
 
   struct History {
     std::string input, output;  // of `answer`
