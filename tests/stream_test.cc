@@ -219,6 +219,44 @@ TEST(Stream, StridesKeepEveryPhase) {
   }
 }
 
+// Behind strides a recurrence has as many sets of windows in flight as there are rows between its steps.
+TEST(Stream, RecurrencesBehindStridesAreAdvancedInTheirPhase) {
+  for (const int64_t stride : {2, 3}) {
+    for (const bool pooled : {false, true}) {
+      Written written(48, 6);
+      written.add("Transpose", {"x"}, {{"perm", Shape{0, 2, 1}}});
+      written.add("Conv", {written.name, written.constant({8, 6, 4})}, {{"strides", Shape{stride}}});
+      written.add("Tanh", {written.name});
+      if (pooled) written.add("MaxPool", {written.name}, {{"kernel_shape", Shape{2}}, {"strides", Shape{2}}});
+      written.add("Transpose", {written.name}, {{"perm", Shape{2, 0, 1}}});
+      for (const int64_t from : {8, 5}) {
+        const std::string lstm = written.name;
+        written.add("LSTM", {lstm, written.constant({1, 20, from}), written.constant({1, 20, 5})},
+                    {{"hidden_size", int64_t{5}}});
+        written.graph.constants.emplace("one", Tensor::of<int64_t>({1}, {1}));
+        written.add("Squeeze", {written.name, "one"});
+      }
+      written.graph.constants.emplace("last", Tensor::of<int64_t>({}, {-1}));
+      written.add("Gather", {written.name, "last"}, {{"axis", int64_t{0}}});
+      const Model model = written.model();
+      const std::string what = "stride " + std::to_string(stride) + (pooled ? ", pooled" : ""),
+                        phases = " of one of " + std::to_string(stride * (pooled ? 2 : 1)) + " phases";
+      EXPECT_NE(streamed(model, 48).explain().find(phases), std::string::npos) << streamed(model, 48).explain();
+      for (const char* precision : {"fp32", "bf16", "int8"}) expect_equal(model, 48, 150, what, precision, 0);
+      expect_equal(model, 48, 200, what + ", never settled", "fp32", 0, [](Stream*, int64_t) {});
+      std::mt19937 random(9);
+      expect_equal(model, 48, 300, what + ", in slices", "fp32", 0, [&](Stream* stream, int64_t r) {
+        Status status;
+        for (auto slices = random() % 6; slices > 0 && stream->settle_slice(&status); --slices)
+          ASSERT_TRUE(status.ok());
+        if (r % 23 == 22) {
+          ASSERT_TRUE(stream->restore(stream->snapshot()).ok());
+        }
+      });
+    }
+  }
+}
+
 // Convolutions and pools that reach over the window's start, or over all of it: residual branches, strides, zeros on
 // either side; of what they make the last place, some place, all places at once.
 Written deep(unsigned seed, int64_t* window) {

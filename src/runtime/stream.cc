@@ -94,8 +94,9 @@ std::string StreamExecutable::explain() const {
     return text + fmt::format("Every row runs the whole window ({} MACs): {}.\n", d.macs_window, d.cut.reason);
   text += fmt::format("Before the answer: {} MACs of the window's {}", d.macs_answer, d.macs_window);
   if (!d.blocks.empty())
-    text += fmt::format("; after it: {} MACs, one step of {} windows in flight, in {} blocks{}",
-                        d.macs_follow + d.macs_start + d.macs_prepare, d.cut.in_flight, d.blocks.size(),
+    text += fmt::format("; after it: {} MACs, one step of {} windows in flight{}, in {} blocks{}",
+                        d.macs_follow + d.macs_start + d.macs_prepare, d.cut.in_flight,
+                        d.cut.every == 1 ? "" : fmt::format(" of one of {} phases", d.cut.every), d.blocks.size(),
                         d.start == nullptr ? "" : fmt::format(" and the first {} rows of one", d.cut.start_rows));
   if (d.cut.edges > 0)
     text += fmt::format(". {} columns that see the window's start are made for every row, by {} MACs after the answer",
@@ -312,10 +313,11 @@ Result<bool> carry_states(Parts* parts, const Graph& graph, const Plan& plan) {
 
 // What the programs of one stream run in, ports included.
 int64_t programs_bytes(const Parts& parts) {
-  std::vector<const Compiled*> programs;
-  for (const auto* each : {&parts.answer, &parts.whole, &parts.start, &parts.prepare, &parts.ahead, &parts.follow_one})
-    programs.push_back(each->get());
-  for (const Parts::Block& block : parts.blocks) programs.push_back(block.follow.get());
+  std::vector<const Compiled*> programs{parts.answer.get(), parts.whole.get(), parts.ahead.get()};
+  for (int64_t phase = 0; phase < parts.cut.every; ++phase) {
+    for (const auto* each : {&parts.start, &parts.prepare, &parts.follow_one}) programs.push_back(each->get());
+    for (const Parts::Block& block : parts.blocks) programs.push_back(block.follow.get());
+  }
   int64_t bytes = 0;
   for (const Compiled* program : programs) {
     if (program == nullptr) continue;

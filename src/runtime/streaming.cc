@@ -4,8 +4,8 @@
 #include <array>
 #include <optional>
 
+#include "runtime/phases.h"
 #include "runtime/rows_kept.h"
-#include "runtime/windows.h"
 
 namespace hayate {
 namespace {
@@ -66,7 +66,7 @@ class Incrementally final : public Streaming {
       if (const Status status = take(); !status.ok()) return status;
     if (const Status status = look_ahead(); !status.ok()) return status;
     if (windows_)
-      if (const Status status = windows_->expect(windows_->rows_seen()); !status.ok()) return status;
+      if (const Status status = windows_->expect(); !status.ok()) return status;
     std::memcpy(answer_->input(row_), row, static_cast<size_t>(of_.row_bytes));
     return {};
   }
@@ -89,7 +89,7 @@ class Incrementally final : public Streaming {
   bool step(Status* status) noexcept override {
     if (warm_) return false;
     if (behind_ > 0) {
-      if (!windows_ || !windows_->step_late(windows_->rows_seen(), status)) *status = take();
+      if (!windows_ || !windows_->step_late(status)) *status = take();
       return true;
     }
     if (ahead_ != nullptr && !looked_) {
@@ -164,7 +164,7 @@ class Incrementally final : public Streaming {
   // the states.
   Status take() noexcept {
     if (windows_)
-      if (const Status status = windows_->make_room(windows_->rows_seen()); !status.ok()) return status;
+      if (const Status status = windows_->make_room(); !status.ok()) return status;
     const std::byte* row = rows_.row(next_ - behind_);
     std::memcpy(answer_->input(row_), row, static_cast<size_t>(of_.row_bytes));
     if (const Status status = answer_->run(1); !status.ok()) return status;
@@ -196,7 +196,7 @@ class Incrementally final : public Streaming {
   std::vector<History> histories_;
   std::vector<Pair> answers_;   // stay what they are while the caches are warmed and rows are taken
   std::vector<size_t> wholes_;  // the same, among whole_'s
-  std::optional<Windows> windows_;
+  std::optional<Phases> windows_;
   size_t turn_ = 0, answered_ = 0;     // of histories; of answers
   RowsKept rows_;                      // since a refill, as long as any is behind
   int64_t next_, behind_ = 0;          // the number of the row after those; how many, the last of them, are to be taken

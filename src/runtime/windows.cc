@@ -62,8 +62,8 @@ Windows::Windows(const StreamExecutable::Data& of, State* answer)
   for (std::vector<Tensor>& row : columns_)
     for (const size_t output : column_outputs_) row.push_back(zeros(answer->compiled().outputs()[output].type.shape));
   if (prepare_ != nullptr)
-    for (size_t i = 0; i < of.prepare->outputs().size(); ++i)
-      answer->bind_input(input_of(answer->compiled(), of.prepare->outputs()[i].name), prepare_->output(i));
+    for (const PortType& port : of.prepare->outputs())
+      product_inputs_.push_back(input_of(answer->compiled(), port.name));
 }
 
 Windows::Block& Windows::block_of(int64_t window) noexcept {
@@ -137,6 +137,7 @@ Status Windows::bring(int64_t window) noexcept {
     for (float* to : {state.answer, state.prepare})
       if (to != nullptr) std::copy_n(state.alone[turn].data<float>(), state.hidden, to);
   brought_ = window;
+  for (size_t i = 0; i < product_inputs_.size(); ++i) answer_->bind_input(product_inputs_[i], prepare_->output(i));
   return prepare_ == nullptr ? Status{} : prepare_->run(1);
 }
 
@@ -184,7 +185,7 @@ void Windows::arrived(const void* row) noexcept {
   ++rows_seen_;
 }
 
-bool Windows::step(Status* status) noexcept {
+bool Windows::step(bool is_next, Status* status) noexcept {
   // The block of the next answer's window first, then that window, then the blocks after it in turn.
   const int64_t next = rows_seen_;
   Block& own = block_of(next);
@@ -192,7 +193,7 @@ bool Windows::step(Status* status) noexcept {
     *status = step(&own);
     return true;
   }
-  if (brought_ != next) {
+  if (is_next && brought_ != next) {
     *status = bring(next);
     return true;
   }

@@ -30,8 +30,9 @@ class Windows {
   int64_t rows_seen() const noexcept { return rows_seen_; }  // the number of the next row
   // The row was answered.
   void arrived(const void* row) noexcept;
-  // The next piece of work on what has arrived; false: all windows have taken all rows.
-  bool step(Status* status) noexcept;
+  // The next piece of work on what has arrived; false: all windows have taken all rows. `next`: whether the next answer
+  // is for one of these windows.
+  bool step(bool next, Status* status) noexcept;
   void keep(Kept* kept) noexcept;
   // After memory came from elsewhere, of a stream that has yet to take `behind` rows; false: it is none that keep()
   // gave.
@@ -71,6 +72,7 @@ class Windows {
   std::vector<Carried> states_;
   std::vector<std::vector<Tensor>> columns_;            // of the last kLagMax + 1 rows
   std::vector<size_t> column_outputs_, column_inputs_;  // of `answer`; of `follow`
+  std::vector<size_t> product_inputs_;                  // of `answer`: what `prepare` makes
   RowsKept rows_;
   int64_t rows_seen_ = 0;  // row numbers below it have arrived
   int64_t brought_ = -1;   // the window whose states the answer has

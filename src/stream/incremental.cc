@@ -846,7 +846,8 @@ class Cutter {
     if (node.get<std::string>("direction", "forward") != "forward") return refuse(node, "reads the window backwards");
     if (node.get<int64_t>("layout", 0) != 0 || v.axis != 0)
       return refuse(node, "has time on another axis than the first");
-    if (v.every != 1) return refuse(node, "steps over columns that lie several rows apart");
+    if (v.every != 1 && v.left > 0)
+      return refuse(node, "steps over columns that lie several rows apart and see the zeros before the window");
     if (!split && !node.input(4).empty()) return refuse(node, "has lengths of its own");
     const bool lstm = split ? node.get<int64_t>("gates", 4) == 4 : node.is("LSTM");
     const size_t h_at = split ? 3 : 5;
@@ -855,7 +856,7 @@ class Cutter {
       return refuse(node, "runs several rows of a batch");
     const int64_t flight = v.length - v.left - v.right - 1;
     if (flight > kFlightMax) return refuse(node, "would keep thousands of windows in flight");
-    if (!made_.states.empty() && (made_.in_flight != flight || left_ != v.left))
+    if (!made_.states.empty() && (made_.in_flight != flight || left_ != v.left || made_.every != v.every))
       return refuse(node, "runs beside a recurrence of another length");
     // With no window in flight there is none whose first steps `start` could have run.
     if (flight < (v.left > 0 ? 1 : 0) || v.firsts < v.left)
@@ -865,7 +866,7 @@ class Cutter {
           (constant(node.input(at)) == nullptr ||
            constant(node.input(at))->count() != lanes_ * shape(node.inputs[split ? 1 : 2])[2]))
         return refuse(node, "starts from a state that is not constant");
-    made_.in_flight = flight, left_ = v.left;
+    made_.in_flight = flight, made_.every = v.every, left_ = v.left;
     if (v.kind == Streamed::kColumns) spare_ = std::min(spare_, v.firsts - v.left);
     const int64_t hidden = shape(node.inputs[split ? 1 : 2])[2];
     Node answer = node, follow = node, first = node;

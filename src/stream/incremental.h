@@ -43,8 +43,8 @@ struct Incremental {
   // Runs after the answer, where anything is recurrent: one step of windows in flight. follow_of(windows) is it for so
   // many at a time; inputs: columns, states [1, windows, hidden]; outputs: the states after it.
   std::optional<Graph> follow;
-  int64_t in_flight = 0;
-  int64_t edges = 0;  // columns that see the window's start and are made again for every row
+  int64_t in_flight = 0, every = 1;  // of each phase; rows between two of a window's steps, and so many phases
+  int64_t edges = 0;                 // columns that see the window's start and are made again for every row
   Graph follow_of(int64_t windows) const;
   // Where recurrences start on columns that see the zeros before the window: runs after the answer on the first
   // `start_rows` rows of the window that joins those in flight, the last of which came one row ago. Outputs: its
