@@ -10,6 +10,7 @@
 #include <string>
 
 #include "backends/onnxruntime/ort_library.h"
+#include "import/onnx/onnx_writer.h"
 #include "program.h"
 #include "tensor/npy.h"
 
@@ -314,6 +315,49 @@ TEST_F(RunProgram, VerifyFailsWhereOnlyOneIsNan) {
       << wrong.output;
   EXPECT_NE(call("verify --json " + (folder_ / "case").string()).output.find("\"max_abs_error\": null"),
             std::string::npos);
+}
+
+// Numbers that are looked up in a table over a window of 6: rows of int64 from every form of file, and answers of
+// float32 and int64, each held against the full window.
+TEST_F(RunProgram, StreamTakesRowsOfOtherTypes) {
+  Graph graph;
+  graph.source = "ids", graph.opset = 17;
+  graph.inputs = {{"x", Type::kInt64, true, {{1, ""}, {6, ""}, {2, ""}}}};
+  graph.constants.emplace("t", Tensor::of<float>({3, 2}, {0.5f, -1, 2, 0.25f, -0.75f, 1.5f}));
+  graph.constants.emplace("axes", Tensor::of<int64_t>({1}, {1}));
+  graph.nodes = {{"g", "", "Gather", {"t", "x"}, {"g"}, {}},
+                 {"s", "", "Tanh", {"g"}, {"s"}, {}},
+                 {"m", "", "ReduceMean", {"s"}, {"y"}, {{"axes", Shape{1}}, {"keepdims", int64_t{0}}}},
+                 {"n", "", "ReduceSum", {"x", "axes"}, {"n"}, {{"keepdims", int64_t{0}}}}};
+  graph.outputs = {{"y", Type::kFloat32, false, {}}, {"n", Type::kInt64, false, {}}};
+  ASSERT_TRUE(export_onnx(graph, (folder_ / "ids.onnx").string()).ok());
+  const auto rows = Tensor::of<int64_t>({8, 2}, {0, 1, 2, 2, 1, 0, 0, 0, 2, 1, 1, 1, 0, 2, 2, 0});
+  ASSERT_TRUE(write_npz(folder_ / "rows.npz", {{"rows", rows}}).ok());
+  write_file(folder_ / "rows.csv", "a,b\n0,1\n2,2\n1,0\n0,0\n2,1\n+1,1\n0,2\n2,0\n");
+  write_file(folder_ / "wrong.csv", "0,1\n2,0.5\n");
+  const auto stream = [&](const std::string& file) {
+    return call("stream " + (folder_ / "ids.onnx").string() + " --window 6 --check --inputs " +
+                (folder_ / file).string() + " --output " + (folder_ / "out.npz").string());
+  };
+  for (const char* file : {"rows.npz", "rows.csv"}) {
+    const Ran ran = stream(file);
+    EXPECT_EQ(ran.exit_code, 0) << ran.output;
+    EXPECT_NE(ran.output.find("16 answers compared, max absolute error 0, 0 past tolerance"), std::string::npos)
+        << ran.output;
+    const auto made = read_npz((folder_ / "out.npz").string());
+    ASSERT_TRUE(made.ok());
+    const Tensor& sums = made.value().at("n");
+    ASSERT_EQ(sums.type(), Type::kInt64);
+    EXPECT_EQ(sums.data<int64_t>()[0], 0);
+    EXPECT_EQ(sums.data<int64_t>()[1], 1);
+    EXPECT_EQ(sums.data<int64_t>()[14], 6);
+    EXPECT_EQ(sums.data<int64_t>()[15], 4);
+  }
+  const Ran wrong = stream("wrong.csv");
+  EXPECT_EQ(wrong.exit_code, 1);
+  EXPECT_NE(wrong.output.find("wrong.csv:2: '0.5' is no number of int64"), std::string::npos) << wrong.output;
+  const Ran other = stream("in.npz");
+  EXPECT_NE(other.output.find("holds float32; int64 rows are accepted"), std::string::npos) << other.output;
 }
 
 }  // namespace

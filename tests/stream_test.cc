@@ -1,4 +1,5 @@
 // Streams against the full window: the samples, and models nobody wrote, of the layers that a stream cuts.
+#include <cstring>
 #include <limits>
 
 #include "guard.h"
@@ -255,6 +256,67 @@ TEST(Stream, RecurrencesBehindStridesAreAdvancedInTheirPhase) {
       });
     }
   }
+}
+
+// Rows of numbers that are looked up in a table.
+TEST(Stream, RowsOfIds) {
+  Written written(20, 1);
+  written.graph.inputs = {{"x", Type::kInt64, true, {{1, ""}, {20, ""}}}};
+  written.add("Gather", {written.constant({9, 6}), "x"});
+  written.add("Transpose", {written.name}, {{"perm", Shape{0, 2, 1}}});
+  written.add("Conv", {written.name, written.constant({4, 6, 3})}, {{"pads", Shape{2, 0}}});
+  written.add("Transpose", {written.name}, {{"perm", Shape{2, 0, 1}}});
+  written.add("GRU", {written.name, written.constant({1, 12, 4}), written.constant({1, 12, 4})},
+              {{"hidden_size", int64_t{4}}, {"linear_before_reset", int64_t{1}}});
+  written.graph.constants.emplace("last", Tensor::of<int64_t>({}, {-1}));
+  written.add("Gather", {written.name, "last"}, {{"axis", int64_t{0}}});
+  const Model model = written.model();
+  const StreamExecutable executable = streamed(model, 20);
+  EXPECT_TRUE(executable.gains()) << executable.explain();
+  EXPECT_EQ(executable.row_type(), "int64");
+  const Result<Executable> compiled = compile(model, Plan::defaults(model));
+  ASSERT_TRUE(compiled.ok());
+  Session whole = compiled.value().session();
+  Stream stream = executable.stream();
+  std::vector<int64_t> rows(19, 0);
+  std::mt19937 random(3);
+  for (int64_t r = 0; r < 80; ++r) {
+    rows.push_back(static_cast<int64_t>(random() % 9));
+    ASSERT_TRUE(stream.push(&rows.back()).ok());
+    std::memcpy(whole.input(0), rows.data() + r, 20 * sizeof(int64_t));
+    ASSERT_TRUE(whole.run(1).ok());
+    ASSERT_EQ(std::memcmp(stream.output(0), whole.output(0), 4 * sizeof(float)), 0) << "row " << r;
+    if (r == 40) {  // a number that the table does not have: the row has not come
+      const int64_t none = 9;
+      EXPECT_EQ(stream.push(&none).code, Status::kValue);
+      EXPECT_EQ(stream.rows(), 41);
+    }
+    if (r % 3 == 0) {
+      ASSERT_TRUE(stream.settle().ok());
+    }
+  }
+}
+
+// An output that holds every place of the window: of columns those that are kept come from their history.
+TEST(Stream, SequencesAreAnswersToo) {
+  for (const bool padded : {false, true}) {
+    Written written(24, 5);
+    written.add("Transpose", {"x"}, {{"perm", Shape{0, 2, 1}}});
+    written.add("Conv", {written.name, written.constant({8, 5, 3})}, {{"pads", Shape{padded ? 2 : 0, padded ? 1 : 0}}});
+    written.add("Tanh", {written.name});
+    written.add("Conv", {written.name, written.constant({8, 8, 3})}, {{"pads", Shape{2, 0}}, {"dilations", Shape{1}}});
+    const Model model = written.model();
+    EXPECT_TRUE(streamed(model, 24).gains()) << streamed(model, 24).explain();
+    expect_equal(model, 24, 80, padded ? "a padded sequence" : "a sequence", "fp32", 0);
+  }
+  Written steps(24, 5);
+  steps.add("Transpose", {"x"}, {{"perm", Shape{1, 0, 2}}});
+  steps.add("RNN", {steps.name, steps.constant({1, 4, 5}), steps.constant({1, 4, 4})}, {{"hidden_size", int64_t{4}}});
+  const Model model = steps.model();
+  EXPECT_NE(streamed(model, 24).why_not().find("holds every step of a recurrence, and each window has its own"),
+            std::string::npos)
+      << streamed(model, 24).why_not();
+  expect_equal(model, 24, 80, "all steps", "fp32", 0);
 }
 
 // Convolutions and pools that reach over the window's start, or over all of it: residual branches, strides, zeros on

@@ -162,11 +162,11 @@ Result<bool> compile_blocks(Parts* parts, const PartsPlan& plan) {
 Result<bool> compile_parts(Parts* parts, const Graph& whole, const Batch& batch, const PartsPlan& plan,
                            const Plan& given) {
   const Incremental& cut = parts->cut;
+  if (cut.reason.empty() && parts->macs_window == 0) parts->cut.reason = "it has no multiply-adds that could be saved";
   if (cut.reason.empty()) {
     if (auto made = compile_into(&parts->answer, cut.answer, plan, &parts->macs_answer); !made.ok()) return made;
-    const double left =
-        static_cast<double>(parts->macs_answer) / static_cast<double>(std::max<int64_t>(parts->macs_window, 1));
-    if (left > 1 - kGainMin || parts->macs_window == 0)
+    const double left = static_cast<double>(parts->macs_answer) / static_cast<double>(parts->macs_window);
+    if (left > 1 - kGainMin)
       parts->cut.reason = fmt::format("{:.0f} % of its multiply-adds would run at every row{}{}",
                                       100 * std::min(left, 1.0), cut.whole.empty() ? "" : ": ", cut.whole);
   }
@@ -191,12 +191,14 @@ Result<bool> compile_parts(Parts* parts, const Graph& whole, const Batch& batch,
 }
 
 void set_outputs(Parts* parts, const Graph& graph, const std::vector<std::string>& left_out) {
-  for (const ValueInfo& output : graph.outputs) {
-    if (std::find(left_out.begin(), left_out.end(), output.name) != left_out.end()) continue;
-    const size_t place = output_of(*parts->answer, output.name);
+  for (size_t i = 0; i < graph.outputs.size(); ++i) {
+    const std::string& name = graph.outputs[i].name;
+    if (std::find(left_out.begin(), left_out.end(), name) != left_out.end()) continue;
+    const bool is_cut = parts->cut.window > 0 && parts->cut.reason.empty();
+    const size_t place = output_of(*parts->answer, is_cut ? parts->cut.outputs[i] : name);
     const PortType& port = parts->answer->outputs()[place];
     parts->answer_outputs.push_back(place);
-    parts->outputs.push_back({port.name, type_name(port.type.type), port.type.shape, port.row_bytes});
+    parts->outputs.push_back({name, type_name(port.type.type), port.type.shape, port.row_bytes});
   }
 }
 

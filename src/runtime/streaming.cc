@@ -40,10 +40,10 @@ class Incrementally final : public Streaming {
       histories_.push_back({input, output_of(*of.answer, each.output), std::nullopt, {zeros(port), zeros(port)}});
     }
     if (ahead_ != nullptr) tie_ahead();
-    for (const size_t output : of.answer_outputs) {
-      const PortType& port = of.answer->outputs()[output];
+    for (size_t i = 0; i < of.answer_outputs.size(); ++i) {
+      const PortType& port = of.answer->outputs()[of.answer_outputs[i]];
       answers_.push_back({zeros(port), zeros(port)});
-      if (whole_ != nullptr) wholes_.push_back(output_of(*of.whole, port.name));
+      if (whole_ != nullptr) wholes_.push_back(output_of(*of.whole, of.outputs[i].name));
     }
     if (of.cut.follow && of.cut.in_flight > 0) windows_.emplace(of, answer_.get());
     if (windows_ == std::nullopt)  // the states that a window starts from are those of every answer

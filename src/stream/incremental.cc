@@ -81,11 +81,20 @@ class Cutter {
     for (const Node& node : graph_.nodes)
       if (!cut(node)) return give_up();
     for (const ValueInfo& output : graph_.outputs) {
-      if (values_[output.name].kind != Streamed::kTail) {
-        refuse("output '" + output.name + "' is not taken from the end of the window");
+      const Value v = values_[output.name];
+      std::string name = output.name;
+      if (v.kind == Streamed::kColumns) {  // all of them, most from its history
+        const std::string all = columns_at(&made_.answer, output.name, {v.axis, 0, 1, v.length});
+        if (all.empty()) return give_up();
+        name = add_node(&made_.answer, "Identity", {all}, output.name);
+      } else if (v.kind != Streamed::kTail) {
+        refuse(v.kind == Streamed::kSteps
+                   ? "output '" + output.name + "' holds every step of a recurrence, and each window has its own"
+                   : "output '" + output.name + "' does not depend on the rows");
         return give_up();
       }
-      made_.answer.outputs.insert(made_.answer.outputs.begin() + position_++, {output.name, output.type, false, {}});
+      made_.answer.outputs.insert(made_.answer.outputs.begin() + position_++, {name, output.type, false, {}});
+      made_.outputs.push_back(name);
     }
     if (!ahead_.outputs.empty()) {
       for (const auto& [name, tensor] : graph_.constants) ahead_.constants.emplace(name, tensor);
@@ -320,7 +329,7 @@ class Cutter {
   // Where the node, of whose value the columns `at` are to be made, reads its inputs; and its window over those. None:
   // padding alone.
   std::optional<Narrowed> read_by(const Node& node, Places at) const {
-    const Value &x = values_.at(node.inputs[0]), &y = values_.at(node.outputs[0]);
+    const Value &x = values_.at(node.inputs[moving_inputs(node)[0]]), &y = values_.at(node.outputs[0]);
     at.axis = x.axis;
     if (is_sliding(node)) return narrowed(window_of(node), at, x.length);
     if (node.is("Slice") && x.length != y.length) {
@@ -472,6 +481,7 @@ class Cutter {
         return refuse(node, "mixes what is taken from one place of the window with all of it");
     if (node.is("CastLike")) return refuse(node, "takes its type from a value of the window");
     if (is_elementwise(node)) return elementwise(node, moving);
+    if (node.is("Gather") && moving == std::vector<size_t>{1}) return look_up(node);
     if (!node.is("Concat") && (moving.size() != 1 || moving[0] != 0))
       return refuse(node, "mixes values of the window with each other");
     if (node.is("Transpose")) return transpose(node);
@@ -749,6 +759,16 @@ class Cutter {
     made_.answer.nodes.push_back(std::move(taken));
     define(node, 0, plain_value(Streamed::kTail));
     return true;
+  }
+
+  // Rows of a table, by the numbers that columns hold.
+  bool look_up(const Node& node) {
+    const Value& v = values_[node.inputs[1]];
+    if (node.get<int64_t>("axis", 0) != 0 || constant(node.inputs[0]) == nullptr)
+      return refuse(node, "takes other places than rows of a table");
+    Inputs inputs{node.inputs, node.inputs, node.inputs};
+    inputs.answer[1] = v.name, inputs.follow[1] = v.step, inputs.start[1] = v.first;
+    return emit(node, v, inputs);
   }
 
   // 0 in the type and shape of an index.

@@ -40,6 +40,7 @@ struct Incremental {
   // Runs when a row arrives. Inputs: the row, as the model's input with one column; histories; the state of the oldest
   // window. Outputs: the model's; the histories after this row; columns for `follow`.
   Graph answer;
+  std::vector<std::string> outputs;  // of `answer`: the model's, in its order
   // Runs after the answer, where anything is recurrent: one step of windows in flight. follow_of(windows) is it for so
   // many at a time; inputs: columns, states [1, windows, hidden]; outputs: the states after it.
   std::optional<Graph> follow;

@@ -99,7 +99,6 @@ Result<std::vector<std::unique_ptr<StreamRunner>>> make_streams(const ModelOptio
     double ms = 0;
     const Result<StreamExecutable> cut = timed(&ms, [&] { return compile_stream(model.value(), own.plan); });
     if (!cut.ok()) return cut.error();
-    if (const Result<bool> floats = takes_float_rows(cut.value(), own.model); !floats.ok()) return floats.error();
     made.push_back(std::make_unique<StreamRunner>(cut.value(), pools));
     Result<BenchRow> row = made.back()->first_rows(own, model.value());
     if (!row.ok()) return row.error();

@@ -206,7 +206,7 @@ void add_stream(CLI::App* app, Program* p) {
   stream->add_option("--time-axis", p->model.plan.time_axis,
                      "NAME:AXIS of the input, where several axes have as many places as the window");
   stream->add_option("--inputs", p->stream.inputs,
-                     ".npz or .npy with one array of float32 rows, [N, ...], or .csv with a row a line");
+                     ".npz or .npy with one array of rows, [N, ...], of the input's type, or .csv with a row a line");
   stream->add_option("--output", p->stream.output, ".npz to write: one answer for each row");
   stream->add_flag(
       "--check", p->stream.check,

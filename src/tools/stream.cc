@@ -38,7 +38,7 @@ class Replay {
       Shape shape = port.shape;
       if (shape.empty() || shape[0] != 1) shape.insert(shape.begin(), 1);
       shape[0] = count_;
-      if (port.type == "float32") answers_.emplace(port.name, Tensor(Type::kFloat32, shape));
+      answers_.emplace(port.name, Tensor(type_called(port.type), shape));
     }
     // Whole windows are as good from anywhere; states have to be fed from the first row on.
     const int64_t every = cut_.window() == 0 ? 1 : std::max<int64_t>(1, count_ / kPeerRows);
@@ -75,12 +75,10 @@ class Replay {
     const bool full = full_ != nullptr && full_->run(rows, r).ok(), peer = ask_peer && peer_->run(rows, r).ok();
     for (size_t i = 0; i < cut_.outputs().size(); ++i) {
       const Port& port = cut_.outputs()[i];
-      const auto answer = answers_.find(port.name);
-      if (answer == answers_.end()) continue;
-      const auto* got = static_cast<const float*>(window_.output(i));
-      std::memcpy(answer->second.bytes() + r * port.row_bytes, got, static_cast<size_t>(port.row_bytes));
-      if (full) full_apart_.add(got, static_cast<const float*>(full_->output(port.name)), port.row_bytes / 4);
-      if (peer) peer_apart_.add(got, static_cast<const float*>(peer_->output(port.name)), port.row_bytes / 4);
+      const void* got = window_.output(i);
+      std::memcpy(answers_.at(port.name).bytes() + r * port.row_bytes, got, static_cast<size_t>(port.row_bytes));
+      if (full) full_apart_.add(port, got, full_->output(port.name));
+      if (peer) peer_apart_.add(port, got, peer_->output(port.name));
     }
   }
 
@@ -149,9 +147,7 @@ int stream(const ModelOptions& options, const StreamOptions& stream) {
   if (stream.inputs.empty() && stream.explain) return 0;
   if (stream.inputs.empty())
     return fail({Code::kInvalidArgument, "stream", "nothing to do: give --inputs rows.npz, or --explain"});
-  if (const Result<bool> floats = takes_float_rows(cut.value(), options.model); !floats.ok())
-    return fail(floats.error());
-  const Result<Tensor> rows = read_rows(stream.inputs, cut.value().row_bytes());
+  const Result<Tensor> rows = read_rows(stream.inputs, type_called(cut.value().row_type()), cut.value().row_bytes());
   if (!rows.ok()) return fail(rows.error());
   Replay replay(options, stream, cut.value());
   if (stream.check)

@@ -4,18 +4,17 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstring>
+#include <deque>
 #include <limits>
 #include <map>
 
 #include "base/file.h"
 #include "tensor/npy.h"
+#include "tools/compare.h"
 
 namespace hayate {
 namespace {
-
-constexpr double kRelative = 1e-5, kAbsolute = 1e-6;  // design: of float32 against another order of sums
 
 Error bad(const std::string& where, std::string what) { return {Code::kInvalidArgument, where, std::move(what)}; }
 
@@ -25,17 +24,26 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-// A number, or nothing for NaN; false where the cell is neither.
-bool number(std::string_view cell, float* value) {
-  *value = std::numeric_limits<float>::quiet_NaN();
-  if (cell.empty()) return true;
-  if (cell.front() == '+') cell.remove_prefix(1);
+// A number, or of floats nothing for NaN; false where the cell is neither, or out of the type's range.
+template <typename T>
+bool number(std::string_view cell, T* value) {
+  if constexpr (std::is_floating_point_v<T>) {
+    *value = std::numeric_limits<T>::quiet_NaN();
+    if (cell.empty()) return true;
+  }
+  if (!cell.empty() && cell.front() == '+') cell.remove_prefix(1);
   const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), *value);
   return error == std::errc() && end == cell.data() + cell.size();
 }
+template <>
+bool number(std::string_view cell, bool* value) {
+  *value = cell == "1" || cell == "true";
+  return *value || cell == "0" || cell == "false";
+}
 
+template <typename T>
 Result<Tensor> parse_csv(const std::string& text, const std::string& path, int64_t columns) {
-  std::vector<float> values;
+  std::deque<T> values;  // a vector of bool has no bools
   int64_t line = 0, rows = 0;
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());
@@ -44,26 +52,29 @@ Result<Tensor> parse_csv(const std::string& text, const std::string& path, int64
     if (trimmed(rest).empty()) continue;
     const size_t before = values.size();
     std::string_view wrong;
+    bool is_wrong = false;
     for (bool more = true; more;) {
       const size_t comma = rest.find(',');
       const std::string_view cell = trimmed(rest.substr(0, comma));
-      if (!number(cell, &values.emplace_back()) && wrong.empty()) wrong = cell;
+      if (!number(cell, &values.emplace_back()) && !is_wrong) wrong = cell, is_wrong = true;
       more = comma != std::string_view::npos;
       rest.remove_prefix(more ? comma + 1 : rest.size());
     }
-    if (!wrong.empty() && rows == 0 && before == 0 && line == 1) {  // names
+    if (is_wrong && rows == 0 && before == 0 && line == 1) {  // names
       values.clear();
       continue;
     }
     const auto place = [&] { return fmt::format("{}:{}", path, line); };
-    if (!wrong.empty()) return bad(place(), fmt::format("'{}' is no number", std::string(wrong.substr(0, 40))));
+    if (is_wrong)
+      return bad(place(),
+                 fmt::format("'{}' is no number of {}", std::string(wrong.substr(0, 40)), type_name(type_of<T>())));
     if (static_cast<int64_t>(values.size() - before) != columns)
       return bad(place(),
                  fmt::format("has {} columns; rows of {} numbers are accepted", values.size() - before, columns));
     ++rows;
   }
-  auto made = Tensor::make(Type::kFloat32, {rows, columns}, path);
-  if (made.ok()) std::copy(values.begin(), values.end(), made.value().data<float>());
+  auto made = Tensor::make(type_of<T>(), {rows, columns}, path);
+  if (made.ok()) std::copy(values.begin(), values.end(), made.value().template data<T>());
   return made;
 }
 
@@ -148,25 +159,29 @@ class FedBack final : public ByHand {
 
 }  // namespace
 
-Result<bool> takes_float_rows(const StreamExecutable& executable, const std::string& model) {
-  if (executable.row_type() == "float32") return true;
-  return bad(model, fmt::format("takes rows of {}; this program has float32 ones", executable.row_type()));
+Type type_called(const std::string& name) {
+  int type = 0;
+  while (name != type_name(static_cast<Type>(type))) ++type;
+  return static_cast<Type>(type);
 }
 
-Result<Tensor> read_rows(const std::string& path, int64_t row_bytes) {
+Result<Tensor> read_rows(const std::string& path, Type type, int64_t row_bytes) {
+  const int64_t numbers = row_bytes / static_cast<int64_t>(type_size(type));
   if (path.ends_with(".csv")) {
     const Result<std::string> text = read_file(path);
     if (!text.ok()) return text.error();
-    return parse_csv(text.value(), path, row_bytes / 4);
+    Result<Tensor> made = bad(path, fmt::format("rows of {} are accepted from .npy and .npz alone", type_name(type)));
+    visit_type(type, [&]<typename T>() { made = parse_csv<T>(text.value(), path, numbers); });
+    return made;
   }
   Result<Tensor> made = only_array(path);
   if (!made.ok()) return made;
   const Tensor& rows = made.value();
-  if (rows.type() != Type::kFloat32)
-    return bad(path, fmt::format("holds {}; float32 rows are accepted", type_name(rows.type())));
+  if (rows.type() != type)
+    return bad(path, fmt::format("holds {}; {} rows are accepted", type_name(rows.type()), type_name(type)));
   if (rows.rank() < 1 || static_cast<int64_t>(rows.byte_count()) != rows.shape()[0] * row_bytes)
-    return bad(path, fmt::format("has shape {}; rows of {} float32 each, [N, ...], are accepted",
-                                 shape_text(rows.shape()), row_bytes / 4));
+    return bad(path, fmt::format("has shape {}; rows of {} {} each, [N, ...], are accepted", shape_text(rows.shape()),
+                                 numbers, type_name(type)));
   return made;
 }
 
@@ -198,17 +213,13 @@ Result<std::unique_ptr<ByHand>> by_hand(const Model& model, const Plan& given, c
   return std::unique_ptr<ByHand>(new FedBack(made.value(), plan.states));
 }
 
-void Apart::add(const float* got, const float* wanted, int64_t n) {
-  bool past = false;
-  for (int64_t i = 0; i < n; ++i) {
-    const double a = static_cast<double>(got[i]), b = static_cast<double>(wanted[i]);
-    if (a == b || (std::isnan(a) && std::isnan(b))) continue;
-    const double error = std::isnan(a - b) ? std::numeric_limits<double>::infinity() : std::fabs(a - b);
-    past = past || !(error <= kAbsolute + kRelative * std::fabs(b));
-    absolute = std::max(absolute, error);
-    relative = std::max(relative, error / std::max(std::fabs(b), kAbsolute));
-  }
-  outside += past;
+void Apart::add(const Port& port, const void* got, const void* wanted) {
+  const auto as_tensor = [&](const void* memory) {
+    return Tensor(type_called(port.type), port.shape, static_cast<std::byte*>(const_cast<void*>(memory)));
+  };
+  const Difference apart = difference(as_tensor(got), as_tensor(wanted), Tolerance{});
+  absolute = std::max(absolute, apart.max_absolute), relative = std::max(relative, apart.max_relative);
+  outside += apart.outside > 0;
   ++compared;
 }
 

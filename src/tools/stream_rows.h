@@ -10,12 +10,12 @@
 
 namespace hayate {
 
-// The rows of a file, [N, ...], each of row_bytes: of .npy or .npz the only array, of .csv every line as float32,
-// behind at most one line of names.
-// Files hold float32: an error where rows are of another type.
-Result<bool> takes_float_rows(const StreamExecutable& executable, const std::string& model);
+// Requires: the name of an element type, as ports have it.
+Type type_called(const std::string& name);
 
-Result<Tensor> read_rows(const std::string& path, int64_t row_bytes);
+// The rows of a file, [N, ...], of that type, each of row_bytes: of .npy or .npz the only array, of .csv every line,
+// behind at most one line of names.
+Result<Tensor> read_rows(const std::string& path, Type type, int64_t row_bytes);
 
 // The model as options say it, for streams.
 Result<Model> model_for_stream(const ModelOptions& options);
@@ -34,7 +34,7 @@ Result<std::unique_ptr<ByHand>> by_hand(const Model& model, const Plan& plan, co
 struct Apart {
   double absolute = 0, relative = 0;
   int64_t outside = 0, compared = 0;  // answers past the tolerance; of so many
-  void add(const float* got, const float* wanted, int64_t n);
+  void add(const Port& port, const void* got, const void* wanted);
 };
 
 }  // namespace hayate

@@ -13,9 +13,10 @@ StreamRunner::StreamRunner(StreamExecutable executable, const Pools* pools)
     : executable_(std::move(executable)),
       stream_(executable_.stream()),
       pools_(pools),
-      row_(Type::kFloat32, {executable_.row_bytes() / 4}) {}
+      row_(type_called(executable_.row_type()),
+           {executable_.row_bytes() / static_cast<int64_t>(type_size(type_called(executable_.row_type())))}) {}
 
-void StreamRunner::feed(size_t call) { feed_input(pools_->pools[0], call, Type::kFloat32, row_.count(), row_.bytes()); }
+void StreamRunner::feed(size_t call) { feed_input(pools_->pools[0], call, row_.type(), row_.count(), row_.bytes()); }
 
 void StreamRunner::settle() {
   const uint64_t start = ticks_now();
@@ -30,7 +31,7 @@ Result<BenchRow> StreamRunner::first_rows(const ModelOptions& options, const Mod
   auto reference = by_hand(model, options.plan, "reference");
   if (!reference.ok()) return reference.error();
   const int64_t count = executable_.window() + kCompared;
-  Tensor rows(Type::kFloat32, {count, row_.count()});
+  Tensor rows(row_.type(), {count, row_.count()});
   Apart apart;
   for (int64_t r = 0; r < count; ++r) {
     feed(static_cast<size_t>(r));
@@ -42,9 +43,7 @@ Result<BenchRow> StreamRunner::first_rows(const ModelOptions& options, const Mod
       return Error{Code::kOutOfRange, options.model, "reference failed on a row"};
     for (size_t i = 0; i < executable_.outputs().size(); ++i) {
       const Port& port = executable_.outputs()[i];
-      if (port.type == "float32")
-        apart.add(static_cast<const float*>(stream_.output(i)),
-                  static_cast<const float*>(reference.value()->output(port.name)), port.row_bytes / 4);
+      apart.add(port, stream_.output(i), reference.value()->output(port.name));
     }
   }
   row.max_abs_error = apart.absolute, row.max_rel_error = apart.relative;
