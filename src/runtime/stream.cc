@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "backends/calibration.h"
+#include "backends/native/native_backend.h"
 #include "compress/quantise.h"
 #include "eval/macs.h"
 #include "rewrite/rewrite.h"
@@ -159,6 +160,13 @@ Result<bool> compile_blocks(Parts* parts, const PartsPlan& plan) {
   return alone;
 }
 
+// Whether sums over an axis go in float32, one after another, as a stream adds steps up; else in double precision.
+bool adds_in_order(const Plan& plan) {
+  if (plan.backend != "native") return false;
+  const Result<kernels::Isa> isa = isa_of(plan.isa);
+  return isa.ok() && isa.value() != kernels::Isa::kPlain;
+}
+
 Result<bool> compile_parts(Parts* parts, const Graph& whole, const Batch& batch, const PartsPlan& plan,
                            const Plan& given) {
   const Incremental& cut = parts->cut;
@@ -177,7 +185,7 @@ Result<bool> compile_parts(Parts* parts, const Graph& whole, const Batch& batch,
     return true;
   }
   int64_t macs = 0;
-  if (!cut.reorders)
+  if (adds_in_order(plan.plan) ? !cut.reorders : !cut.sums)
     if (auto made = compile_into(&parts->whole, whole, plan, &macs); !made.ok()) return made;
   if (cut.ahead)
     if (auto made = compile_into(&parts->ahead, *cut.ahead, plan, &parts->macs_ahead); !made.ok()) return made;

@@ -12,6 +12,7 @@
 #include "graph/axes.h"
 #include "graph/op_table.h"
 #include "graph/places.h"
+#include "kernels/vector/kernels.h"
 
 namespace hayate {
 namespace {
@@ -965,9 +966,12 @@ class Cutter {
     if (v.left > 0) {
       Node first = node;
       first.inputs[0] = v.first, first.outputs[0] = fmt::format("{}/stream_{}", y, count_++);
-      std::string sum = first.outputs[0];
+      const std::string sum = first.outputs[0];
+      if (mean) {  // of these steps the sum is carried on; axes were an attribute of ReduceSum up to opset 12
+        first.op = "ReduceSum";
+        if (node.input(1).empty()) first.opset = 11;
+      }
       start_.nodes.push_back(std::move(first));
-      if (mean) sum = add_node(&start_, "Mul", {sum, add_constant(y, number(static_cast<float>(v.left)))}, y);
       start_.nodes.push_back(
           {node.name, "", "Reshape", {sum, add_constant(y, integers({1, lanes_, size}))}, {state.start}, {}});
     }
@@ -979,11 +983,15 @@ class Cutter {
     Node all{node.name, "", join, {before, last}, {y}, {}};
     if (mean) {
       const std::string sum = add_node(&made_.answer, join, {before, last}, y);
-      all = {node.name, "", "Div", {sum, add_constant(y, number(static_cast<float>(v.length)))}, {y}, {}};
+      const std::string steps = add_constant(y, number(static_cast<float>(v.length)));
+      all = {node.name, "", "Div", {sum, steps}, {y}, {{"apart", int64_t{1}}}};
     }
     made_.answer.nodes.push_back(std::move(all));
     made_.states.push_back(std::move(state));
-    made_.reorders = made_.reorders || mean || node.is("ReduceSum");
+    int64_t inner = 1;
+    for (size_t i = static_cast<size_t>(v.axis) + 1; i < x.size(); ++i) inner *= x[i];
+    if (mean || node.is("ReduceSum"))
+      made_.sums = true, made_.reorders = made_.reorders || inner == 1 || v.length > kernels::kSumBlock;
     define(node, 0, plain_value(Streamed::kTail));
     return true;
   }

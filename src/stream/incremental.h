@@ -35,7 +35,8 @@ struct Incremental {
   std::string reason;  // not empty: nothing is gained, every row runs the whole window, and why
   std::string whole;   // not empty: the first node that runs on all columns of the window in `answer`, and why
   int64_t window = 0;
-  bool reorders = false;  // sums over steps are added in another order than a full window's, and so rounded otherwise
+  bool sums = false;      // steps are summed up one after another
+  bool reorders = false;  // which is another order than a full window's on native: rounded otherwise
 
   // Runs when a row arrives. Inputs: the row, as the model's input with one column; histories; the state of the oldest
   // window. Outputs: the model's; the histories after this row; columns for `follow`.

@@ -55,6 +55,8 @@ struct Activation {
 
 enum class Binary : uint8_t { kAdd, kSub, kMul, kDiv, kMin, kMax, kPow };
 enum class Reduce : uint8_t { kSum, kMean, kMax, kMin, kProd, kSumSquare, kL2 };
+// Sums are sums of blocks of so many elements of a lane: over n of them rounding grows with kSumBlock + n / kSumBlock.
+constexpr int64_t kSumBlock = 128;
 
 // Columns are summed in groups of so many: see vector.cc. Parts of a layer that begin at a group's first column are cut
 // where any instruction set can.
@@ -236,7 +238,8 @@ struct Set {
                      int64_t n);
   // y = x / sqrt(mean of squares + epsilon) * scale over consecutive n; scale [n] or null; x may be y.
   void (*rms_norm)(const float* x, const float* scale, float epsilon, float* y, int64_t rows, int64_t n);
-  // y [outer, inner] from x [outer, middle, inner].
+  // y [outer, inner] from x [outer, middle, inner]. With inner past 1 up to kSumBlock elements are added in order
+  // (plain: in double precision).
   void (*reduce)(Reduce op, const float* x, float* y, int64_t outer, int64_t middle, int64_t inner);
   void (*pool)(const Pool& args);
   void (*depthwise)(const Depthwise& args);

@@ -547,9 +547,6 @@ void rms_norm(const float* x, const float* scale, float epsilon, float* y, int64
   }
 }
 
-// Sums are sums of blocks of so many elements of a lane: over n of them rounding grows with kSumBlock + n / kSumBlock.
-constexpr int64_t kSumBlock = 128;
-
 // Over consecutive elements only sums that vectors keep in lanes pay; over the middle axis all columns go side by side.
 void reduce(Reduce op, const float* x, float* y, int64_t outer, int64_t middle, int64_t inner) {
   const bool sums = op == Reduce::kSum || op == Reduce::kMean || op == Reduce::kSumSquare || op == Reduce::kL2,

@@ -32,6 +32,7 @@ std::optional<ChannelAffine> batch_norm_affine(Editor* editor, const Node& norm)
 
 std::optional<ChannelAffine> channel_affine(Editor* editor, const Node& node, int64_t axis) {
   if (!node.domain.empty() || node.inputs.empty() || node.outputs.empty()) return std::nullopt;
+  if (node.get<int64_t>("apart", 0) != 0) return std::nullopt;  // a stream's mean, which is rounded as a full window's
   const TensorType* out = editor->type(node.outputs[0]);
   if (out == nullptr || out->type != Type::kFloat32 || axis < 0 || axis >= static_cast<int64_t>(out->shape.size()))
     return std::nullopt;
