@@ -9,7 +9,9 @@ namespace {
 
 #ifdef HAYATE_SANITIZED  // kernels that are not optimised take minutes for the others
 constexpr std::pair<const char*, int64_t> kRecurrent[] = {{"gru", 50}};
+constexpr const char* kPrecisions[] = {"fp32"};
 #else
+constexpr const char* kPrecisions[] = {"fp32", "bf16", "int8"};
 constexpr std::pair<const char*, int64_t> kRecurrent[] = {{"gru", 50}, {"lstm_a", 50}, {"deeplob", 100}};
 #endif
 
@@ -223,7 +225,7 @@ TEST(StreamState, RowsBehindARefillHaveTheFullWindowsBits) {
   models.emplace_back("tcn", 64);
   unsigned seed = 40;
   for (const auto& [name, window] : models)
-    for (const char* precision : {"fp32", "bf16", "int8"})
+    for (const char* precision : kPrecisions)
       expect_refilled(loaded(sample(name)), window, std::string(name) + " " + precision, precision, 0, seed++);
 }
 

@@ -592,8 +592,13 @@ TEST(Stream, WhatIsReducedOverStepsIsCarriedByEachWindow) {
 // Full windows add up blocks of many steps: what a stream adds one after another agrees to rounding. After a refill the
 // answers are the stream's own, however little has settled.
 TEST(Stream, LongSumsAgreeToRounding) {
+#ifdef HAYATE_SANITIZED
+  constexpr const char* kPrecisions[] = {"fp32"};
+#else
+  constexpr const char* kPrecisions[] = {"fp32", "bf16", "int8"};
+#endif
   for (const char* op : {"ReduceMean", "ReduceSum"})
-    for (const char* precision : {"fp32", "bf16", "int8"}) {
+    for (const char* precision : kPrecisions) {
       const Model model = reduced(op, false, false, true, false, 200, false);
       expect_equal(model, 200, 260, std::string(op) + " " + precision, precision,
                    std::string(op) == "ReduceMean" ? 2e-6 : 200 * 2e-6);
