@@ -54,6 +54,7 @@ const MaskKernels& mask_kernels(TreeMethod method) {
 
 // Whether who asks for one instruction set lets another be used.
 bool includes(Isa asked, Isa used) {
+  if (asked == Isa::kAmx) return includes(Isa::kAvx512, used);  // tiles are nothing to trees
   return used == Isa::kPlain || used == asked || (asked == Isa::kAvx512 && used == Isa::kAvx2);
 }
 

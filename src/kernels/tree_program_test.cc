@@ -288,6 +288,7 @@ TEST(TreeProgram, ValuesBesideThresholds) {
 }
 
 bool may_take(Isa asked, TreeMethod method) {
+  if (asked == Isa::kAmx) asked = Isa::kAvx512;
   if (method == TreeMethod::kWalkAvx512 || method == TreeMethod::kMasksAvx512) return asked == Isa::kAvx512;
   return method != TreeMethod::kMasksAvx2 || asked == Isa::kAvx512 || asked == Isa::kAvx2;
 }
@@ -299,7 +300,7 @@ TEST(TreeProgram, TheCheapestIsTakenWithinTheInstructionSet) {
       const Trees t = maker.trees({.trees = trees, .leaves = leaves, .features = leaves, .full = true});
       std::vector<std::optional<double>> costs;
       for (const TreeMethod method : kMethods) costs.push_back(TreeProgram::cost(t, method));
-      for (const Isa isa : {Isa::kPlain, Isa::kSse4, Isa::kNeon, Isa::kAvx2, Isa::kAvx512}) {
+      for (const Isa isa : {Isa::kPlain, Isa::kSse4, Isa::kNeon, Isa::kAvx2, Isa::kAvx512, Isa::kAmx}) {
         const TreeMethod taken = TreeProgram::build_for(t, isa)->method();
         EXPECT_TRUE(may_take(isa, taken)) << isa_name(isa) << " took " << tree_method_name(taken);
         const double cost = *costs[static_cast<int>(taken)];

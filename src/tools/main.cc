@@ -70,7 +70,7 @@ void add_plan_file(CLI::App* command, Plan* plan) {
 
 void add_plan(CLI::App* command, Plan* plan) {
   command->add_option("--isa", plan->isa,
-                      "Instruction set of native: avx512, avx2, sse4, neon, plain; the best there is where left out");
+                      "Instruction set of native: amx, avx512, avx2, sse4, neon, plain; the best there is where left out");
   add_calibration(command, plan);
   command
       ->add_option("--threads", plan->threads,

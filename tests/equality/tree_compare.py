@@ -46,7 +46,7 @@ class Engine:
         model = os.path.join(self.folder, "isa.txt")
         with open(model, "w") as file:
             file.write("tree\nnum_class=1\nmax_feature_idx=0\n\nTree=0\nnum_leaves=1\nnum_cat=0\nleaf_value=1\n\n")
-        return [isa for isa in ("avx512", "avx2", "sse4", "neon", "plain") if self.runs(model, isa)]
+        return [isa for isa in ("amx", "avx512", "avx2", "sse4", "neon", "plain") if self.runs(model, isa)]
 
     def runs(self, model, isa):
         try:

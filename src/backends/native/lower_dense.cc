@@ -117,7 +117,7 @@ void emit_layer(Lowering& l, const char* kernel, DenseArgs args, const View& x, 
                 const View* bias, const View& y) {
   const kernels::Dense& dense = args.dense;
   if (!weights.narrow && dense.m == 1 && args.images == 1 && args.segment_offsets.empty()) {
-    l.emit(run_dense_row, kernel, DenseRowArgs{args.set->dense_row, dense.n, dense.k, dense.activation},
+    l.emit(run_dense_row, kernel, DenseRowArgs{args.set->row_kernel(dense.n), {dense.n, dense.k, dense.activation}},
            {&x, &y, &weights.packed, bias});
     return;
   }

@@ -124,6 +124,7 @@ DenseWeights Lowering::weights(const float* w, int64_t segments, int64_t segment
     from.w = whole.data(), from.scale = scales.data(), from.x_zero = integers->x_zero;
     from.k_stride = 1, from.n_stride = k;
   }
+  program_.release = set_.release;
   const kernels::NarrowSet& narrow = set_.of(*made.narrow);
   const int64_t floats = (narrow.packed_bytes(from) + 3) / 4;
   const bool room = has_room_for_floats(floats);

@@ -72,10 +72,12 @@ NativeState::NativeState(std::shared_ptr<const NativeExecutable> executable, std
 }
 
 RunStatus NativeState::run() noexcept {
-  const std::vector<Step>& steps = executable_->program().steps;
-  for (size_t i = 0; i < steps.size(); ++i)
-    if (!steps[i].run(steps[i], {bases_.data(), team_})) return {static_cast<int32_t>(i)};
-  return {};
+  const Program& program = executable_->program();
+  const std::vector<Step>& steps = program.steps;
+  size_t done = 0;
+  while (done < steps.size() && steps[done].run(steps[done], {bases_.data(), team_})) ++done;
+  if (program.release != nullptr) program.release();
+  return done == steps.size() ? RunStatus{} : RunStatus{static_cast<int32_t>(done)};
 }
 
 RunStatus NativeState::run_timed(std::vector<uint64_t>* ticks) {
@@ -86,6 +88,7 @@ RunStatus NativeState::run_timed(std::vector<uint64_t>* ticks) {
     if (!steps[i].run(steps[i], {bases_.data(), team_})) return {static_cast<int32_t>(i)};
     (*ticks)[i] = ticks_now() - start;
   }
+  if (executable_->program().release != nullptr) executable_->program().release();
   return {};
 }
 

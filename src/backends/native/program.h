@@ -61,6 +61,7 @@ struct Program {
   std::vector<std::string> names;           // of each step: its kernel and node, "dense: node 'fc1' (Gemm)"
   int64_t plain_steps = 0;                  // run by reference kernels
   std::vector<std::shared_ptr<void>> kept;  // args, constants and packed weights
+  void (*release)() = nullptr;              // what the steps' kernels want called behind them, see kernels::Set
 };
 
 }  // namespace hayate::native

@@ -54,28 +54,34 @@ bool run_dense(const Step& step, Bases bases) {
 
 bool run_dense_row(const Step& step, Bases bases) {
   const auto& args = step.as<DenseRowArgs>();
-  const kernels::DenseRow row{args.n,
-                              args.k,
-                              step.at<const float>(bases, 0),
-                              step.at<const float>(bases, 2),
-                              step.at<const float>(bases, 3),
-                              step.at<float>(bases, 1),
-                              args.activation};
+  const kernels::RowShape& shape = args.shape;
+  const auto part = [&](const kernels::RowShape& columns) {
+    args.kernel(columns, step.at<const float>(bases, 0), step.at<const float>(bases, 2), step.at<const float>(bases, 3),
+                step.at<float>(bases, 1));
+  };
   if (bases.team == nullptr) {
-    args.kernel(row);
+    part(shape);
     return true;
   }
-  share(bases, args.n, kernels::kColumnGroup, args.n * args.k, [&](int64_t first, int64_t last) {
-    kernels::DenseRow part = row;
-    part.from = first, part.to = last;
-    args.kernel(part);
+  share(bases, shape.n, kernels::kColumnGroup, shape.n * shape.k, [&](int64_t first, int64_t last) {
+    part({shape.n, shape.k, shape.activation, first, last});
   });
   return true;
 }
 
+namespace {
+
+// A layer of fewer bits, or a piece of one. Where there are helpers each leaves its processor as it was; the caller
+// does so behind the last step.
+void run_piece(const kernels::Set& set, kernels::Narrow narrow, const kernels::NarrowDense& piece, Bases bases) {
+  set.of(narrow).dense(piece);
+  if (bases.team != nullptr && set.release != nullptr) set.release();
+}
+
+}  // namespace
+
 bool run_narrow_dense(const Step& step, Bases bases) {
   const auto& args = step.as<NarrowDenseArgs>();
-  const auto& kernel = args.set->of(args.narrow);
   kernels::NarrowDense dense = args.dense;
   const auto* x = step.at<const std::byte>(bases, 0);
   auto* y = step.at<std::byte>(bases, 1);
@@ -94,11 +100,12 @@ bool run_narrow_dense(const Step& step, Bases bases) {
     return one;
   };
   if (args.images == 1) {
-    share_layer(bases, image(0), size, kernel.dense);
+    share_layer(bases, image(0), size,
+                [&](const kernels::NarrowDense& piece) { run_piece(*args.set, args.narrow, piece, bases); });
     return true;
   }
   share(bases, args.images, 1, args.images * dense.m * dense.n * dense.k * size / 4, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) kernel.dense(image(i));
+    for (int64_t i = first; i < last; ++i) run_piece(*args.set, args.narrow, image(i), bases);
   });
   return true;
 }
@@ -275,7 +282,8 @@ class OverState {
     kernels::NarrowDense narrow;
     static_cast<kernels::DenseShape&>(narrow) = dense;
     narrow.x = room_, narrow.x_outer = dense.k, narrow.packed = dense.packed;
-    share_layer(bases_, narrow, size, kernel.dense);
+    share_layer(bases_, narrow, size,
+                [&](const kernels::NarrowDense& piece) { run_piece(*args_.set, *args_.narrow, piece, bases_); });
   }
 
  private:

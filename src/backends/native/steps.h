@@ -33,9 +33,8 @@ struct DenseArgs {
 bool run_dense(const Step& step, Bases bases);
 
 struct DenseRowArgs {  // x, y, packed, bias
-  void (*kernel)(kernels::DenseRow args) = nullptr;
-  int64_t n = 0, k = 0;
-  kernels::Activation activation;
+  kernels::RowKernel kernel = nullptr;
+  kernels::RowShape shape;
 };
 bool run_dense_row(const Step& step, Bases bases);
 

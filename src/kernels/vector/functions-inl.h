@@ -52,7 +52,6 @@ constexpr Isa kIsa = Isa::kNeon;
 #endif
 constexpr int kVectors = 4;  // of a full panel
 constexpr int kRegisters = HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM ? 32 : 16;
-constexpr int kSumsMax = kRows * kVectors > 12 ? kRows * kVectors : 12;
 
 // Sizes of tiles, largest first: of kRows or twice that many rows, then 4, 2 and 1, for a tile of one row costs nearly
 // as much as one of several. Few sizes, because each is compiled for itself.

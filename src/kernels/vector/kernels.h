@@ -14,9 +14,10 @@
 
 namespace hayate::kernels {
 
-enum class Isa : uint8_t { kPlain, kSse4, kAvx2, kAvx512, kNeon };
+// kAmx is kAvx512 with tiles for the layers of fewer bits.
+enum class Isa : uint8_t { kPlain, kSse4, kAvx2, kAvx512, kAmx, kNeon };
 
-const char* isa_name(Isa isa);  // "plain", "sse4", "avx2", "avx512", "neon"
+const char* isa_name(Isa isa);  // "plain", "sse4", "avx2", "avx512", "amx", "neon"
 std::optional<Isa> isa_from_name(std::string_view name);
 std::vector<Isa> supported_isas();  // what this processor runs, best first; kPlain last
 
@@ -90,14 +91,13 @@ struct Dense : DenseShape {
   const float* packed = nullptr;  // made by the same set's dense_pack
 };
 
-// One row of consecutive x, by the same sums: y(0..n) = act(bias + sum over k of x(k) * w(k, 0..n)).
-struct DenseRow {
+// One row of consecutive x, by the same sums: y(0..n) = act(bias + sum over k of x(k) * w(k, 0..n)); bias may be null.
+struct RowShape {
   int64_t n = 0, k = 0;
-  const float *x = nullptr, *packed = nullptr, *bias = nullptr;  // bias may be null
-  float* y = nullptr;
   Activation activation;
   int64_t from = 0, to = INT64_MAX;  // as Dense has them
 };
+using RowKernel = void (*)(const RowShape& shape, const float* x, const float* packed, const float* bias, float* y);
 
 // The same with weights and inputs of fewer bits, sums and answers still of 32: bfloat16 (rounded to the nearest even;
 // products are exact, sums as the processor's bfloat16 unit or a float's multiply-add has them), or 8-bit integers,
@@ -228,7 +228,7 @@ struct Set {
   // Packs w(k, n) = w[k * k_stride + n * n_stride] into 64-byte aligned `packed`.
   void (*dense_pack)(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride, float* packed);
   void (*dense)(const Dense& args);
-  void (*dense_row)(DenseRow args);  // what dense gives for such a row
+  RowKernel (*row_kernel)(int64_t n);  // gives what dense gives, for rows of n columns
   void (*matmul)(const MatMul& args);
   void (*unary)(Activation op, const float* x, float* y, int64_t n);  // x may be y
   void (*binary)(Binary op, const BinaryArgs& args);
@@ -248,6 +248,9 @@ struct Set {
   int64_t (*attention_work_size)(int64_t e, int64_t s);  // floats
   void (*attention)(const Attention& args);
   NarrowSet bf16, int8;
+  // Where set: gives back what layers of fewer bits left set in the processor. For who called them, on the same thread,
+  // once it is through with them.
+  void (*release)() = nullptr;
 
   const NarrowSet& of(Narrow narrow) const { return narrow == Narrow::kBf16 ? bf16 : int8; }
 };

@@ -33,12 +33,16 @@ TEST(Kernels, NamesGoBothWaysAndPlainIsLast) {
 }
 
 TEST(Kernels, TheForcedSetIsTheOneThatRuns) {
-  std::vector<void (*)(const Dense&)> seen;
+  // Tiles are for fewer bits; floats are AVX-512's there.
+  std::vector<std::pair<void (*)(const Dense&), void (*)(const NarrowDense&)>> seen;
   for (const Isa isa : supported_isas()) {
-    EXPECT_EQ(set_for(isa).isa, isa);
-    EXPECT_EQ(std::count(seen.begin(), seen.end(), set_for(isa).dense), 0)
-        << isa_name(isa) << " runs another set's kernel";
-    seen.push_back(set_for(isa).dense);
+    const Set& set = set_for(isa);
+    EXPECT_EQ(set.isa, isa);
+    for (const auto& [dense, narrow] : seen) {
+      EXPECT_TRUE(set.dense != dense || isa == Isa::kAvx512) << isa_name(isa) << " runs another set's kernel";
+      EXPECT_NE(set.bf16.dense, narrow) << isa_name(isa) << " runs another set's kernel";
+    }
+    seen.emplace_back(set.dense, set.bf16.dense);
   }
 }
 
@@ -60,6 +64,30 @@ std::vector<float> run_dense(const Set& set, const Layer& layer, const std::vect
   if (start) a.start = starts.data(), a.start_stride = n;
   set.dense(a);
   return y;
+}
+
+TEST(Kernels, ARowAloneHasTheBitsThatDenseGivesIt) {
+  for (const Isa isa : supported_isas()) {
+    const Set& set = set_for(isa);
+    for (int64_t n = 0; n <= 140; ++n)
+      for (const int64_t k : {0, 1, 7, 40, 65}) {
+        const Layer layer(set, k, n, 5);
+        const std::vector<float> x = noise(k, 7);
+        const Activation activation{n % 3 == 0 ? Unary::kRelu : n % 3 == 1 ? Unary::kElu : Unary::kTanh, 1.0f};
+        const std::vector<float> wanted = run_dense(set, layer, x, 1, n, k, activation, false);
+        std::vector<float> y(static_cast<size_t>(n));
+        const RowKernel kernel = set.row_kernel(n);
+        for (int64_t from = 0; from < n; from += kColumnGroup)
+          kernel({n, k, activation, from, from + kColumnGroup}, x.data(), layer.packed.data(), layer.bias.data(),
+                 y.data());
+        EXPECT_TRUE(n == 0 || std::memcmp(y.data(), wanted.data(), y.size() * 4) == 0)
+            << isa_name(isa) << " in parts, n " << n << " k " << k;
+        std::fill(y.begin(), y.end(), 0.0f);
+        kernel({n, k, activation}, x.data(), layer.packed.data(), layer.bias.data(), y.data());
+        EXPECT_TRUE(n == 0 || std::memcmp(y.data(), wanted.data(), y.size() * 4) == 0)
+            << isa_name(isa) << " n " << n << " k " << k;
+      }
+  }
 }
 
 TEST(Kernels, DenseEqualsItsPlainTwin) {

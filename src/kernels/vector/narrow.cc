@@ -12,6 +12,7 @@
 // clang-format on
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 
@@ -247,6 +248,13 @@ struct Int8 {
 
 }  // namespace dot
 HWY_POP_ATTRIBUTES
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni,avx512bf16,amx-tile,amx-int8,amx-bf16")
+namespace amx {
+
+#include "kernels/vector/narrow_amx-inl.h"
+
+}  // namespace amx
+HWY_POP_ATTRIBUTES
 HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR)
 
 #endif
@@ -297,6 +305,14 @@ void add_narrow(Set* made) {
   if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) made->int8 = dot::narrow_set<dot::Int8>(narrow_int8);
 #endif
 }
+
+#if HWY_TARGET == HWY_AVX3
+void add_tiles(Set* made) {
+  made->bf16 = amx::narrow_set<dot::Bf16>(narrow_bf16);
+  made->int8 = amx::narrow_set<dot::Int8>(narrow_int8);
+  made->release = amx::release;
+}
+#endif
 
 }  // namespace HWY_NAMESPACE
 }  // namespace hayate::kernels

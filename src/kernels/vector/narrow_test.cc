@@ -21,6 +21,7 @@ struct Case {
   int64_t m, n, segments, length;  // k = segments * length
   Activation activation;
   bool start;
+  int64_t inner = 1;  // rows lie in runs of so many, with a gap between runs where it divides m
 };
 
 struct Data {
@@ -34,13 +35,15 @@ struct Data {
     const auto noise = [&](std::vector<float>* to, int64_t n) {
       for (int64_t i = 0; i < n; ++i) to->push_back(normal(random));
     };
-    noise(&x, c.m * row(c)), noise(&w, c.segments * c.length * c.n), noise(&scale, c.n), noise(&bias, c.n);
+    noise(&x, count(c)), noise(&w, c.segments * c.length * c.n), noise(&scale, c.n), noise(&bias, c.n);
     noise(&start, c.m * c.n);
     for (int64_t i = 0; i < c.segments * c.length * c.n; ++i)
       bytes.push_back(static_cast<int8_t>(random() % 256 - 128));  // -128 too, and 255 * -128 thrice over 16 bits
     for (int64_t s = 0; s < c.segments; ++s) offsets.push_back(s * (c.length + 1));
   }
   static int64_t row(const Case& c) { return c.segments * (c.length + 1); }
+  static int64_t run(const Case& c) { return c.inner * row(c) + (c.inner > 1 ? 3 : 0); }
+  static int64_t count(const Case& c) { return c.m / c.inner * run(c); }
 };
 
 // y of exactly m * n floats, or with `narrow_y` in fewer bits, as many bytes; x narrowed by the same set into exactly
@@ -53,16 +56,17 @@ std::vector<float> run(const Set& set, Narrow narrow, const Case& c, const Data&
   const NarrowSet& kernels = set.of(narrow);
   AlignedVector<float> packed(static_cast<size_t>(kernels.packed_bytes(weights) / 4));
   kernels.pack(weights, packed.data());
-  const int64_t count = c.m * Data::row(c);
+  const int64_t count = Data::count(c);
   std::vector<uint8_t> x(static_cast<size_t>(count) * (narrow == Narrow::kInt8 ? 1 : 2) + 3);
   kernels.narrow({.n = count, .x = data.x.data(), .y = x.data(), .inverse_scale = 40, .zero = 117});
   std::vector<float> y(static_cast<size_t>(c.m * c.n));
   NarrowDense a;
   a.m = c.m, a.n = c.n, a.k = c.segments * c.length;
   a.segments = c.segments, a.segment_length = c.length, a.segment_offsets = data.offsets.data();
-  a.x = x.data(), a.x_outer = Data::row(c), a.packed = packed.data(), a.bias = data.bias.data();
+  a.inner = c.inner, a.x_inner = Data::row(c), a.x_outer = Data::run(c), a.y_inner = c.n;
+  a.x = x.data(), a.packed = packed.data(), a.bias = data.bias.data();
   if (c.start) a.start = data.start.data(), a.start_stride = c.n;
-  a.y = y.data(), a.y_outer = c.n, a.activation = c.activation;
+  a.y = y.data(), a.y_outer = c.inner * c.n, a.activation = c.activation;
   a.backwards = c.m % 3 == 0;
   if (narrow_y != nullptr) {
     narrow_y->assign(y.size() * (narrow == Narrow::kInt8 ? 1 : 2), 0);
@@ -80,6 +84,11 @@ std::vector<Case> cases() {
         made.push_back({m, n, segments, length, {Unary::kRelu}, m % 2 == 0});
         if (m == 3) made.push_back({m, n, segments, length, {Unary::kElu, 1.0f}, false});  // no vector form
       }
+  // Large enough for tiles of 16 rows and 64 bytes: whole ones, halves and rests of each, rows with gaps.
+  for (const auto& [segments, length] : {std::pair<int64_t, int64_t>{1, 128}, {9, 32}, {7, 17}, {3, 101}})
+    for (const int64_t n : {72, 130})
+      for (const auto& [m, inner] : {std::pair<int64_t, int64_t>{7, 1}, {40, 1}, {48, 3}, {80, 20}})
+        made.push_back({m, n, segments, length, {Unary::kRelu}, m % 2 == 0, inner});
   return made;
 }
 
@@ -129,9 +138,13 @@ TEST(Narrow, IntegerSumsAreExact) {
 TEST(Narrow, ARowsBitsDoNotDependOnItsNeighbours) {
   for (const Isa isa : supported_isas())
     for (const Narrow narrow : {Narrow::kBf16, Narrow::kInt8})
-      for (const int64_t n : {10, 33, 100}) {
+      for (const auto& [n, size] : {std::pair<int64_t, float>{10, 1.0f}, {33, 1.0f}, {100, 1.0f}, {100, 1e-20f}}) {
         Case c{13, n, 1, 70, {Unary::kTanh}, false};
         Data data(c);
+        // Products, or what they are made of, below the least float that has all its bits.
+        for (float& value : data.x) value *= size;
+        for (float& value : data.w) value *= size * 1e-2f;
+        if (size < 1) data.bias.assign(data.bias.size(), 0.0f);
         const std::vector<float> all = run(set_for(isa), narrow, c, data);
         for (int64_t r = 0; r < c.m; ++r) {
           Case one = c;
@@ -174,7 +187,27 @@ TEST(Narrow, WhatLiesBehindASegmentDoesNotMatter) {
     data.x[5] = std::nanf("");
     for (const float value : run(set_for(isa), Narrow::kBf16, c, data))
       EXPECT_FALSE(std::isnan(value)) << isa_name(isa);
+    for (const int64_t length : {5, 32, 45, 64}) {
+      const Case many{40, 70, 2, length, {}, false};
+      Data gaps(many);
+      for (size_t i = static_cast<size_t>(length); i < gaps.x.size(); i += static_cast<size_t>(length) + 1)
+        gaps.x[i] = std::nanf("");
+      for (const float value : run(set_for(isa), Narrow::kBf16, many, gaps))
+        ASSERT_FALSE(std::isnan(value)) << isa_name(isa) << " length " << length;
+    }
   }
+}
+
+TEST(Narrow, AWeightThatIsNoNumberReachesItsOwnColumnOnly) {
+  for (const Isa isa : supported_isas())
+    for (const float value : {std::numeric_limits<float>::infinity(), std::nanf("")}) {
+      const Case c{20, 130, 3, 37, {}, false};
+      Data data(c);
+      data.w[static_cast<size_t>(40 * c.n + 65)] = value;
+      const std::vector<float> y = run(set_for(isa), Narrow::kBf16, c, data);
+      for (size_t i = 0; i < y.size(); ++i)
+        ASSERT_EQ(std::isfinite(y[i]), i % 130 != 65) << isa_name(isa) << " element " << i;
+    }
 }
 
 #if defined(__aarch64__) && defined(__linux__)

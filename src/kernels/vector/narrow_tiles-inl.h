@@ -71,48 +71,26 @@ HWY_INLINE void multiply_group(typename Op::Sum (&sums)[kR][kV][kC], int c, cons
   }
 }
 
-// As dense_tile: kR rows of one panel; narrow panels keep kC chains of sums.
-template <class Op, int kR, int kV, int kC>
-HWY_INLINE void tile(const NarrowDense& a, const typename Op::W* panel, int64_t row, int64_t* outer, int64_t* inner,
-                     int64_t column) {
-  constexpr int64_t kStep = kV * kLanes * Op::kGroup;
+// What becomes of the sums of kR rows from `row` on: scaled where they are integers, added to what the rows start from,
+// and through the activation to their places, which hold the column.
+template <class Op, int kR, int kV>
+HWY_INLINE void finish(const NarrowDense& a, const typename Op::Sum (&sums)[kR][kV], const int64_t (&places)[kR],
+                       int64_t row, int64_t column) {
   const int64_t count = a.n - column;
-  const typename Op::X* x[kR];
-  int64_t places[kR];
-  typename Op::Sum sums[kR][kV][kC];
-  for (int r = 0; r < kR; ++r) {
-    x[r] = static_cast<const typename Op::X*>(a.x) + *outer * a.x_outer + *inner * a.x_inner;
-    places[r] = *outer * a.y_outer + *inner * a.y_inner + column;
-    if (++*inner == a.inner) *inner = 0, ++*outer;
-    for (int v = 0; v < kV; ++v)
-      for (int c = 0; c < kC; ++c) sums[r][v][c] = Op::zero();
-  }
-  for (int64_t s = 0; s < a.segments; ++s) {
-    const int64_t offset = a.segment_offsets == nullptr ? 0 : a.segment_offsets[s];
-    int64_t i = 0;
-    for (; i + kC * Op::kGroup <= a.segment_length; i += kC * Op::kGroup)
-      for (int c = 0; c < kC; ++c, panel += kStep)
-        multiply_group<Op, kR, kV, kC>(sums, c, x, offset + i + c * Op::kGroup, Op::kGroup, panel);
-    for (; i < a.segment_length; i += Op::kGroup, panel += kStep)
-      multiply_group<Op, kR, kV, kC>(sums, 0, x, offset + i, a.segment_length - i, panel);
-  }
   V made[kR][kV];
   load_starts(made, a.start == nullptr ? nullptr : a.start + row * a.start_stride + column, a.start_stride,
               a.bias == nullptr ? nullptr : a.bias + column, count);
   for (int r = 0; r < kR; ++r)
     for (int v = 0; v < kV; ++v) {
-      typename Op::Sum sum = sums[r][v][0];
-      if constexpr (kC == 2) sum = hn::Add(sum, sums[r][v][1]);
-      if constexpr (kC == 4) sum = hn::Add(hn::Add(sum, sums[r][v][1]), hn::Add(sums[r][v][2], sums[r][v][3]));
       V& y = made[r][v];
       if constexpr (Op::kScaled) {
         const auto* scales = static_cast<const float*>(a.packed);
         const auto* zeros = reinterpret_cast<const int32_t*>(scales + padded(a.n));
         const int64_t at = column + v * kLanes;
         const hn::RebindToSigned<D> di;
-        y = hn::MulAdd(hn::LoadU(d, scales + at), hn::ConvertTo(d, hn::Add(sum, hn::LoadU(di, zeros + at))), y);
+        y = hn::MulAdd(hn::LoadU(d, scales + at), hn::ConvertTo(d, hn::Add(sums[r][v], hn::LoadU(di, zeros + at))), y);
       } else {
-        y = hn::Add(y, sum);
+        y = hn::Add(y, sums[r][v]);
       }
     }
   if (a.narrow_y == nullptr) {
@@ -133,6 +111,41 @@ HWY_INLINE void tile(const NarrowDense& a, const typename Op::W* panel, int64_t 
                 static_cast<typename Op::X*>(a.narrow_y) + places[r] + v * kLanes, count - v * kLanes);
 }
 
+// As dense_tile: kR rows of one panel; narrow panels keep kC chains of sums.
+template <class Op, int kR, int kV, int kC>
+HWY_INLINE void tile(const NarrowDense& a, const typename Op::W* panel, int64_t row, int64_t* outer, int64_t* inner,
+                     int64_t column) {
+  constexpr int64_t kStep = kV * kLanes * Op::kGroup;
+  const typename Op::X* x[kR];
+  int64_t places[kR];
+  typename Op::Sum sums[kR][kV][kC];
+  for (int r = 0; r < kR; ++r) {
+    x[r] = static_cast<const typename Op::X*>(a.x) + *outer * a.x_outer + *inner * a.x_inner;
+    places[r] = *outer * a.y_outer + *inner * a.y_inner + column;
+    if (++*inner == a.inner) *inner = 0, ++*outer;
+    for (int v = 0; v < kV; ++v)
+      for (int c = 0; c < kC; ++c) sums[r][v][c] = Op::zero();
+  }
+  for (int64_t s = 0; s < a.segments; ++s) {
+    const int64_t offset = a.segment_offsets == nullptr ? 0 : a.segment_offsets[s];
+    int64_t i = 0;
+    for (; i + kC * Op::kGroup <= a.segment_length; i += kC * Op::kGroup)
+      for (int c = 0; c < kC; ++c, panel += kStep)
+        multiply_group<Op, kR, kV, kC>(sums, c, x, offset + i + c * Op::kGroup, Op::kGroup, panel);
+    for (; i < a.segment_length; i += Op::kGroup, panel += kStep)
+      multiply_group<Op, kR, kV, kC>(sums, 0, x, offset + i, a.segment_length - i, panel);
+  }
+  typename Op::Sum joined[kR][kV];
+  for (int r = 0; r < kR; ++r)
+    for (int v = 0; v < kV; ++v) {
+      joined[r][v] = sums[r][v][0];
+      if constexpr (kC == 2) joined[r][v] = hn::Add(joined[r][v], sums[r][v][1]);
+      if constexpr (kC == 4)
+        joined[r][v] = hn::Add(hn::Add(joined[r][v], sums[r][v][1]), hn::Add(sums[r][v][2], sums[r][v][3]));
+    }
+  finish<Op, kR, kV>(a, joined, places, row, column);
+}
+
 template <class Op, int kR, int kV, int kC>
 HWY_INLINE void tile_of(int64_t rows, const NarrowDense& a, const typename Op::W* panel, int64_t row, int64_t* outer,
                         int64_t* inner, int64_t column) {
@@ -150,8 +163,9 @@ void panel_of(const NarrowDense& a, const typename Op::W* panel, int64_t column)
   }
 }
 
-template <class Op>
-void dense(const NarrowDense& a) {
+// f(panel, column, vectors) for each panel of the columns asked for.
+template <class Op, class F>
+HWY_INLINE void each_panel(const NarrowDense& a, F&& f) {
   constexpr int64_t kWidth = kVectors * kLanes;
   const auto* packed =
       reinterpret_cast<const typename Op::W*>(static_cast<const std::byte*>(a.packed) + header_bytes<Op>(a.n));
@@ -161,7 +175,13 @@ void dense(const NarrowDense& a) {
   for (int64_t i = 0; i < panels; ++i) {
     const int64_t column = (first + (a.backwards ? panels - 1 - i : i)) * kWidth;
     const auto* panel = packed + rows * column;  // all panels but the last are whole
-    const int64_t vectors = std::min<int64_t>(kVectors, (a.n - column + kLanes - 1) / kLanes);
+    f(panel, column, std::min<int64_t>(kVectors, (a.n - column + kLanes - 1) / kLanes));
+  }
+}
+
+template <class Op>
+void dense(const NarrowDense& a) {
+  each_panel<Op>(a, [&](const typename Op::W* panel, int64_t column, int64_t vectors) HWY_ATTR {
     if (vectors == 1)
       panel_of<Op, 1, 4>(a, panel, column);
     else if (vectors == 2)
@@ -170,7 +190,7 @@ void dense(const NarrowDense& a) {
       panel_of<Op, 3, 1>(a, panel, column);
     else
       panel_of<Op, 4, 1>(a, panel, column);
-  }
+  });
 }
 
 template <class Op>

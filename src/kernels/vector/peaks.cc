@@ -71,6 +71,7 @@ PeakLoops peak_loops(Isa isa) {
   switch (isa) {
 #if HWY_TARGETS & HWY_AVX3
     case Isa::kAvx512:
+    case Isa::kAmx:
       return N_AVX3::loops();
 #endif
 #if HWY_TARGETS & HWY_AVX2

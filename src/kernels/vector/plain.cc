@@ -113,12 +113,14 @@ void dense(const Dense& a) {
   }
 }
 
-void dense_row(DenseRow a) {
+void row(const RowShape& shape, const float* x, const float* packed, const float* bias, float* y) {
   Dense one;
-  one.m = 1, one.n = a.n, one.k = one.segment_length = a.k, one.activation = a.activation;
-  one.x = a.x, one.packed = a.packed, one.bias = a.bias, one.y = a.y, one.from = a.from, one.to = a.to;
+  one.m = 1, one.n = shape.n, one.k = one.segment_length = shape.k, one.activation = shape.activation;
+  one.x = x, one.packed = packed, one.bias = bias, one.y = y, one.from = shape.from, one.to = shape.to;
   dense(one);
 }
+
+RowKernel row_kernel(int64_t) { return row; }
 
 void matmul(const MatMul& a) {
   for (int64_t b = 0; b < a.batch; ++b)
@@ -304,9 +306,9 @@ void gru_cell(const GruCell& a) {
 }
 
 Set set() {
-  return {Isa::kPlain, dense_packed_size, dense_pack,          dense,     dense_row, matmul, unary,
-          binary,      softmax,           layer_norm,          rms_norm,  reduce,    pool,   depthwise,
-          lstm_cell,   gru_cell,          attention_work_size, attention, bf16(),    int8()};
+  return {Isa::kPlain, dense_packed_size, dense_pack,          dense,     row_kernel, matmul, unary,
+          binary,      softmax,           layer_norm,          rms_norm,  reduce,     pool,   depthwise,
+          lstm_cell,   gru_cell,          attention_work_size, attention, bf16(),     int8()};
 }
 
 }  // namespace hayate::kernels::plain

@@ -17,6 +17,7 @@
 #include <limits>
 
 #include "kernels/vector/plain.h"
+#include "kernels/x86/tiles.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hayate::kernels {
@@ -25,6 +26,9 @@ namespace HWY_NAMESPACE {
 void attention(const Attention& args);  // attention.cc
 int64_t attention_work_size(int64_t e, int64_t s);
 void add_narrow(Set* made);  // narrow.cc
+#if HWY_TARGET == HWY_AVX3
+void add_tiles(Set* made);
+#endif
 
 void unary(Activation op, const float* x, float* y, int64_t n) {
   if (!is_vector(op.op)) return plain::set().unary(op, x, y, n);
@@ -33,10 +37,10 @@ void unary(Activation op, const float* x, float* y, int64_t n) {
 
 // How columns lie and how each is summed follows from n and a column's place alone, whatever the width of vectors, so
 // that an answer has the same bits on every instruction set with a fused multiply-add. Columns go by groups of
-// kColumnGroup, and what is left by units of 16: three and more in one chain over k, one or two in two, so that a
-// single row has sums enough to cover some of a multiply-add's latency, and many rows still fit the registers. No more
-// than 8 columns left behind the units are an edge: 4 or 8 columns of eight chains or four, whose vectors hold several
-// steps of k. Chain c takes the steps k of a segment with k % chains == c.
+// kColumnGroup in one chain over k, and what is left by units of 16 in two. A group that is alone is four units: a
+// single row of it would wait for its sums, where of two groups the second is begun before the first is through. No
+// more than 8 columns left behind the units are an edge: 4 or 8 columns of eight chains or four, whose vectors hold
+// several steps of k. Chain c takes the steps k of a segment with k % chains == c.
 constexpr int64_t kUnit = 16;
 
 int64_t edge_columns(int64_t n) {
@@ -49,7 +53,7 @@ int64_t edge_width(int64_t n) { return edge_columns(n) == 0 ? 0 : edge_columns(n
 constexpr int vectors_of(int64_t units) {
   return units == 0                   ? kVectors
          : kLanes == 16 || units == 3 ? static_cast<int>(units)
-         : kLanes == 8                ? 2 * static_cast<int>(units)
+         : kLanes == 8 && units == 2  ? 4
                                       : 2;
 }
 
@@ -57,8 +61,9 @@ constexpr int vectors_of(int64_t units) {
 template <class F>
 HWY_INLINE void each_panel(int64_t n, int64_t from, int64_t to, bool backwards, F&& f) {
   constexpr int64_t kWidth = kVectors * kLanes;
-  const int64_t end = n - edge_columns(n), units = (end % kColumnGroup + kUnit - 1) / kUnit;
-  const int64_t whole = units == kColumnGroup / kUnit ? end : end / kColumnGroup * kColumnGroup;
+  constexpr int64_t kUnits = kColumnGroup / kUnit;
+  const int64_t end = n - edge_columns(n), all = (end + kUnit - 1) / kUnit, units = all <= kUnits ? all : all % kUnits;
+  const int64_t whole = all <= kUnits ? 0 : units == 0 ? end : end / kColumnGroup * kColumnGroup;
   const int64_t panels = (std::min(to, whole) - from + kWidth - 1) / kWidth;
   const int64_t narrow = vectors_of(units) * kLanes,
                 narrows = to > whole && whole < end ? (end - whole + narrow - 1) / narrow : 0;
@@ -78,8 +83,10 @@ HWY_INLINE void with_shape(int units, F&& f) {
     f.template operator()<vectors_of(1), 2>();
   else if (units == 2)
     f.template operator()<vectors_of(2), 2>();
+  else if (units == 3)
+    f.template operator()<vectors_of(3), 2>();
   else
-    f.template operator()<vectors_of(3), 1>();
+    f.template operator()<vectors_of(4), 2>();
 }
 
 int64_t dense_packed_size(int64_t k, int64_t n) {
@@ -98,8 +105,10 @@ void dense_pack(const float* w, int64_t k, int64_t n, int64_t k_stride, int64_t 
   if (edge_columns(n) > 0) pack(n - edge_columns(n), edge_width(n));
 }
 
-// The most rows of a tile with so many vectors of sums a row.
-constexpr int rows_for(int sums) { return sums <= kVectors ? kRows : std::max(1, kSumsMax / sums); }
+// The most rows of a tile whose sums fit the registers beside the weights and a value of x.
+constexpr int rows_for(int vectors, int chains) {
+  return std::clamp((kRegisters - vectors - 1) / (vectors * chains), 1, std::max(kRows, 3));
+}
 
 // A row's (i, j), counted along: divisions would cost more than a short row.
 struct Place {
@@ -218,7 +227,7 @@ HWY_INLINE void dense_tile_of(int64_t rows, const Dense& a, const float* panel, 
 
 template <int kV, int kC>
 HWY_NOINLINE void dense_panel(const Dense& a, const float* panel, int64_t column) {
-  constexpr int kMost = rows_for(kV * kC);
+  constexpr int kMost = rows_for(kV, kC);
   Place place;
   for (int64_t row = 0; row < a.m;) {
     const int64_t rows = tile_rows<kMost>(a.m - row);
@@ -310,7 +319,8 @@ HWY_INLINE void edge_tile_of(int64_t rows, const Dense& a, const float* panel, i
 
 template <int kW, int kWidth, int kC>
 void edge_panel(const Dense& a, const float* panel, int64_t column) {
-  constexpr int kMost = rows_for(kC * kW / kLanes);
+  constexpr int kSums = kC * kW / static_cast<int>(kLanes),
+                kMost = std::max(1, std::min(kRows, kRows * kVectors / kSums));
   Place place;
   for (int64_t row = 0; row < a.m;) {
     const int64_t rows = tile_rows<kMost>(a.m - row);
@@ -323,22 +333,32 @@ void edge_panel(const Dense& a, const float* panel, int64_t column) {
 // Where columns 4 to 7 of an edge begin; of no steps, whose panel may be null, nothing is read.
 HWY_INLINE const float* second_half(const float* panel, int64_t k) { return k == 0 ? panel : panel + 4; }
 
-// The panel after all others.
-void dense_edge(const Dense& a) {
+// Calls f.operator()<columns, width, chains>(panel, column) for what of the edge of `packed` one call takes: all of it
+// or, with vectors of four lanes, each half. Nothing where there is no edge.
+template <class F>
+HWY_INLINE void with_edge(const float* packed, int64_t k, int64_t n, F&& f) {
 #if HWY_TARGET != HWY_SCALAR
-  const int64_t width = edge_width(a.n), column = a.n - edge_columns(a.n);
-  if (width == 0 || a.to < a.n) return;
-  const float* panel = a.packed + a.k * column;
-  if (width == 4) return edge_panel<4, 4, 8>(a, panel, column);
+  const int64_t width = edge_width(n), column = n - edge_columns(n);
+  if (width == 0) return;
+  const float* panel = packed + k * column;
+  if (width == 4) return f.template operator()<4, 4, 8>(panel, column);
   if constexpr (kLanes >= 8) {
-    edge_panel<8, 8, 4>(a, panel, column);
+    f.template operator()<8, 8, 4>(panel, column);
   } else {
-    edge_panel<4, 8, 4>(a, panel, column);
-    if (a.n - column > 4) edge_panel<4, 8, 4>(a, second_half(panel, a.k), column + 4);
+    f.template operator()<4, 8, 4>(panel, column);
+    if (n - column > 4) f.template operator()<4, 8, 4>(second_half(panel, k), column + 4);
   }
 #else
-  (void)a;
+  (void)packed, (void)k, (void)n, (void)f;
 #endif
+}
+
+// The panel after all others.
+void dense_edge(const Dense& a) {
+  if (a.to < a.n) return;
+  with_edge(a.packed, a.k, a.n, [&]<int kW, int kWidth, int kC>(const float* panel, int64_t column) HWY_ATTR {
+    edge_panel<kW, kWidth, kC>(a, panel, column);
+  });
 }
 
 void dense(const Dense& a) {
@@ -353,54 +373,71 @@ void dense(const Dense& a) {
 
 // One row, whose arguments fit registers: the same sums.
 template <int kV, int kC>
-HWY_INLINE void row_panel(const DenseRow& a, int64_t column) {
-  const float* const x[] = {a.x};
-  float* const y[] = {a.y + column};
+HWY_INLINE void row_panel(const RowShape& shape, const float* x_row, const float* packed, const float* bias,
+                          float* y_row, int64_t column) {
+  const float* const x[] = {x_row};
+  float* const y[] = {y_row + column};
+  const float* panel = packed + shape.k * column;
+  const int64_t count = shape.n - column;
   V sums[1][kV];
-  load_starts(sums, nullptr, 0, a.bias == nullptr ? nullptr : a.bias + column, a.n - column);
+  load_starts(sums, nullptr, 0, bias == nullptr ? nullptr : bias + column, count);
   if constexpr (kC == 1) {
-    add_steps<1, kV, kC>(x, 0, a.k, a.packed + a.k * column, sums, sums);
+    add_steps<1, kV, kC>(x, 0, shape.k, panel, sums, sums);
   } else {
     V odd[1][kV];
     HAYATE_EACH (v, kV) odd[0][v] = hn::Zero(d);
-    add_steps<1, kV, kC>(x, 0, a.k, a.packed + a.k * column, sums, odd);
+    add_steps<1, kV, kC>(x, 0, shape.k, panel, sums, odd);
     HAYATE_EACH (v, kV) sums[0][v] = hn::Add(sums[0][v], odd[0][v]);
   }
-  if (!store_tile(sums, y, a.n - column, a.activation))
-    plain::unary(a.activation, *y, *y, std::min<int64_t>(a.n - column, kV * kLanes));
+  if (!store_tile(sums, y, count, shape.activation))
+    plain::unary(shape.activation, *y, *y, std::min<int64_t>(count, kV * kLanes));
 }
 
 template <int kW, int kWidth, int kC>
-HWY_INLINE void row_edge(const DenseRow& a, const float* panel, int64_t column) {
+HWY_INLINE void row_edge(const RowShape& shape, const float* x_row, const float* panel, const float* bias, float* y_row,
+                         int64_t column) {
 #if HWY_TARGET != HWY_SCALAR
-  const int64_t count = std::min<int64_t>(a.n - column, kW);
-  const float* x[] = {a.x};
-  float* const y[] = {a.y + column};
+  const int64_t count = std::min<int64_t>(shape.n - column, kW);
+  const float* x[] = {x_row};
+  float* const y[] = {y_row + column};
   V total[1][1];
-  load_starts(total, nullptr, 0, a.bias == nullptr ? nullptr : a.bias + column, count);
+  load_starts(total, nullptr, 0, bias == nullptr ? nullptr : bias + column, count);
   Edge<1, kW, kWidth, kC> edge;
-  edge.add_steps(x, 0, a.k, &panel);
+  edge.add_steps(x, 0, shape.k, &panel);
   total[0][0] = hn::Add(total[0][0], edge.total(0));
-  if (!store_tile(total, y, count, a.activation)) plain::unary(a.activation, *y, *y, count);
+  if (!store_tile(total, y, count, shape.activation)) plain::unary(shape.activation, *y, *y, count);
 #else
-  (void)a, (void)panel, (void)column;
+  (void)shape, (void)x_row, (void)panel, (void)bias, (void)y_row, (void)column;
 #endif
 }
 
-void dense_row(DenseRow a) {
-  each_panel(a.n, a.from, a.to, false, [&](int64_t column, int units) HWY_ATTR {
-    with_shape(units, [&]<int kV, int kC>() HWY_ATTR { row_panel<kV, kC>(a, column); });
+void row_of_edge(const RowShape& shape, const float* x, const float* packed, const float* bias, float* y) {
+  with_edge(packed, shape.k, shape.n, [&]<int kW, int kWidth, int kC>(const float* panel, int64_t column) HWY_ATTR {
+    row_edge<kW, kWidth, kC>(shape, x, panel, bias, y, column);
   });
-  const int64_t width = edge_width(a.n), column = a.n - edge_columns(a.n);
-  if (width == 0 || a.to < a.n) return;
-  const float* panel = a.packed + a.k * column;
-  if (width == 4) return row_edge<4, 4, 8>(a, panel, column);
-  if constexpr (kLanes >= 8) {
-    row_edge<8, 8, 4>(a, panel, column);
-  } else {
-    row_edge<4, 8, 4>(a, panel, column);
-    if (a.n - column > 4) row_edge<4, 8, 4>(a, second_half(panel, a.k), column + 4);
-  }
+}
+
+void row_of_any(const RowShape& shape, const float* x, const float* packed, const float* bias, float* y) {
+  each_panel(shape.n, shape.from, shape.to, false, [&](int64_t column, int units) HWY_ATTR {
+    with_shape(units, [&]<int kV, int kC>() HWY_ATTR { row_panel<kV, kC>(shape, x, packed, bias, y, column); });
+  });
+  if (shape.to >= shape.n) row_of_edge(shape, x, packed, bias, y);
+}
+
+template <int kV, int kC>
+void row_of_one_panel(const RowShape& shape, const float* x, const float* packed, const float* bias, float* y) {
+  row_panel<kV, kC>(shape, x, packed, bias, y, 0);
+}
+
+// Small layers are one panel or an edge: what it takes to find that out at every row is as long as half of such a row.
+RowKernel row_kernel(int64_t n) {
+  if (n > 0 && n == edge_columns(n)) return row_of_edge;
+  int panels = 0, units = 0;
+  each_panel(n, 0, n, false, [&](int64_t, int of) { ++panels, units = of; });
+  RowKernel found = row_of_any;
+  if (panels == 1 && edge_columns(n) == 0)
+    with_shape(units, [&]<int kV, int kC>() { found = row_of_one_panel<kV, kC>; });
+  return found;
 }
 
 void lstm_cell(const LstmCell& a) {
@@ -481,9 +518,40 @@ void binary(Binary op, const BinaryArgs& args) {
   }
 }
 
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+HWY_INLINE auto first_four(V v) {
+  const auto eight = [&] {
+    if constexpr (kLanes == 16)
+      return hn::LowerHalf(hn::Half<D>(), v);
+    else
+      return v;
+  }();
+  return hn::LowerHalf(hn::CappedTag<float, 4>(), eight);
+}
+
+// A row of up to four, in the order that Sums16 has: what is folded from the lanes behind them are zeros, and each fold
+// across a register takes as long as an addition.
+HWY_INLINE void softmax_of_four(const float* x, float* y, int64_t n) {
+  const auto mask = hn::FirstN(d, static_cast<size_t>(n));
+  const V v = load_some(x, n);
+  auto most = first_four(hn::IfThenElse(mask, v, hn::Set(d, *x)));
+  most = hn::Max(most, hn::Shuffle1032(most)), most = hn::Max(most, hn::Shuffle2301(most));
+  const V e = hn::IfThenElseZero(mask, exp_below(hn::Sub(v, hn::Set(d, hn::GetLane(most)))));
+  auto sum = first_four(e);
+  sum = hn::Add(sum, hn::Shuffle1032(sum)), sum = hn::Add(sum, hn::Shuffle2301(sum));
+  store_some(hn::Mul(e, hn::Set(d, 1.0f / hn::GetLane(sum))), y, n);
+}
+#endif
+
 void softmax(const float* x, float* y, int64_t rows, int64_t n, bool log) {
   if (log) return plain::set().softmax(x, y, rows, n, log);
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+    if (n <= 4) {
+      softmax_of_four(x, y, n);
+      continue;
+    }
+#endif
     if (n <= kLanes) {  // a few classes: one vector is the whole row
       const auto mask = hn::FirstN(d, static_cast<size_t>(n));
       const V v = load_some(x, n), highest = hn::MaxOfLanes(d, hn::IfThenElse(mask, v, hn::Set(d, *x)));
@@ -680,7 +748,7 @@ Set set() {
   made.dense_packed_size = dense_packed_size;
   made.dense_pack = dense_pack;
   made.dense = dense;
-  made.dense_row = dense_row;
+  made.row_kernel = row_kernel;
   made.unary = unary;
   made.binary = binary;
   made.softmax = softmax;
@@ -697,6 +765,15 @@ Set set() {
   return made;
 }
 
+#if HWY_TARGET == HWY_AVX3
+Set set_with_tiles() {
+  Set made = set();
+  made.isa = Isa::kAmx;
+  add_tiles(&made);
+  return made;
+}
+#endif
+
 }  // namespace HWY_NAMESPACE
 }  // namespace hayate::kernels
 HWY_AFTER_NAMESPACE();
@@ -710,11 +787,13 @@ struct Built {
   Isa isa;
   int64_t target;  // Highway's bit, to ask the processor
   Set set;
+  bool (*also)() = nullptr;  // what else it needs
 };
 
 const std::vector<Built>& built() {
   static const std::vector<Built> kBuilt = {
 #if HWY_TARGETS & HWY_AVX3
+    {Isa::kAmx, HWY_AVX3, N_AVX3::set_with_tiles(), x86::tiles_supported},
     {Isa::kAvx512, HWY_AVX3, N_AVX3::set()},
 #endif
 #if HWY_TARGETS & HWY_AVX2
@@ -731,8 +810,8 @@ const std::vector<Built>& built() {
   return kBuilt;
 }
 
-constexpr std::pair<Isa, const char*> kNames[] = {
-    {Isa::kPlain, "plain"}, {Isa::kSse4, "sse4"}, {Isa::kAvx2, "avx2"}, {Isa::kAvx512, "avx512"}, {Isa::kNeon, "neon"}};
+constexpr std::pair<Isa, const char*> kNames[] = {{Isa::kPlain, "plain"},   {Isa::kSse4, "sse4"}, {Isa::kAvx2, "avx2"},
+                                                  {Isa::kAvx512, "avx512"}, {Isa::kAmx, "amx"},   {Isa::kNeon, "neon"}};
 
 }  // namespace
 
@@ -752,7 +831,8 @@ std::vector<Isa> supported_isas() {
   const int64_t runs = hwy::SupportedTargets();
   std::vector<Isa> isas;
   for (const Built& each : built())
-    if (each.target == 0 || (runs & each.target) != 0) isas.push_back(each.isa);
+    if ((each.target == 0 || (runs & each.target) != 0) && (each.also == nullptr || each.also()))
+      isas.push_back(each.isa);
   return isas;
 }
 

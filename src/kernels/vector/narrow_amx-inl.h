@@ -1,0 +1,294 @@
+// Dense layers of fewer bits over the processor's tiles (AMX): 16 rows of x, 64 bytes of each, meet 16 columns in one
+// instruction, and 256 sums stay in a tile. Over the `Op`s and the packed weights of the dot products: to those, room
+// is added behind, for the last rows of a tile may read past a panel's end. What they read there meets zeros.
+//
+// Included once, inside a namespace of its own and under the target attributes that it needs.
+
+using dot::each_panel;
+using dot::finish;
+
+// Layers of bfloat16 that multiply no more than so often are summed by multiply-adds, in the tiles' order: there tiles
+// take longer to set up than to use.
+constexpr int64_t kSmall = 8192;
+
+constexpr int64_t kTileRows = 16, kTileBytes = 64;
+
+struct alignas(64) TileConfig {
+  uint8_t palette = 1, start_row = 0;
+  uint8_t reserved[14] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 32, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 8};
+};
+static_assert(sizeof(TileConfig) == 64);
+constexpr TileConfig kTileConfig;
+
+// To the compiler a load of a tile reads no memory: what was stored for it has to be there.
+inline void written() { asm volatile("" ::: "memory"); }
+
+// Tiles 0 to 3 are sums; 4 is of x, 5 of weights; 6 and 7 the same for half as much of k. To ask costs a tenth of what
+// setting them costs.
+inline void configure() {
+  TileConfig held;
+  _tile_storeconfig(&held);
+  const __m512i a = _mm512_load_si512(&held), b = _mm512_load_si512(&kTileConfig);
+  if (_mm512_cmpneq_epi64_mask(a, b) != 0) _tile_loadconfig(&kTileConfig);
+}
+inline void release() { _tile_release(); }
+
+// Up to 16 rows of x, and where their answers go.
+template <class Op>
+struct Rows {
+  const typename Op::X* x[kTileRows];
+  int64_t places[kTileRows];
+  int64_t first = 0, count = 0;
+  bool even = false;  // `stride` elements apart, all 16 of them; or a single one, which stands for all (0)
+  int64_t stride = 0;
+};
+
+template <class Op>
+HWY_INLINE Rows<Op> rows_from(const NarrowDense& a, int64_t first) {
+  Rows<Op> rows;
+  rows.first = first, rows.count = std::min(kTileRows, a.m - first);
+  int64_t outer = first / a.inner, inner = first % a.inner;
+  const bool in_one = inner + rows.count <= a.inner;
+  for (int64_t r = 0; r < rows.count; ++r) {
+    rows.x[r] = static_cast<const typename Op::X*>(a.x) + outer * a.x_outer + inner * a.x_inner;
+    rows.places[r] = outer * a.y_outer + inner * a.y_inner;
+    if (++inner == a.inner) inner = 0, ++outer;
+  }
+  rows.even =
+      rows.count == 1 || (rows.count == kTileRows && (in_one || a.inner == 1 || a.x_outer == a.inner * a.x_inner));
+  rows.stride = rows.count == 1 ? 0 : a.inner == 1 ? a.x_outer : a.x_inner;
+  return rows;
+}
+
+// `bytes` of each row from element `at` on, zeros behind them, 64 bytes apart.
+template <class Op>
+HWY_INLINE void gather(const Rows<Op>& rows, int64_t at, int64_t bytes, std::byte* to) {
+  const __mmask64 kept = bytes >= kTileBytes ? ~__mmask64{0} : (__mmask64{1} << bytes) - 1;
+  for (int64_t r = 0; r < rows.count; ++r)
+    _mm512_store_si512(to + r * kTileBytes, _mm512_maskz_loadu_epi8(kept, rows.x[r] + at));
+  written();
+}
+
+// A tile of x, `stride` bytes from row to row, meets kV tiles of weights, whose rows lie a panel's width apart.
+// Registers are named in the instructions, hence the macros.
+#define HAYATE_TILE(v, x, columns)                     \
+  if constexpr (kV > (v)) {                            \
+    _tile_loadd(columns, w + (v)*kTileBytes, kStride); \
+    if constexpr (Op::kScaled)                         \
+      _tile_dpbusd(v, x, columns);                     \
+    else                                               \
+      _tile_dpbf16ps(v, x, columns);                   \
+  }
+#define HAYATE_TILES(x, columns) \
+  _tile_loadd(x, rows, stride);  \
+  HAYATE_TILE(0, x, columns)     \
+  HAYATE_TILE(1, x, columns)     \
+  HAYATE_TILE(2, x, columns)     \
+  HAYATE_TILE(3, x, columns)
+template <class Op, int kV>
+HWY_INLINE void multiply_tiles(bool half, const void* rows, int64_t stride, const typename Op::W* weights) {
+  constexpr int64_t kStride = kV * kTileBytes;
+  const auto* w = reinterpret_cast<const std::byte*>(weights);
+  if (half) {
+    HAYATE_TILES(6, 7)
+  } else {
+    HAYATE_TILES(4, 5)
+  }
+}
+#undef HAYATE_TILES
+#undef HAYATE_TILE
+
+// How many bytes of a segment the next tile takes where `left` are left: 64, 32, or a rest, which is filled up with
+// zeros.
+constexpr int64_t tile_bytes(int64_t left) {
+  return left >= kTileBytes ? kTileBytes : left >= kTileBytes / 2 ? kTileBytes / 2 : left;
+}
+
+template <class Op, int kV, int kR>
+HWY_INLINE void finish_rows(const NarrowDense& a, const float* sums, const Rows<Op>& rows, int64_t r, int64_t column) {
+  typename Op::Sum joined[kR][kV];
+  int64_t places[kR];
+  for (int i = 0; i < kR; ++i) {
+    places[i] = rows.places[r + i] + column;
+    for (int v = 0; v < kV; ++v)
+      joined[i][v] =
+          hn::Load(hn::DFromV<typename Op::Sum>(),
+                   reinterpret_cast<const hn::TFromV<typename Op::Sum>*>(sums + ((r + i) * kV + v) * kLanes));
+  }
+  finish<Op, kR, kV>(a, joined, places, rows.first + r, column);
+}
+
+template <class Op, int kV>
+void rows_of_panel(const NarrowDense& a, const Rows<Op>& rows, const typename Op::W* panel, int64_t column) {
+  constexpr int64_t kSize = sizeof(typename Op::X), kGroupStep = kV * kLanes * Op::kGroup;
+  alignas(64) std::byte gathered[2][kTileRows * kTileBytes];
+  int turn = 0;
+  _tile_zero(0);
+  if constexpr (kV > 1) _tile_zero(1);
+  if constexpr (kV > 2) _tile_zero(2);
+  if constexpr (kV > 3) _tile_zero(3);
+  const int64_t gathered_stride = rows.count == 1 ? 0 : kTileBytes;
+  for (int64_t s = 0; s < a.segments; ++s) {
+    const int64_t offset = a.segment_offsets == nullptr ? 0 : a.segment_offsets[s];
+    for (int64_t i = 0; i < a.segment_length;) {
+      const int64_t bytes = tile_bytes((a.segment_length - i) * kSize);
+      const bool half = bytes == kTileBytes / 2;
+      if (rows.even && (half || bytes == kTileBytes)) {
+        multiply_tiles<Op, kV>(half, rows.x[0] + offset + i, rows.stride * kSize, panel);
+      } else {
+        std::byte* room = gathered[turn ^= 1];
+        gather<Op>(rows, offset + i, bytes, room);
+        multiply_tiles<Op, kV>(half, room, gathered_stride, panel);
+      }
+      i += bytes / kSize;
+      panel += (bytes / kSize + Op::kGroup - 1) / Op::kGroup * kGroupStep;
+    }
+  }
+  alignas(64) float sums[kTileRows * kV * kLanes];
+  constexpr int64_t kStride = kV * kLanes * static_cast<int64_t>(sizeof(float));
+  _tile_stored(0, sums, kStride);
+  if constexpr (kV > 1) _tile_stored(1, sums + kLanes, kStride);
+  if constexpr (kV > 2) _tile_stored(2, sums + 2 * kLanes, kStride);
+  if constexpr (kV > 3) _tile_stored(3, sums + 3 * kLanes, kStride);
+  int64_t r = 0;
+  for (; r + 4 <= rows.count; r += 4) finish_rows<Op, kV, 4>(a, sums, rows, r, column);
+  for (; r < rows.count; ++r) finish_rows<Op, kV, 1>(a, sums, rows, r, column);
+}
+
+template <class Op, int kV>
+void panel_of_tiles(const NarrowDense& a, const typename Op::W* panel, int64_t column) {
+  for (int64_t first = 0; first < a.m;) {
+    // The last rows once more with those before them rather than fewer of them.
+    if (a.m >= kTileRows && a.m - first < kTileRows) first = a.m - kTileRows;
+    const Rows<Op> rows = rows_from<Op>(a, first);
+    rows_of_panel<Op, kV>(a, rows, panel, column);
+    first += rows.count;
+  }
+}
+
+template <class Op>
+int64_t packed_bytes(const NarrowWeights& w) {
+  return dot::packed_bytes<Op>(w) + kTileRows * kVectors * kTileBytes;
+}
+
+// Behind the weights: whether they are finite, for what is not would not be undone by zeros.
+template <class Op>
+int32_t* finite_flag(int64_t segments, int64_t segment_length, int64_t n, const void* packed) {
+  const NarrowWeights shape{.segments = segments, .segment_length = segment_length, .n = n};
+  return reinterpret_cast<int32_t*>(const_cast<std::byte*>(static_cast<const std::byte*>(packed)) +
+                                    dot::packed_bytes<Op>(shape));
+}
+
+template <class Op>
+void pack(const NarrowWeights& w, void* packed) {
+  std::memset(packed, 0, static_cast<size_t>(packed_bytes<Op>(w)));
+  dot::pack<Op>(w, packed);
+  bool finite = true;
+  if constexpr (!Op::kScaled)
+    for (int64_t k = 0; k < w.segments * w.segment_length; ++k)
+      for (int64_t n = 0; n < w.n; ++n) finite = finite && (dot::weight_at<Op>(w, k, n) & 0x7F80) != 0x7F80;
+  *finite_flag<Op>(w.segments, w.segment_length, w.n, packed) = finite ? 1 : 0;
+}
+
+// The sums of a row of bfloat16 in the order, and with the flushing of denormals, that the tiles' instruction has: over
+// what a tile takes a chain of the even elements and one of the odd, then both added to what is there. Not inlined:
+// what it multiplies must stay between the two changes of the control register.
+template <int kV>
+HWY_NOINLINE void sum_row(const NarrowDense& a, const uint16_t* x, const uint16_t* panel, float* to) {
+  const hn::RebindToUnsigned<D> du;
+  const auto high = hn::Set(du, 0xFFFF0000);
+  V sums[kV];
+  HAYATE_EACH (v, kV) sums[v] = hn::Zero(d);
+  for (int64_t s = 0; s < a.segments; ++s) {
+    const uint16_t* run = x + (a.segment_offsets == nullptr ? 0 : a.segment_offsets[s]);
+    for (int64_t i = 0, end = 0; i < a.segment_length; i = end) {
+      V even[kV], odd[kV];
+      HAYATE_EACH (v, kV) even[v] = odd[v] = hn::Zero(d);
+      end = i + tile_bytes((a.segment_length - i) * 2) / 2;
+      for (int64_t p = i; p < end; p += 2, panel += 2 * kV * kLanes) {
+        const uint32_t second = p + 1 < end ? uint32_t{run[p + 1]} << 16 : 0;  // what is behind the last may be NaN
+        const V x0 = hn::BitCast(d, hn::Set(du, uint32_t{run[p]} << 16)), x1 = hn::BitCast(d, hn::Set(du, second));
+        HAYATE_EACH (v, kV) {
+          const auto pair = hn::LoadU(du, reinterpret_cast<const uint32_t*>(panel) + v * kLanes);
+          even[v] = hn::MulAdd(x0, hn::BitCast(d, hn::ShiftLeft<16>(pair)), even[v]);
+          odd[v] = hn::MulAdd(x1, hn::BitCast(d, hn::And(pair, high)), odd[v]);
+        }
+      }
+      HAYATE_EACH (v, kV) sums[v] = hn::Add(sums[v], hn::Add(even[v], odd[v]));
+    }
+  }
+  HAYATE_EACH (v, kV) hn::Store(sums[v], d, to + v * kLanes);
+}
+
+// Integers have the same sums either way, so that what is quicker may be taken. In cycles, measured: an instruction of
+// dot products, one of tiles, a piece of x gathered, a block of rows; and the unit of tiles is slow to wake up.
+inline bool tiles_pay(const NarrowDense& a) {
+  constexpr double kDot = 0.75, kTile = 16, kGather = 60, kBlock = 60, kWake = 3000;
+  if (a.m < 6) return false;
+  const auto groups = static_cast<double>(a.segments * ((a.segment_length + 3) / 4));
+  int64_t pieces = 0, gathered = 0;
+  for (int64_t left = a.segment_length; left > 0; left -= tile_bytes(left), pieces += a.segments)
+    if (tile_bytes(left) < kTileBytes / 2 || a.m < kTileRows) gathered += a.segments;
+  const auto vectors = static_cast<double>((a.n + kLanes - 1) / kLanes), panels = std::ceil(vectors / kVectors),
+             blocks = static_cast<double>((a.m + kTileRows - 1) / kTileRows);
+  const double tiles = blocks * (vectors * kTile * static_cast<double>(pieces) +
+                                 panels * (kGather * static_cast<double>(gathered) + kBlock));
+  return tiles + kWake < static_cast<double>(a.m) * vectors * groups * kDot;
+}
+
+template <int kV>
+void rows_one_by_one(const NarrowDense& a, const uint16_t* panel, int64_t column) {
+  for (int64_t r = 0; r < a.m; ++r) {
+    const int64_t outer = r / a.inner, inner = r % a.inner;
+    const auto* x = static_cast<const uint16_t*>(a.x) + outer * a.x_outer + inner * a.x_inner;
+    alignas(64) float room[kV * kLanes];
+    const unsigned control = _mm_getcsr();
+    _mm_setcsr(control | 0x8040);  // denormals are zero, as inputs and as results
+    sum_row<kV>(a, x, panel, room);
+    _mm_setcsr(control);
+    V sums[1][kV];
+    HAYATE_EACH (v, kV) sums[0][v] = hn::Load(d, room + v * kLanes);
+    const int64_t places[1] = {outer * a.y_outer + inner * a.y_inner + column};
+    finish<dot::Bf16, 1, kV>(a, sums, places, r, column);
+  }
+}
+
+template <class Op>
+void dense(const NarrowDense& a) {
+  if constexpr (Op::kScaled) {
+    if (!tiles_pay(a)) return dot::dense<Op>(a);
+  } else if (*finite_flag<Op>(a.segments, a.segment_length, a.n, a.packed) == 0) {
+    return dot::dense<Op>(a);
+  } else if (a.m * a.k * a.n <= kSmall) {
+    each_panel<Op>(a, [&](const typename Op::W* panel, int64_t column, int64_t vectors) HWY_ATTR {
+      if (vectors == 1)
+        rows_one_by_one<1>(a, panel, column);
+      else if (vectors == 2)
+        rows_one_by_one<2>(a, panel, column);
+      else if (vectors == 3)
+        rows_one_by_one<3>(a, panel, column);
+      else
+        rows_one_by_one<4>(a, panel, column);
+    });
+    return;
+  }
+  configure();
+  written();
+  each_panel<Op>(a, [&](const typename Op::W* panel, int64_t column, int64_t vectors) HWY_ATTR {
+    if (vectors == 1)
+      panel_of_tiles<Op, 1>(a, panel, column);
+    else if (vectors == 2)
+      panel_of_tiles<Op, 2>(a, panel, column);
+    else if (vectors == 3)
+      panel_of_tiles<Op, 3>(a, panel, column);
+    else
+      panel_of_tiles<Op, 4>(a, panel, column);
+  });
+}
+
+template <class Op>
+NarrowSet narrow_set(void (*narrow)(const Narrowing&)) {
+  return {packed_bytes<Op>, pack<Op>, dense<Op>, narrow};
+}
