@@ -8,8 +8,11 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include <optional>
 #include <random>
+#include <span>
 
+#include "base/tsc.h"
 #include "kernels.h"
 #include "tensor/tensor.h"
 
@@ -23,7 +26,7 @@ struct Size {
 // state.
 constexpr Size kSamples[] = {{40, 64},  {64, 64},   {128, 256}, {256, 256}, {40, 192},
                              {64, 192}, {100, 400}, {64, 128},  {96, 32},   {200, 800}};
-constexpr int64_t kRows[] = {1, 4, 32}, kAround[] = {-7, -1, 1, 7};
+constexpr int64_t kRows[] = {1, 4, 32}, kAround[] = {-7, -1, 1, 7}, kWayRows[] = {1, 4, 16, 50, 200};
 
 Tensor random_floats(int64_t count) {
   Tensor made(Type::kFloat32, {count});
@@ -60,7 +63,10 @@ void run_float(benchmark::State& state, kernels::Isa isa, int64_t m, Size size) 
   loop(state, set, args);
 }
 
-void run_narrow(benchmark::State& state, kernels::Isa isa, kernels::Narrow narrow, int64_t m, Size size) {
+// `way`: which of the set's; -1: the one it takes. Ways are timed one call at a time behind other work, as a layer
+// among others is: a unit of the processor that sleeps between uses takes time to wake up.
+void run_narrow(benchmark::State& state, kernels::Isa isa, kernels::Narrow narrow, int64_t m, Size size,
+                std::optional<int> way = std::nullopt) {
   const kernels::NarrowSet& set = kernels::set_for(isa).of(narrow);
   const bool floats = narrow == kernels::Narrow::kBf16;
   const Tensor w = random_floats(size.k * size.n), bias = random_floats(size.n), scales = random_floats(size.n);
@@ -82,7 +88,18 @@ void run_narrow(benchmark::State& state, kernels::Isa isa, kernels::Narrow narro
   kernels::NarrowDense args;
   describe(&args, m, size, bias, &y);
   args.x = x.bytes(), args.packed = packed.bytes();
-  loop(state, set, args);
+  if (!way) return loop(state, set, args);
+  const auto dense = *way < 0 ? set.dense : set.ways[static_cast<size_t>(*way)].dense;
+  const Tensor other = random_floats(20'000);
+  Tensor made(Type::kFloat32, other.shape());
+  static const double kTicks = 1e6 * ticks_per_microsecond();
+  for (auto _ : state) {
+    kernels::set_for(isa).unary({kernels::Unary::kTanh}, other.data<float>(), made.data<float>(), other.count());
+    const uint64_t start = ticks_now();
+    dense(args);
+    state.SetIterationTime(static_cast<double>(ticks_now() - start) / kTicks);
+    if (kernels::set_for(isa).release != nullptr) kernels::set_for(isa).release();
+  }
 }
 
 void add(kernels::Isa isa, const std::string& precision, int64_t m, Size size, const std::string& of) {
@@ -113,11 +130,29 @@ void add_all() {
             add(isa, precision, m, size, fmt::format("{}x{}", sample.k, sample.n));
 }
 
+void add_ways() {
+  for (const kernels::Isa isa : kernels::supported_isas())
+    for (const kernels::Narrow narrow : {kernels::Narrow::kBf16, kernels::Narrow::kInt8}) {
+      const std::span<const kernels::NarrowWay> ways = kernels::set_for(isa).of(narrow).ways;
+      for (int way = -1; !ways.empty() && way < static_cast<int>(ways.size()); ++way)
+        for (const int64_t m : kWayRows)
+          for (const Size& size : kSamples) {
+            const std::string name = fmt::format("ways/{}/{}/m:{}/k:{}/n:{}/{}", kernels::isa_name(isa),
+                                                 narrow == kernels::Narrow::kBf16 ? "bf16" : "int8", m, size.k, size.n,
+                                                 way < 0 ? "taken" : ways[static_cast<size_t>(way)].name);
+            benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+              run_narrow(state, isa, narrow, m, size, way);
+            })->UseManualTime();
+          }
+    }
+}
+
 }  // namespace
 }  // namespace hayate
 
 int main(int argc, char** argv) {
   hayate::add_all();
+  hayate::add_ways();
   hayate::add_tree_kernels();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;

@@ -59,13 +59,15 @@ void add_weights(const Graph& graph, const Node& node, const Facts& facts, std::
   }
 }
 
-// One addition for each tree and row; the plainest form reads one node a level, so no bytes are claimed.
+// One addition after another for each tree of a sum; sums of other outputs and rows may go beside it. The plainest form
+// reads one node a level, so no bytes are claimed.
 void add_trees(const Node& node, const Facts& facts, Work* work) {
   const TensorType* x = type_of(facts, node.inputs[0]);
   if (x == nullptr || x->shape.size() != 2) return;
   const Result<kernels::Trees> trees = trees_from(node, *x);
   if (!trees.ok()) return;
-  work->ordered_sums += x->shape[0] * static_cast<int64_t>(trees.value().roots.size());
+  const int64_t sums = std::max<int64_t>(1, trees.value().outputs);
+  work->ordered_sums += (static_cast<int64_t>(trees.value().roots.size()) + sums - 1) / sums;
 }
 
 }  // namespace

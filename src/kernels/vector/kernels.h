@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -129,11 +130,19 @@ struct Narrowing {
   float inverse_scale = 1, zero = 0;
 };
 
+// One of several ways to run such a layer, over the same packed weights and with the same bits.
+struct NarrowWay {
+  const char* name;
+  void (*dense)(const NarrowDense& args);
+  double (*cost)(const NarrowDense& args);  // cycles, about
+};
+
 struct NarrowSet {
   int64_t (*packed_bytes)(const NarrowWeights& weights);  // a multiple of 4
   void (*pack)(const NarrowWeights& weights, void* packed);
-  void (*dense)(const NarrowDense& args);
+  void (*dense)(const NarrowDense& args);  // the cheapest of the ways
   void (*narrow)(const Narrowing& args);
+  std::span<const NarrowWay> ways = {};  // where there are several; for weights that are finite
 };
 
 // y[b] = act(alpha * a[b] * b[b]) for `batch` matrices: a [m, k] rows a_row apart, b [k, n] rows b_row apart (columns

@@ -12,7 +12,6 @@
 // clang-format on
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstring>
 
@@ -308,8 +307,8 @@ void add_narrow(Set* made) {
 
 #if HWY_TARGET == HWY_AVX3
 void add_tiles(Set* made) {
-  made->bf16 = amx::narrow_set<dot::Bf16>(narrow_bf16);
-  made->int8 = amx::narrow_set<dot::Int8>(narrow_int8);
+  made->bf16 = amx::bf16_set(narrow_bf16);
+  made->int8 = amx::int8_set(narrow_int8);
   made->release = amx::release;
 }
 #endif

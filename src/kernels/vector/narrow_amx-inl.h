@@ -7,10 +7,6 @@
 using dot::each_panel;
 using dot::finish;
 
-// Layers of bfloat16 that multiply no more than so often are summed by multiply-adds, in the tiles' order: there tiles
-// take longer to set up than to use.
-constexpr int64_t kSmall = 8192;
-
 constexpr int64_t kTileRows = 16, kTileBytes = 64;
 
 struct alignas(64) TileConfig {
@@ -222,22 +218,6 @@ HWY_NOINLINE void sum_row(const NarrowDense& a, const uint16_t* x, const uint16_
   HAYATE_EACH (v, kV) hn::Store(sums[v], d, to + v * kLanes);
 }
 
-// Integers have the same sums either way, so that what is quicker may be taken. In cycles, measured: an instruction of
-// dot products, one of tiles, a piece of x gathered, a block of rows; and the unit of tiles is slow to wake up.
-inline bool tiles_pay(const NarrowDense& a) {
-  constexpr double kDot = 0.75, kTile = 16, kGather = 60, kBlock = 60, kWake = 3000;
-  if (a.m < 6) return false;
-  const auto groups = static_cast<double>(a.segments * ((a.segment_length + 3) / 4));
-  int64_t pieces = 0, gathered = 0;
-  for (int64_t left = a.segment_length; left > 0; left -= tile_bytes(left), pieces += a.segments)
-    if (tile_bytes(left) < kTileBytes / 2 || a.m < kTileRows) gathered += a.segments;
-  const auto vectors = static_cast<double>((a.n + kLanes - 1) / kLanes), panels = std::ceil(vectors / kVectors),
-             blocks = static_cast<double>((a.m + kTileRows - 1) / kTileRows);
-  const double tiles = blocks * (vectors * kTile * static_cast<double>(pieces) +
-                                 panels * (kGather * static_cast<double>(gathered) + kBlock));
-  return tiles + kWake < static_cast<double>(a.m) * vectors * groups * kDot;
-}
-
 template <int kV>
 void rows_one_by_one(const NarrowDense& a, const uint16_t* panel, int64_t column) {
   for (int64_t r = 0; r < a.m; ++r) {
@@ -255,25 +235,21 @@ void rows_one_by_one(const NarrowDense& a, const uint16_t* panel, int64_t column
   }
 }
 
+inline void dense_by_multiply_adds(const NarrowDense& a) {
+  each_panel<dot::Bf16>(a, [&](const uint16_t* panel, int64_t column, int64_t vectors) HWY_ATTR {
+    if (vectors == 1)
+      rows_one_by_one<1>(a, panel, column);
+    else if (vectors == 2)
+      rows_one_by_one<2>(a, panel, column);
+    else if (vectors == 3)
+      rows_one_by_one<3>(a, panel, column);
+    else
+      rows_one_by_one<4>(a, panel, column);
+  });
+}
+
 template <class Op>
-void dense(const NarrowDense& a) {
-  if constexpr (Op::kScaled) {
-    if (!tiles_pay(a)) return dot::dense<Op>(a);
-  } else if (*finite_flag<Op>(a.segments, a.segment_length, a.n, a.packed) == 0) {
-    return dot::dense<Op>(a);
-  } else if (a.m * a.k * a.n <= kSmall) {
-    each_panel<Op>(a, [&](const typename Op::W* panel, int64_t column, int64_t vectors) HWY_ATTR {
-      if (vectors == 1)
-        rows_one_by_one<1>(a, panel, column);
-      else if (vectors == 2)
-        rows_one_by_one<2>(a, panel, column);
-      else if (vectors == 3)
-        rows_one_by_one<3>(a, panel, column);
-      else
-        rows_one_by_one<4>(a, panel, column);
-    });
-    return;
-  }
+void dense_by_tiles(const NarrowDense& a) {
   configure();
   written();
   each_panel<Op>(a, [&](const typename Op::W* panel, int64_t column, int64_t vectors) HWY_ATTR {
@@ -288,7 +264,54 @@ void dense(const NarrowDense& a) {
   });
 }
 
+// What the ways cost was measured with bench/kernels --ways.
 template <class Op>
-NarrowSet narrow_set(void (*narrow)(const Narrowing&)) {
-  return {packed_bytes<Op>, pack<Op>, dense<Op>, narrow};
+double vector_steps(const NarrowDense& a) {
+  const int64_t vectors = (a.n + kLanes - 1) / kLanes;
+  return static_cast<double>(a.m * vectors * a.segments * ((a.segment_length + Op::kGroup - 1) / Op::kGroup));
+}
+
+// An instruction for each tile and half, gathering what is no half or of few rows, what a block of rows takes around
+// that, and the unit's waking up: where all layers are of bfloat16 it hardly sleeps.
+template <class Op>
+double cost_of_tiles(const NarrowDense& a) {
+  constexpr double kTile = 16, kGather = 60, kBlock = 60, kWake = Op::kScaled ? 3000 : 450;
+  const int64_t bytes = a.segment_length * static_cast<int64_t>(sizeof(typename Op::X)),
+                rest = bytes % (kTileBytes / 2);
+  const int64_t pieces = a.segments * (bytes / kTileBytes + bytes % kTileBytes / (kTileBytes / 2) + (rest > 0 ? 1 : 0)),
+                gathered = a.m > 1 && a.m < kTileRows ? pieces
+                           : rest > 0                 ? a.segments
+                                                      : 0;
+  const int64_t vectors = (a.n + kLanes - 1) / kLanes, panels = (vectors + kVectors - 1) / kVectors,
+                blocks = (a.m + kTileRows - 1) / kTileRows;
+  return kWake + static_cast<double>(blocks) *
+                     (kTile * static_cast<double>(vectors * pieces) +
+                      static_cast<double>(panels) * (kGather * static_cast<double>(gathered) + kBlock));
+}
+inline double cost_of_dots(const NarrowDense& a) { return 0.75 * vector_steps<dot::Int8>(a); }
+inline double cost_of_multiply_adds(const NarrowDense& a) { return 3.2 * vector_steps<dot::Bf16>(a); }
+
+constexpr NarrowWay kInt8Ways[] = {{"dots", dot::dense<dot::Int8>, cost_of_dots},
+                                   {"tiles", dense_by_tiles<dot::Int8>, cost_of_tiles<dot::Int8>}};
+constexpr NarrowWay kBf16Ways[] = {{"multiply_adds", dense_by_multiply_adds, cost_of_multiply_adds},
+                                   {"tiles", dense_by_tiles<dot::Bf16>, cost_of_tiles<dot::Bf16>}};
+
+template <class Op>
+void dense(const NarrowDense& a) {
+  const auto& ways = [&]() -> const NarrowWay(&)[2] {
+    if constexpr (Op::kScaled)
+      return kInt8Ways;
+    else
+      return kBf16Ways;
+  }();
+  if constexpr (!Op::kScaled)
+    if (*finite_flag<Op>(a.segments, a.segment_length, a.n, a.packed) == 0) return dot::dense<Op>(a);
+  (ways[1].cost(a) < ways[0].cost(a) ? ways[1] : ways[0]).dense(a);
+}
+
+inline NarrowSet bf16_set(void (*narrow)(const Narrowing&)) {
+  return {packed_bytes<dot::Bf16>, pack<dot::Bf16>, dense<dot::Bf16>, narrow, kBf16Ways};
+}
+inline NarrowSet int8_set(void (*narrow)(const Narrowing&)) {
+  return {packed_bytes<dot::Int8>, pack<dot::Int8>, dense<dot::Int8>, narrow, kInt8Ways};
 }

@@ -49,7 +49,7 @@ struct Data {
 // y of exactly m * n floats, or with `narrow_y` in fewer bits, as many bytes; x narrowed by the same set into exactly
 // what the header says may be read.
 std::vector<float> run(const Set& set, Narrow narrow, const Case& c, const Data& data,
-                       std::vector<uint8_t>* narrow_y = nullptr) {
+                       std::vector<uint8_t>* narrow_y = nullptr, const NarrowWay* way = nullptr) {
   NarrowWeights weights{.segments = c.segments, .segment_length = c.length, .n = c.n, .k_stride = c.n, .n_stride = 1};
   weights.w = narrow == Narrow::kInt8 ? static_cast<const void*>(data.bytes.data()) : data.w.data();
   weights.scale = data.scale.data(), weights.x_zero = 117;
@@ -72,7 +72,7 @@ std::vector<float> run(const Set& set, Narrow narrow, const Case& c, const Data&
     narrow_y->assign(y.size() * (narrow == Narrow::kInt8 ? 1 : 2), 0);
     a.y = nullptr, a.narrow_y = narrow_y->data(), a.y_inverse_scale = 3, a.y_zero = 99;
   }
-  kernels.dense(a);
+  (way == nullptr ? kernels.dense : way->dense)(a);
   return y;
 }
 
@@ -122,6 +122,22 @@ TEST(Narrow, AnswersNarrowedWhileTheyAreStoredAreThoseNarrowedAfterwards) {
         set_for(isa).of(narrow).narrow({static_cast<int64_t>(y.size()), y.data(), wanted.data(), 3, 99});
         ASSERT_EQ(got, wanted) << isa_name(isa) << " n " << c.n << " m " << c.m << " " << c.segments << "x" << c.length;
       }
+}
+
+TEST(Narrow, EveryWayHasTheSameBits) {
+  int ways = 0;
+  for (const Isa isa : supported_isas())
+    for (const Narrow narrow : {Narrow::kBf16, Narrow::kInt8})
+      for (const NarrowWay& way : set_for(isa).of(narrow).ways) {
+        ++ways;
+        for (const Case& c : cases()) {
+          const Data data(c);
+          ASSERT_EQ(run(set_for(isa), narrow, c, data, nullptr, &way), run(set_for(isa), narrow, c, data))
+              << isa_name(isa) << " " << way.name << " n " << c.n << " m " << c.m << " " << c.segments << "x"
+              << c.length;
+        }
+      }
+  if (ways == 0) GTEST_SKIP() << "this processor has one way for each layer";
 }
 
 // Scales of 1 and no bias: floats that hold the integer sums themselves.
