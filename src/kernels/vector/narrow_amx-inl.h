@@ -272,10 +272,10 @@ double vector_steps(const NarrowDense& a) {
 }
 
 // An instruction for each tile and half, gathering what is no half or of few rows, what a block of rows takes around
-// that, and the unit's waking up: where all layers are of bfloat16 it hardly sleeps.
+// that, taking the sums out of the tiles, and the unit's waking up: where all layers are of bfloat16 it hardly sleeps.
 template <class Op>
 double cost_of_tiles(const NarrowDense& a) {
-  constexpr double kTile = 16, kGather = 60, kBlock = 60, kWake = Op::kScaled ? 3000 : 450;
+  constexpr double kTile = 16, kGather = 70, kBlock = 60, kSum = 5, kWake = Op::kScaled ? 1500 : 450;
   const int64_t bytes = a.segment_length * static_cast<int64_t>(sizeof(typename Op::X)),
                 rest = bytes % (kTileBytes / 2);
   const int64_t pieces = a.segments * (bytes / kTileBytes + bytes % kTileBytes / (kTileBytes / 2) + (rest > 0 ? 1 : 0)),
@@ -284,9 +284,10 @@ double cost_of_tiles(const NarrowDense& a) {
                                                       : 0;
   const int64_t vectors = (a.n + kLanes - 1) / kLanes, panels = (vectors + kVectors - 1) / kVectors,
                 blocks = (a.m + kTileRows - 1) / kTileRows;
-  return kWake + static_cast<double>(blocks) *
-                     (kTile * static_cast<double>(vectors * pieces) +
-                      static_cast<double>(panels) * (kGather * static_cast<double>(gathered) + kBlock));
+  return kWake + kSum * static_cast<double>(a.m * vectors) +
+         static_cast<double>(blocks) *
+             (kTile * static_cast<double>(vectors * pieces) +
+              static_cast<double>(panels) * (kGather * static_cast<double>(gathered) + kBlock));
 }
 inline double cost_of_dots(const NarrowDense& a) { return 0.75 * vector_steps<dot::Int8>(a); }
 inline double cost_of_multiply_adds(const NarrowDense& a) { return 3.2 * vector_steps<dot::Bf16>(a); }
@@ -298,6 +299,8 @@ constexpr NarrowWay kBf16Ways[] = {{"multiply_adds", dense_by_multiply_adds, cos
 
 template <class Op>
 void dense(const NarrowDense& a) {
+  if constexpr (Op::kScaled)
+    if (a.m < 4) return dot::dense<Op>(a);  // never dearer, and a small row takes no longer than to ask what it costs
   const auto& ways = [&]() -> const NarrowWay(&)[2] {
     if constexpr (Op::kScaled)
       return kInt8Ways;
