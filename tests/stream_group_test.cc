@@ -95,7 +95,7 @@ TEST(StreamGroups, SamplesHaveTheBitsOfLoneStreams) {
 }
 
 TEST(StreamGroups, RandomModelsHaveTheBitsOfLoneStreams) {
-  const std::string path = testing::TempDir() + "/hayate-stream-group.onnx";
+  const std::string path = scratch_file("stream-group");
   int at_once = 0;
   for (unsigned seed = 900; seed < 900 + kModels; ++seed) {
     const RandomModel random(seed);
@@ -161,7 +161,7 @@ TEST(StreamGroups, ARowThatFailsLeavesTheOthersAsTheyWere) {
                  {"a", "", "Add", {"h", "r"}, {"h_next"}, {}},
                  {"n", "", "Neg", {"h_next"}, {"y"}, {}}};
   graph.outputs = {{"h_next", Type::kFloat32, false, {}}, {"y", Type::kFloat32, false, {}}};
-  const std::string path = testing::TempDir() + "/hayate-stream-group-table.onnx";
+  const std::string path = scratch_file("stream-group-table");
   ASSERT_TRUE(export_onnx(graph, path).ok());
   Plan plan;
   plan.window = 0, plan.states = {"h=h_next"};
@@ -209,7 +209,7 @@ TEST(StreamGroups, WhereFourRowsCannotBeRunAtOnceTwoAre) {
        {"y"},
        {{"then_branch", std::make_shared<const Graph>(four)}, {"else_branch", std::make_shared<const Graph>(other)}}}};
   graph.outputs = {{"h_next", Type::kFloat32, false, {}}, {"y", Type::kFloat32, false, {}}};
-  const std::string path = testing::TempDir() + "/hayate-stream-group-fours.onnx";
+  const std::string path = scratch_file("stream-group-fours");
   ASSERT_TRUE(export_onnx(graph, path).ok());
   Plan plan;
   plan.window = 0, plan.states = {"h=h_next"};

@@ -50,7 +50,7 @@ TEST(StreamState, SlicesEnd) {
 }
 
 TEST(StreamState, RandomModelsInBurstsEqualTheFullWindow) {
-  const std::string path = testing::TempDir() + "/hayate-stream-bursts.onnx";
+  const std::string path = scratch_file("stream-bursts");
 #ifdef HAYATE_SANITIZED
   constexpr unsigned kModels = 10;
 #else
@@ -147,7 +147,7 @@ TEST(StreamState, ARefilledStreamAnswersForItsRows) {
 }
 
 TEST(StreamState, RandomModelsAreRefilledToTheBitsOfRowsThatCame) {
-  const std::string path = testing::TempDir() + "/hayate-stream-refilled.onnx";
+  const std::string path = scratch_file("stream-refilled");
 #ifdef HAYATE_SANITIZED
   constexpr unsigned kModels = 20;
 #else
@@ -230,7 +230,7 @@ TEST(StreamState, RowsBehindARefillHaveTheFullWindowsBits) {
 }
 
 TEST(StreamState, RowsBehindARefillOfRandomModelsHaveTheFullWindowsAnswers) {
-  const std::string path = testing::TempDir() + "/hayate-stream-behind.onnx";
+  const std::string path = scratch_file("stream-behind");
 #ifdef HAYATE_SANITIZED
   constexpr unsigned kModels = 15;
 #else
@@ -269,7 +269,7 @@ TEST(StreamState, MemoryOfStreamsCountsAgainstTheModels) {
   graph.inputs = {{"x", Type::kFloat32, true, {{-1, "N"}, {4096, ""}, {100, ""}}}};
   graph.nodes = {{"n", "", "Neg", {"x"}, {"y"}, {}}};
   graph.outputs = {{"y", Type::kFloat32, false, {}}};
-  const std::string path = testing::TempDir() + "/hayate-negated.onnx";
+  const std::string path = scratch_file("negated");
   ASSERT_TRUE(export_onnx(graph, path).ok());
   limited.memory_max = 4'000'000;
   const Result<Model> tight = Model::load(path, limited);
@@ -335,7 +335,7 @@ Model carrying(const std::string& name, bool same_shape = true) {
                  {"d", "", "Tanh", {"c"}, {"h_next"}, {}},
                  {"e", "", "MatMul", {"h_next", "v"}, {"y"}, {}}};
   graph.outputs = {{"h_next", Type::kFloat32, false, {}}, {"y", Type::kFloat32, false, {}}};
-  const std::string path = testing::TempDir() + "/hayate-" + name + ".onnx";
+  const std::string path = scratch_file(name);
   EXPECT_TRUE(export_onnx(graph, path).ok());
   return loaded(path);
 }

@@ -154,7 +154,7 @@ TEST(Stream, RandomModelsEqualTheFullWindow) {
 #else
   constexpr int kModels = 120;
 #endif
-  const std::string path = testing::TempDir() + "/hayate-stream-random.onnx";
+  const std::string path = scratch_file("stream-random");
   for (unsigned seed = 0; seed < kModels; ++seed) {
     const RandomModel random(seed);
     const Result<bool> written = export_onnx(random.graph(), path);
@@ -192,7 +192,7 @@ struct Written {
   }
   Model model() {
     graph.outputs = {{name, Type::kFloat32, false, {}}};
-    const std::string path = testing::TempDir() + "/hayate-stream-written.onnx";
+    const std::string path = scratch_file("stream-written");
     EXPECT_TRUE(export_onnx(graph, path).ok());
     const Result<Model> made = Model::load(path);
     EXPECT_TRUE(made.ok()) << made.error().text();
@@ -527,7 +527,7 @@ TEST(Stream, AWindowAloneInFlightEqualsTheFullOne) {
                  {"c", "", "Transpose", {"b"}, {"c"}, {{"perm", std::vector<int64_t>{2, 0, 1}}}},
                  {"d", "", "RNN", {"c", "w", "r"}, {"", "d"}, {{"hidden_size", int64_t{4}}}}};
   graph.outputs = {{"d", Type::kFloat32, false, {}}};
-  const std::string path = testing::TempDir() + "/hayate-stream-alone.onnx";
+  const std::string path = scratch_file("stream-alone");
   ASSERT_TRUE(export_onnx(graph, path).ok());
   const Result<Model> model = Model::load(path);
   ASSERT_TRUE(model.ok()) << model.error().text();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <functional>
@@ -17,6 +18,11 @@ namespace hayate {
 
 inline std::string sample(const std::string& name) {
   return std::string(HAYATE_SOURCE_DIR) + "/models/" + name + ".onnx";
+}
+
+// Tests of one binary run beside each other, each in a process of its own.
+inline std::string scratch_file(const std::string& name) {
+  return testing::TempDir() + "/hayate-" + std::to_string(getpid()) + "-" + name + ".onnx";
 }
 
 inline std::vector<float> noise(int64_t n, unsigned seed) {
