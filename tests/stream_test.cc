@@ -219,6 +219,22 @@ TEST(Stream, StridesKeepEveryPhase) {
   }
 }
 
+// A full window whose last place alone is asked for reads neighbours, a kept column taps far apart: sums in one order.
+TEST(Stream, TapsOfDilatedConvolutionsAreAddedInOneOrder) {
+  for (const int64_t channels : {5, 8, 16, 24, 32}) {
+    Written written(30, 3);
+    written.add("Transpose", {"x"}, {{"perm", Shape{0, 2, 1}}});
+    written.add("Conv", {written.name, written.constant({channels, 3, 2})}, {{"pads", Shape{1, 0}}});
+    written.add("Conv", {written.name, written.constant({70, channels, 3})},
+                {{"pads", Shape{8, 0}}, {"dilations", Shape{4}}});
+    written.graph.constants.emplace("last", Tensor::of<int64_t>({}, {-1}));
+    written.add("Gather", {written.name, "last"}, {{"axis", int64_t{2}}});
+    const Model model = written.model();
+    for (const char* precision : {"fp32", "bf16", "int8"})
+      expect_equal(model, 30, 80, std::to_string(channels) + " channels, " + precision, precision, 0);
+  }
+}
+
 // Behind strides a recurrence has as many sets of windows in flight as there are rows between its steps.
 TEST(Stream, RecurrencesBehindStridesAreAdvancedInTheirPhase) {
   for (const int64_t stride : {2, 3}) {

@@ -43,7 +43,7 @@ typedef struct hayate_options {
   size_t size;
   const char* plan;             /* a plan as JSON, over which the fields below go; null: the defaults */
   const char* backend;          /* "native", "onnxruntime", "reference"; null: native */
-  const char* isa;              /* native: "avx512", "avx2", "sse4", "neon", "plain"; null: the best there is */
+  const char* isa;              /* native: "amx", "avx512", "avx2", "sse4", "neon", "plain"; null: the best there is */
   int64_t batch_max;            /* rows that one run may take; 0: 1 */
   int32_t threads;              /* of one run: onnxruntime's own, or native's helpers and the caller; 0: 1 */
   const char* ort_library;      /* onnxruntime: its library; null: searched for */

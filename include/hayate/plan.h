@@ -12,7 +12,7 @@ namespace hayate {
 
 struct Plan {
   std::string backend = "native";  // or "onnxruntime", "reference"
-  std::string isa;                 // native: "avx512", "avx2", "sse4", "neon", "plain"; empty: the best there is
+  std::string isa;                 // native: "amx", "avx512", "avx2", "sse4", "neon", "plain"; empty: the best there is
   // native: "fp32"; "bf16": dense, convolution and recurrent layers on bfloat16 with sums in float32; "int8": on 8-bit
   // integers, with the scales of what they read from `calibration`, a file of inputs (.npz, .npy), or from made-up
   // normal rows where it is empty. What has no such form stays float32.

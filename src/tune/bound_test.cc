@@ -100,8 +100,8 @@ TEST(Peaks, AreKeptForThisMachineAlone) {
   other.fingerprint = "another";
   ASSERT_TRUE(store_peaks(other, path).ok());
   EXPECT_NE(load_peaks(machine, path).error().text().find("another machine"), std::string::npos);
-  for (const char* broken : {"", "{", "[]", "{\"version\": 1}", "{\"version\": 9}",
-                             "{\"version\": 1, \"fingerprint\": \"x\", \"levels\": [], \"fp32_gmacs\": 1}"}) {
+  for (const char* broken : {"", "{", "[]", "{\"version\": 2}", "{\"version\": 9}",
+                             "{\"version\": 2, \"fingerprint\": \"x\", \"levels\": [], \"fp32_gmacs\": 1}"}) {
     std::ofstream(path) << broken;
     EXPECT_FALSE(load_peaks(machine, path).ok()) << broken;
   }

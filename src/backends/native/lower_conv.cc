@@ -6,7 +6,8 @@
 namespace hayate::native {
 namespace {
 
-constexpr int64_t kChainsMax = 8;  // that a dense kernel adds in turn (docs/decisions/0005)
+// Elements after which the chains of a dense kernel come round (docs/decisions/0005), and a tile of bfloat16 (0006).
+constexpr int64_t kRound = 8, kRoundOfBf16 = 32;
 
 bool conv(Lowering& l, const Node& node) {
   const Tensor *w = l.constant(node.inputs[1]), *bias = l.constant(node.input(2));
@@ -66,7 +67,7 @@ bool conv(Lowering& l, const Node& node) {
     args.dense.activation = activation;
     // The taps of a kernel row lie side by side. To run them as one segment goes through the chains of a sum in another
     // order where a tap is no whole round of them.
-    const bool joined = dw == 1 && xw == depth && (depth % kChainsMax == 0 || node.get<int64_t>("taps_apart", 0) == 0);
+    const bool joined = dw == 1 && xw == depth && (depth % (l.bf16() ? kRoundOfBf16 : kRound) == 0 || node.get<int64_t>("taps_apart", 0) == 0);
     for (int64_t i = 0; i < kh; ++i)
       for (int64_t j = 0; j < (joined ? 1 : kw); ++j) args.segment_offsets.push_back(i * dh * xh + j * dw * xw);
     args.dense.segments = static_cast<int64_t>(args.segment_offsets.size());

@@ -62,6 +62,7 @@ class Lowering {
   const Graph& graph() const { return graph_; }
   const kernels::Set& set() const { return set_; }
   int threads() const { return options_.threads; }
+  bool bf16() const { return options_.bf16; }
   Packing& packing() { return *packing_; }
   const TensorType& type(const std::string& name) const { return facts_.find(name)->second.type; }
   const Tensor* constant(const std::string& name) const;  // null where not known before the run, or left out

@@ -83,13 +83,14 @@ RunStatus NativeState::run() noexcept {
 RunStatus NativeState::run_timed(std::vector<uint64_t>* ticks) {
   const std::vector<Step>& steps = executable_->program().steps;
   ticks->resize(steps.size());
-  for (size_t i = 0; i < steps.size(); ++i) {
+  RunStatus status;
+  for (size_t i = 0; i < steps.size() && status.ok(); ++i) {
     const uint64_t start = ticks_now();
-    if (!steps[i].run(steps[i], {bases_.data(), team_})) return {static_cast<int32_t>(i)};
+    if (!steps[i].run(steps[i], {bases_.data(), team_})) status = {static_cast<int32_t>(i)};
     (*ticks)[i] = ticks_now() - start;
   }
   if (executable_->program().release != nullptr) executable_->program().release();
-  return {};
+  return status;
 }
 
 Error NativeState::error(RunStatus status) const {

@@ -66,7 +66,7 @@ HWY_INLINE void each_panel(int64_t n, int64_t from, int64_t to, bool backwards, 
   const int64_t whole = all <= kUnits ? 0 : units == 0 ? end : end / kColumnGroup * kColumnGroup;
   const int64_t panels = (std::min(to, whole) - from + kWidth - 1) / kWidth;
   const int64_t narrow = vectors_of(units) * kLanes,
-                narrows = to > whole && whole < end ? (end - whole + narrow - 1) / narrow : 0;
+                narrows = from <= whole && to > whole && whole < end ? (end - whole + narrow - 1) / narrow : 0;
   if (!backwards)
     for (int64_t i = 0; i < panels; ++i) f(from + i * kWidth, 0);
   for (int64_t i = 0; i < narrows; ++i) f(whole + (backwards ? narrows - 1 - i : i) * narrow, static_cast<int>(units));
