@@ -1,5 +1,7 @@
 // What a stream keeps between rows: windows that lag behind bursts, snapshots, states that the model carries itself.
+#include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "import/onnx/onnx_writer.h"
 #include "streamed.h"
@@ -280,6 +282,78 @@ TEST(StreamState, MemoryOfStreamsCountsAgainstTheModels) {
   const Result<StreamExecutable> refused = compile_stream(tight.value(), plan);
   ASSERT_FALSE(refused.ok());
   EXPECT_NE(refused.error().text().find(": a stream: needs"), std::string::npos) << refused.error().text();
+}
+
+// The full window's program is for speed: where it alone is what does not fit, a stream goes without it.
+TEST(StreamState, AStreamFitsWithoutTheFullWindowsProgram) {
+#ifdef HAYATE_SANITIZED  // a thousand windows in flight take minutes
+  constexpr bool kModels[] = {false};
+#else
+  constexpr bool kModels[] = {false, true};
+#endif
+  for (const bool recurrent : kModels) {
+    constexpr int64_t kWindow = 1024, kWidth = 16;
+    Graph graph;
+    graph.source = "tight", graph.opset = 17;
+    graph.inputs = {{"x", Type::kFloat32, true, {{1, ""}, {kWindow, ""}, {kWidth, ""}}}};
+    const auto constant = [&](const std::string& name, const Shape& shape) {
+      Tensor made(Type::kFloat32, shape);
+      const std::vector<float> values = noise(made.count(), static_cast<unsigned>(graph.constants.size()) + 1);
+      std::transform(values.begin(), values.end(), made.data<float>(), [](float v) { return 0.1f * v; });
+      graph.constants.emplace(name, made);
+    };
+    constant("k", {128, kWidth, 3}), constant("k2", {4, 128, 3}), constant("w", {1, 8, 4}), constant("r", {1, 8, 8});
+    graph.nodes = {{"t", "", "Transpose", {"x"}, {"t"}, {{"perm", Shape{0, 2, 1}}}},
+                   {"a", "", "Conv", {"t", "k"}, {"a"}, {}},
+                   {"b", "", "Tanh", {"a"}, {"b"}, {}},
+                   {"c", "", "Conv", {"b", "k2"}, {"c"}, {}}};
+    if (recurrent) {
+      graph.nodes.push_back({"s", "", "Transpose", {"c"}, {"s"}, {{"perm", Shape{2, 0, 1}}}});
+      graph.nodes.push_back({"d", "", "RNN", {"s", "w", "r"}, {"", "y"}, {{"hidden_size", int64_t{8}}}});
+    } else {
+      graph.nodes.push_back({"d", "", "ReduceMax", {"c"}, {"y"}, {{"axes", Shape{2}}, {"keepdims", int64_t{0}}}});
+    }
+    graph.outputs = {{"y", Type::kFloat32, false, {}}};
+    const std::string path = scratch_file("stream-tight");
+    ASSERT_TRUE(export_onnx(graph, path).ok());
+    const StreamExecutable roomy = streamed(loaded(path), kWindow);
+    ASSERT_TRUE(roomy.gains()) << roomy.explain();
+    std::optional<StreamExecutable> tight;
+    for (LoadOptions limited; !tight; limited.memory_max += 16384) {
+      ASSERT_LT(limited.memory_max, 16 << 20);
+      if (limited.memory_max == 0) continue;
+      const Result<Model> model = Model::load(path, limited);
+      if (!model.ok()) continue;
+      Plan plan = Plan::defaults(model.value());
+      plan.window = kWindow;
+      const Result<StreamExecutable> made = compile_stream(model.value(), plan);
+      if (made.ok()) tight = made.value();
+    }
+    EXPECT_LT(tight->stream_bytes(), roomy.stream_bytes());
+    // Refilled, and handed over while rows are left to take, it answers as the other does.
+    Stream one = roomy.stream(), other = tight->stream();
+    const std::vector<float> x = noise(3 * kWindow * kWidth, 8);
+    const auto same = [&](int64_t r) {
+      ASSERT_EQ(std::memcmp(one.output(0), other.output(0), static_cast<size_t>(roomy.outputs()[0].row_bytes)), 0)
+          << "row " << r;
+    };
+    int64_t r = 0;
+    for (const int64_t gap : {kWindow, int64_t{5}, kWindow + 9}) {
+      ASSERT_TRUE(one.refill(x.data() + r * kWidth, gap).ok() && other.refill(x.data() + r * kWidth, gap).ok());
+      same(r);
+      for (const int64_t end = r + 60; r < end; ++r) {
+        const float* row = x.data() + (r + gap) * kWidth;
+        ASSERT_TRUE(one.push(row).ok() && other.push(row).ok());
+        same(r);
+        if (r % 5 == 4) {
+          ASSERT_TRUE(one.settle().ok() && other.settle().ok());
+        }
+        if (r % 7 == 1) {
+          ASSERT_TRUE(other.restore(one.snapshot()).ok());
+        }
+      }
+    }
+  }
 }
 
 TEST(StreamState, OtherSnapshotsAreRefusedAndChangeNothing) {

@@ -190,6 +190,15 @@ struct Written {
     name = "v" + std::to_string(graph.nodes.size());
     graph.nodes.push_back({name, "", op, std::move(inputs), {name}, std::move(attributes)});
   }
+  std::string integers(const Shape& values) {
+    const std::string key = "n" + std::to_string(seed++);
+    graph.constants.emplace(key, Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values));
+    return key;
+  }
+  void slice(const std::string& from, int64_t begin, int64_t end, int64_t axis) {
+    const std::string first = integers({begin}), last = integers({end}), along = integers({axis});
+    add("Slice", {from, first, last, along});
+  }
   Model model() {
     graph.outputs = {{name, Type::kFloat32, false, {}}};
     const std::string path = scratch_file("stream-written");
@@ -363,6 +372,22 @@ Written deep(unsigned seed, int64_t* window) {
                {{"kernel_shape", Shape{2}}, {"pads", Shape{zeros, 0}}});
       length += zeros - 1;
     }
+    const int64_t part = pick(8), axis = pick(2) == 0 ? 2 : -1;
+    const Shape none{0, -length, -length - 3}, all{length, length + 7, INT64_MAX};
+    if (part == 0) made.slice(made.name, none[static_cast<size_t>(pick(3))], all[static_cast<size_t>(pick(3))], axis);
+    if (part == 1 && length > 6) {  // all but the last of it
+      const int64_t cut = 1 + pick(3);
+      made.slice(made.name, none[static_cast<size_t>(pick(3))], pick(2) == 0 ? -cut : length - cut, axis);
+      length -= cut;
+    }
+    if (part == 2 && length > 6) {  // what changes from place to place
+      const std::string x = made.name;
+      made.slice(x, none[static_cast<size_t>(pick(3))], -1, axis);
+      const std::string before = made.name;
+      made.slice(x, pick(2) == 0 ? 1 : 1 - length, all[static_cast<size_t>(pick(3))], axis);
+      made.add("Sub", {made.name, before});
+      --length;
+    }
   }
   const auto number = [&](Shape value, const Shape& shape) {
     Tensor tensor(Type::kInt64, shape);
@@ -426,6 +451,116 @@ TEST(Stream, ColumnsThatSeeTheWindowsStartAreMadeAgain) {
     if (HasFatalFailure()) return;
   }
   EXPECT_GT(edges, kModels / 3) << edges << " of " << gained << " that gain";
+}
+
+// Parts of the window that are cut off, however they are spelled, where the start of it is made again.
+TEST(Stream, PartsOfColumnsThatSeeTheWindowsStart) {
+  constexpr int64_t kWindow = 20;
+  const auto answer = [](Written* made) {
+    made->add("ReduceMean", {made->name}, {{"axes", Shape{2}}, {"keepdims", int64_t{0}}});
+    made->add("MatMul", {made->name, made->constant({4, 2})});
+    return made->model();
+  };
+  const auto expect = [&](Written made, const std::string& what) {
+    const Model model = answer(&made);
+    const std::string text = streamed(model, kWindow).explain();
+    EXPECT_NE(text.find("that see the window's start are made for every row"), std::string::npos) << text;
+    expect_equal(model, kWindow, 60, what, "fp32", 0);
+  };
+  Written padded(kWindow, 3);
+  padded.add("Transpose", {"x"}, {{"perm", Shape{0, 2, 1}}});
+  padded.add("Conv", {padded.name, padded.constant({4, 3, 3})}, {{"pads", Shape{2, 0}}});
+  const std::string y = padded.name;
+  for (const int64_t begin : {int64_t{0}, -kWindow, -kWindow - 5, INT64_MIN + 1})
+    for (const int64_t end : {int64_t{-1}, kWindow - 1}) {
+      Written made = padded;  // y[:, :, 1:] - y[:, :, :-1]
+      made.slice(y, begin, end, 2);
+      const std::string before = made.name;
+      made.slice(y, 1, INT64_MAX, -1);
+      made.add("Sub", {made.name, before});
+      expect(made, "differences, " + std::to_string(begin) + " to " + std::to_string(end));
+    }
+  for (const int64_t end : {kWindow, kWindow + 5, int64_t{INT64_MAX}, int64_t{-3}}) {
+    Written made = padded;
+    made.slice(y, 0, end, 2);
+    made.add("Tanh", {made.name});
+    expect(made, "to " + std::to_string(end));
+  }
+  for (const int64_t end : {int64_t{-1}, int64_t{INT64_MAX}}) {  // of channels: no part of the window
+    Written made = padded;
+    made.add("Conv", {y, made.constant({5, 4, 3})}, {{"pads", Shape{2, 0}}});
+    made.slice(made.name, 0, end, 1);
+    if (end != -1) made.slice(made.name, 1, end, 1);
+    expect(made, "channels to " + std::to_string(end));
+  }
+}
+
+// Nodes of several outputs, of which columns at the window's start would have to be made again.
+TEST(Stream, SeveralOutputsOverTheWindowsStart) {
+  for (const bool padded : {true, false})
+    for (const bool split : {true, false})
+      for (const bool first : {true, false}) {  // whether the first output is read too
+        Written made(24, 6);
+        made.add("Transpose", {"x"}, {{"perm", Shape{0, 2, 1}}});
+        for (const int64_t from : {6, 8})
+          made.add("Conv", {made.name, made.constant({8, from, 3})}, {{"pads", Shape{padded ? 2 : 0, 0}}});
+        made.add("Transpose", {made.name}, {{"perm", Shape{0, 2, 1}}});
+        const std::string x = made.name;
+        if (split) {
+          const std::string sizes = made.integers({4, 4});
+          made.graph.nodes.push_back({"several", "", "Split", {x, sizes}, {"a", "b"}, {{"axis", int64_t{2}}}});
+        } else {
+          made.graph.nodes.push_back(
+              {"several", "", "LayerNormalization", {x, made.constant({8})}, {"a", "b"}, {{"axis", int64_t{-1}}}});
+        }
+        if (first) {
+          made.add("Add", {"a", "b"});
+        } else {
+          made.add("Tanh", {"b"});
+        }
+        made.add("ReduceMean", {made.name}, {{"axes", Shape{1}}, {"keepdims", int64_t{0}}});
+        const Model model = made.model();
+        const std::string what = std::string(padded ? "padded" : "unpadded") + (split ? ", split" : ", normalised") +
+                                 (first ? ", both" : ", the second");
+        const StreamExecutable executable = streamed(model, 24);
+        EXPECT_TRUE(executable.gains()) << what << "\n" << executable.explain();
+        if (!split) {
+          EXPECT_EQ(executable.explain().find("has several outputs over columns that see the window's start") !=
+                        std::string::npos,
+                    padded)
+              << what << "\n"
+              << executable.explain();
+        }
+        expect_equal(model, 24, 80, what, "fp32", 0);
+      }
+}
+
+// As deep as no stack would hold a call for each node.
+TEST(Stream, LongChainsBehindPaddingAreCut) {
+#ifdef HAYATE_SANITIZED
+  constexpr int kNodes = 2'000;
+#else
+  constexpr int kNodes = 20'000;
+#endif
+  constexpr const char* kOps[] = {"Tanh", "Neg", "Sin", "Abs"};
+  Written made(12, 4);
+  made.add("Transpose", {"x"}, {{"perm", Shape{0, 2, 1}}});
+  made.add("Conv", {made.name, made.constant({4, 4, 3})}, {{"pads", Shape{2, 0}}});
+  for (int i = 0; i < kNodes; ++i) made.add(kOps[i % 4], {made.name});
+  made.add("ReduceMax", {made.name}, {{"axes", Shape{2}}, {"keepdims", int64_t{0}}});
+  const Model model = made.model();
+  const StreamExecutable executable = streamed(model, 12);
+  EXPECT_TRUE(executable.gains()) << executable.why_not();
+  const std::string text = executable.explain();
+  EXPECT_NE(text.find("that see the window's start are made for every row"), std::string::npos)
+      << text.substr(text.size() - 400);
+  const std::vector<float> x = noise(30 * 4, 3);
+  Whole whole(model, 12, 4);
+  Stream stream = executable.stream();
+  for (int64_t r = 0; r < 30; ++r) {
+    ASSERT_TRUE(stream.push(x.data() + r * 4).ok());
+    ASSERT_EQ(std::memcmp(stream.output(0), whole.at(x, r), 4 * sizeof(float)), 0) << "row " << r;
+  }
 }
 
 // Found by reading: parts of the right edge alone, a softmax of an old opset, types taken from a value, batches.

@@ -186,7 +186,9 @@ Result<bool> compile_parts(Parts* parts, const Graph& whole, const Batch& batch,
   }
   int64_t macs = 0;
   if (adds_in_order(plan.plan) ? !cut.reorders : !cut.sums)
-    if (auto made = compile_into(&parts->whole, whole, plan, &macs); !made.ok()) return made;
+    if (auto made = compile_into(&parts->whole, whole, plan, &macs);
+        !made.ok() && made.error().code != Code::kResourceExhausted)  // a stream answers without it
+      return made;
   if (cut.ahead)
     if (auto made = compile_into(&parts->ahead, *cut.ahead, plan, &parts->macs_ahead); !made.ok()) return made;
   if (!cut.follow || cut.in_flight == 0) return true;
@@ -363,17 +365,23 @@ Result<StreamExecutable> compile_stream(const Model& model, const Plan& asked) {
   // Most of a stream is what its programs run in, which they say: that much is asked for before it is made. The rest
   // (histories, columns, windows in flight) is what the classes of a stream make of it, counted as they do: to reckon
   // it here as well would be a second truth of all their tensors.
-  if (const Result<bool> room = room_for(programs_bytes(*data), graph.source + ": a stream"); !room.ok())
-    return room.error();
-  const auto counted = std::make_shared<MemoryBudget>(INT64_MAX);
-  const auto one = [&] {
-    const MemoryScope counting(counted);
-    return make_streaming(*data);
+  std::unique_ptr<Streaming> blank;
+  const auto fit = [&]() -> Result<bool> {
+    if (const Result<bool> room = room_for(programs_bytes(*data), graph.source + ": a stream"); !room.ok()) return room;
+    const auto counted = std::make_shared<MemoryBudget>(INT64_MAX);
+    {
+      const MemoryScope counting(counted);
+      blank = make_streaming(*data);
+    }
+    data->stream_bytes = counted->used();
+    return room_for(data->stream_bytes, graph.source + ": a stream");
   };
-  const std::unique_ptr<Streaming> blank = one();
-  data->stream_bytes = counted->used();
-  if (const Result<bool> room = room_for(data->stream_bytes, graph.source + ": a stream"); !room.ok())
-    return room.error();
+  Result<bool> room = fit();
+  if (!room.ok() && data->whole != nullptr) {
+    blank.reset(), data->whole.reset();  // answers after a gap are slower, and the same
+    room = fit();
+  }
+  if (!room.ok()) return room.error();
   // Twice the window of zeros: the first fills what is kept, the second lets every window in flight start on it.
   const std::vector<std::byte> row(static_cast<size_t>(data->row_bytes));
   for (int64_t i = 0; i < 2 * plan.window && data->cut.reason.empty(); ++i) {

@@ -27,7 +27,7 @@ struct StreamExecutable::Data {
   Incremental cut;
   // As Incremental has them; answer is the whole model where nothing is gained. follow: for one window, and for each
   // size of block. whole: the model where something is gained, for the first answer after a gap; null where that would
-  // be rounded otherwise, for what is answered must not depend on how far a stream has settled.
+  // be rounded otherwise, for what is answered must not depend on how far a stream has settled, or does not fit memory.
   std::shared_ptr<const Compiled> answer, start, prepare, ahead, follow_one, whole;
   struct Block {
     int64_t windows;

@@ -330,19 +330,21 @@ class Cutter {
   // Where the node, of whose value the columns `at` are to be made, reads its inputs; and its window over those. None:
   // padding alone.
   std::optional<Narrowed> read_by(const Node& node, Places at) const {
-    const Value &x = values_.at(node.inputs[moving_inputs(node)[0]]), &y = values_.at(node.outputs[0]);
+    const Value& x = values_.at(node.inputs[moving_inputs(node)[0]]);
     at.axis = x.axis;
     if (is_sliding(node)) return narrowed(window_of(node), at, x.length);
-    if (node.is("Slice") && x.length != y.length) {
+    if (slices_time(node)) {
       const int64_t begin = (*numbers(node.inputs[1]))[0];
       at.start += std::clamp<int64_t>(begin < 0 ? begin + x.length : begin, 0, x.length);
     }
     return Narrowed{at, {}};
   }
 
-  // Notes all columns that have to be made again for those, so that each is made once.
-  void want(const std::string& value, const Places& at) {
+  // Notes all columns that have to be made again for those, so that each is made once. What it returns are the values
+  // that have such columns, in the order of the model.
+  std::vector<std::string> want(const std::string& value, const Places& at) {
     std::map<std::string, Places> more{{value, at}};
+    std::vector<std::string> values;
     const auto add = [](std::map<std::string, Places>* to, const std::string& name, const Places& wanted) {
       const auto [it, is_new] = to->emplace(name, wanted);
       if (!is_new) it->second = both(it->second, wanted);
@@ -352,6 +354,7 @@ class Cutter {
       const auto it = more.find(node->outputs[0]);
       if (it == more.end()) continue;
       add(&wanted_, it->first, it->second);
+      values.push_back(it->first);
       const std::optional<Narrowed> reads = read_by(*node, wanted_[it->first]);
       if (!reads) continue;
       for (const size_t i : moving_inputs(*node)) {
@@ -360,11 +363,15 @@ class Cutter {
         if (edges.count > 0) add(&more, node->inputs[i], edges);
       }
     }
+    std::reverse(values.begin(), values.end());
+    return values;
   }
 
   // Columns of a value, each of which sees the window's start: those that do not see the newest row from `ahead`.
   std::string edge(Graph* graph, const std::string& value, const Places& at) {
-    if (const auto it = wanted_.find(value); it == wanted_.end() || both(it->second, at) != it->second) want(value, at);
+    if (const auto it = wanted_.find(value); it == wanted_.end() || both(it->second, at) != it->second)
+      for (const std::string& each : want(value, at))  // inputs first: nothing calls itself as deep as the model
+        if (!make_wanted(each)) return "";
     const int64_t late = late_of(values_[value]);
     const Places all = wanted_[value], early = below(all, late), now = below(at, late), then = behind(at, now);
     std::string before, after;
@@ -374,16 +381,30 @@ class Cutter {
     return joined(graph, value, before, after);
   }
 
+  // Makes all columns of a value that are wanted.
+  bool make_wanted(const std::string& value) {
+    const Places all = wanted_[value], early = below(all, late_of(values_[value])), then = behind(all, early);
+    return (early.count == 0 || made_edge(value, early) != nullptr) &&
+           (then.count == 0 || made_edge(value, then) != nullptr);
+  }
+
+  // Columns of a value that are made together, those that do not see the newest row in `ahead`. Null: refused.
+  Edge* made_edge(const std::string& value, const Places& all) {
+    const bool early = all.last() < late_of(values_[value]);
+    Edge& known = edges_[{value, early}];
+    if (known.at == all) return &known;
+    const std::string made = make_edge(early ? &ahead_ : &made_.answer, value, all);
+    if (made.empty()) return nullptr;
+    known = {all, made, false};
+    return &known;
+  }
+
   // Columns `at` of those that are made together, in `graph`.
   std::string taken(Graph* graph, const std::string& value, const Places& all, const Places& at) {
-    const bool early = all.last() < late_of(values_[value]);
-    Graph* where = early ? &ahead_ : &made_.answer;
-    Edge& known = edges_[{value, early}];
-    if (known.at != all) {
-      const std::string made = make_edge(where, value, all);
-      if (made.empty()) return "";
-      known = {all, made, false};
-    }
+    Graph* where = all.last() < late_of(values_[value]) ? &ahead_ : &made_.answer;
+    Edge* edge = made_edge(value, all);
+    if (edge == nullptr) return "";
+    Edge& known = *edge;
     if (where != graph && !known.given) {
       known.given = true;
       add_output(&ahead_, known.name, type(value).type);
@@ -411,7 +432,7 @@ class Cutter {
     }
     if (is_sliding(node)) {
       set_window(reads->window, &copy);
-    } else if (node.is("Slice") && reads->reads.start != at.start) {  // a part of the window
+    } else if (slices_time(node)) {  // whose part of the window `reads` has taken
       copy.op = "Identity", copy.attributes = {}, copy.inputs.resize(1);
     } else if (is_reshape(node)) {
       copy.op = "Reshape", copy.attributes = {};
@@ -423,6 +444,14 @@ class Cutter {
     return name;
   }
 
+  // Whether it takes a part of the window, be that all of it: slice_node() lets no other axis be cut beside time.
+  bool slices_time(const Node& node) const {
+    if (!node.is("Slice")) return false;
+    const Value& x = values_.at(node.inputs[0]);
+    const int64_t rank = static_cast<int64_t>(shape(node.inputs[0]).size());
+    const std::vector<int64_t> axes = numbers(node.input(3)).value_or(std::vector<int64_t>{0});
+    return axes.size() == 1 && (axes[0] < 0 ? axes[0] + rank : axes[0]) == x.axis;
+  }
   static bool is_sliding(const Node& node) { return node.is("Conv") || node.is("MaxPool") || node.is("AveragePool"); }
   // Requires: one that window() has taken.
   Window window_of(const Node& node) const {
@@ -573,6 +602,9 @@ class Cutter {
   }
 
   bool emit(const Node& node, Value value, const Inputs& inputs) {
+    for (size_t o = 1; o < node.outputs.size(); ++o)
+      if (!node.outputs[o].empty() && (value.lazy || value.left > 0))
+        return refuse(node, "has several outputs over columns that see the window's start");
     if (value.lazy) return define_lazy(node, value);
     // The windows in flight lie on the axis of the batch: nothing else may.
     if (value.kind == Streamed::kSteps && shape(node.outputs[0])[static_cast<size_t>(value.batch)] != lanes_)
