@@ -99,8 +99,8 @@ Every model has a process of its own, in which all engines take turns of 5 ms on
 (trees: 4,096 rows); the first half millisecond of a turn does not count, nor does copying the inputs. Native and ONNX
 Runtime run as in `hayate bench`; OpenVINO, LightGBM and XGBoost through their C interfaces with memory that is set once,
 tl2cgen's and lleaves' code as the function it is; oneDNN as its primitives in a row, made once, with weights as they want
-them; torch in a Python process that takes its turns with the others, so that its times hold Python's cost of a call. Native
-runs on one thread.
+them; torch in a Python process that takes its turns with the others, so that its times hold Python's cost of a call. With
+two threads native shares the steps that are large enough.
 
 "Of onnxruntime" is its p50 over the row's; "of the best peer" the p50 of the quickest peer that keeps at least as many bits
 over native's. The error is the largest difference from the reference on one call. Few calls make a p99.9 of little worth, and

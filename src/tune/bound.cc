@@ -55,7 +55,7 @@ void add_weights(const Graph& graph, const Node& node, const Facts& facts, std::
       continue;
     const int64_t bytes = static_cast<int64_t>(constant->byte_count());
     if (seen->insert(node.inputs[i]).second) work->weight_bytes += bytes;
-    work->read_bytes += bytes * times_read(node, i, facts);
+    if (const int64_t times = times_read(node, i, facts); times > 1) work->again.push_back({bytes, times - 1});
   }
 }
 
@@ -88,8 +88,10 @@ Work work_of(const Graph& graph, const Facts& facts) {
 
 Bound bound_of(const Work& work, const Peaks& peaks) {
   const LevelPeak& level = peaks.level_of(work.weight_bytes);
-  const double reading = static_cast<double>(work.read_bytes) / level.gb_per_s / 1000,  // GB/s are bytes per ns
-      multiplying = static_cast<double>(work.macs) / peaks.fp32_gmacs / 1000,
+  double reading = static_cast<double>(work.weight_bytes) / level.gb_per_s / 1000;  // GB/s are bytes per ns
+  for (const Work::Again& each : work.again)
+    reading += static_cast<double>(each.bytes * each.times) / peaks.level_of(each.bytes).gb_per_s / 1000;
+  const double multiplying = static_cast<double>(work.macs) / peaks.fp32_gmacs / 1000,
                functions = static_cast<double>(work.functions) * peaks.function_ns / 1000,
                sums = static_cast<double>(work.ordered_sums) * peaks.float64_add_ns / 1000;
   const std::pair<double, std::string> parts[] = {{reading, "weights from " + level.level},

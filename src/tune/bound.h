@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "eval/evaluate.h"
 #include "graph/graph.h"
@@ -14,7 +15,11 @@ namespace hayate {
 struct Work {
   int64_t macs = 0;
   int64_t weight_bytes = 0;  // of float constants and trees: where they live decides how fast they are read
-  int64_t read_bytes = 0;    // of weights in one run: a recurrent layer reads its own at every step
+  // Weights that a recurrent layer reads again at every step but the first: from where they themselves fit.
+  struct Again {
+    int64_t bytes = 0, times = 0;
+  };
+  std::vector<Again> again;
   int64_t functions = 0;     // values of sigmoid, tanh, exp and their like
   int64_t ordered_sums = 0;  // additions of which each waits for the one before: leaves of trees
 };
