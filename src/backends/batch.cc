@@ -52,8 +52,9 @@ Batch find_batch(const Graph& graph, const InputTypes& types) {
   if (graph.nodes.size() > kNodesMax) batch.fixed = fmt::format("more than {} nodes are not followed", kNodesMax);
   if (batch.fixed.empty()) {
     const InputTypes at_3 = batch.types_at(3), at_5 = batch.types_at(5);
-    const Result<Graph> resolved = resolve_branches(graph, at_3);
-    batch.fixed = resolved.ok() ? rows_depend(resolved.value(), at_3, at_5) : resolved.error().text();
+    std::vector<std::string> deciding;
+    const Result<Graph> resolved = resolve_branches(graph, at_3, &deciding);
+    batch.fixed = resolved.ok() ? rows_depend(resolved.value(), at_3, at_5, deciding) : resolved.error().text();
   }
   const int64_t extent = extents.size() == 1 ? *extents.begin() : 1;
   batch.rows = std::max<int64_t>(extent, 1);

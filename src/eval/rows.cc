@@ -135,7 +135,8 @@ class Tracker {
   Tracker(const Graph& graph, const Facts& first, const Facts& second)
       : graph_(graph), first_(first), second_(second) {}
 
-  std::string run() {
+  // `deciding`: what says which branch is taken, or how often a loop runs.
+  std::string run(const std::vector<std::string>& deciding) {
     for (const auto& [name, tensor] : graph_.constants) tracks_[name] = {};
     for (const ValueInfo& input : graph_.inputs) {
       const std::optional<Track> track = seen(input.name);
@@ -181,6 +182,8 @@ class Tracker {
         if (!name.empty()) tracks_[name].prefix = prefix;
       if (!keeps_rows(node)) return node.where() + " mixes rows";
     }
+    for (const std::string& name : deciding)
+      if (tracks_[name].counts) return fmt::format("'{}', which counts rows, decides what runs", name);
     for (const ValueInfo& output : graph_.outputs) {
       const Track& track = tracks_[output.name];
       if (!track.depends || track.axis != 0 || track.prefix != 1 || shape(output.name)[0] != kFirst)
@@ -255,8 +258,28 @@ class Tracker {
     return (node.is("Reshape") || node.is("Expand") || node.is("Tile")) && name == node.input(1);
   }
 
+  // Whether what comes out alike at two numbers of rows may come out otherwise at a third: a number of rows compared,
+  // rounded or cut off. A comparison with what no number of rows is (an exporter's -1 for "as it is") never does.
+  bool decides(const Node& node) {
+    static const std::set<std::string_view> kCompares = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"},
+                                            kCuts = {"Min", "Max", "Clip", "Mod", "Sign", "Div"};
+    const bool compares = kCompares.contains(node.op);
+    if (!node.domain.empty() || (!compares && !kCuts.contains(node.op))) return false;
+    size_t counting = 0, harmless = 0, given = 0;
+    for (const std::string& name : node.inputs) {
+      if (name.empty()) continue;
+      const std::optional<std::vector<int64_t>> values = integers_of(first_, name);
+      const bool counted = tracks_[name].counts;
+      const auto none = [](int64_t value) { return value < 1; };
+      ++given, counting += counted ? 1 : 0;
+      harmless += !counted && compares && values && std::all_of(values->begin(), values->end(), none) ? 1 : 0;
+    }
+    return counting > 0 && harmless == 0 && (compares || counting < given || given == 1);
+  }
+
   bool counts(const Node& node, const std::string& output) {
     const Fact &a = first_.find(output)->second, &b = second_.find(output)->second;
+    if (decides(node)) return true;
     if (a.value && b.value && a.type == b.type)
       return std::memcmp(a.value->bytes(), b.value->bytes(), a.value->byte_count()) != 0;
     // As many equal elements as there are rows, but other ones: a mean or a softmax over them.
@@ -516,13 +539,13 @@ class Tracker {
 }  // namespace
 
 std::string rows_depend(const Graph& graph, const std::map<std::string, TensorType>& at_3,
-                        const std::map<std::string, TensorType>& at_5) {
+                        const std::map<std::string, TensorType>& at_5, const std::vector<std::string>& deciding) {
   const Result<Graph> whole = written_out(graph, at_3);
   if (!whole.ok()) return whole.error().text();
   const Result<Facts> first = infer(whole.value(), at_3), second = infer(whole.value(), at_5);
   if (!first.ok()) return first.error().text();
   if (!second.ok()) return second.error().text();
-  return Tracker(whole.value(), first.value(), second.value()).run();
+  return Tracker(whole.value(), first.value(), second.value()).run(deciding);
 }
 
 bool is_elementwise(const Node& node) {

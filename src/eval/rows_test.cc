@@ -6,7 +6,8 @@ namespace hayate {
 namespace {
 
 // Whether rows stay apart in y = node(x [n, 4], w).
-std::string verdict(std::vector<Node> nodes, std::map<std::string, Tensor> constants = {}) {
+std::string verdict(std::vector<Node> nodes, std::map<std::string, Tensor> constants = {},
+                    const std::vector<std::string>& deciding = {}) {
   Graph graph;
   graph.source = "made";
   graph.opset = 17;
@@ -14,7 +15,7 @@ std::string verdict(std::vector<Node> nodes, std::map<std::string, Tensor> const
   graph.outputs = {{"y", Type::kFloat32, false, {}}};
   graph.nodes = std::move(nodes);
   graph.constants = std::move(constants);
-  return rows_depend(graph, {{"x", {Type::kFloat32, {3, 4}}}}, {{"x", {Type::kFloat32, {5, 4}}}});
+  return rows_depend(graph, {{"x", {Type::kFloat32, {3, 4}}}}, {{"x", {Type::kFloat32, {5, 4}}}}, deciding);
 }
 
 Node node(const std::string& op, std::vector<std::string> inputs, const std::string& output,
@@ -47,6 +48,36 @@ TEST(Rows, MixWhereAnOperatorReadsAcrossThem) {
         verdict(nodes, {{"zero", Tensor::of<int64_t>({}, {0})}, {"shape", Tensor::of<int64_t>({2}, {-1, 4})}});
     EXPECT_NE(why, "") << nodes.back().op;
   }
+}
+
+// At 3 rows and at 5 alike, at 4 otherwise.
+TEST(Rows, ANumberOfRowsThatIsComparedDecides) {
+  const std::map<std::string, Tensor> constants{{"zero", Tensor::of<int64_t>({}, {0})},
+                                                {"four", Tensor::of<int64_t>({}, {4})},
+                                                {"as_is", Tensor::of<int64_t>({2}, {-1, -1})},
+                                                {"ones", Tensor::of<int64_t>({2}, {1, 1})},
+                                                {"row", Tensor(Type::kFloat32, {1, 4})}};
+  const std::vector<Node> rows{node("Shape", {"x"}, "shape"), node("Gather", {"shape", "zero"}, "n"),
+                               node("Neg", {"x"}, "other")};
+  const auto with = [&](std::vector<Node> more) {
+    more.insert(more.begin(), rows.begin(), rows.end());
+    return more;
+  };
+  for (const char* op : {"Equal", "Less", "GreaterOrEqual"}) {
+    EXPECT_NE(verdict(with({node(op, {"n", "four"}, "c"), node("Where", {"c", "x", "other"}, "y")}), constants), "")
+        << op;
+    EXPECT_NE(verdict(with({node(op, {"n", "four"}, "c"), node("Relu", {"x"}, "y")}), constants, {"c"}), "") << op;
+    EXPECT_EQ(verdict(with({node(op, {"n", "zero"}, "c"), node("Relu", {"x"}, "y")}), constants, {"c"}), "") << op;
+  }
+  EXPECT_NE(verdict(with({node("Div", {"n", "four"}, "d"), node("Cast", {"d"}, "f", {{"to", int64_t{1}}}),
+                          node("Add", {"x", "f"}, "y")}),
+                    constants),
+            "");
+  // Expand as exporters write it.
+  EXPECT_EQ(verdict(with({node("Equal", {"shape", "as_is"}, "c"), node("Where", {"c", "ones", "shape"}, "wide"),
+                          node("Expand", {"row", "wide"}, "e"), node("Add", {"x", "e"}, "y")}),
+                    constants),
+            "");
 }
 
 TEST(Rows, OperatorsAlongAnotherAxisKeepThem) {

@@ -463,7 +463,8 @@ Result<bool> unroll_loop(const Graph& graph, const Node& node, const Facts& fact
 
 }  // namespace
 
-Result<Graph> resolve_branches(Graph graph, const std::map<std::string, TensorType>& inputs) {
+Result<Graph> resolve_branches(Graph graph, const std::map<std::string, TensorType>& inputs,
+                               std::vector<std::string>* deciding) {
   const auto is_control = [](const Node& node) { return node.is("If") || node.is("Scan") || node.is("Loop"); };
   if (std::none_of(graph.nodes.begin(), graph.nodes.end(), is_control)) return graph;
   Inference inference(graph);
@@ -488,6 +489,9 @@ Result<Graph> resolve_branches(Graph graph, const std::map<std::string, TensorTy
     const std::string where = graph.source + ": " + node.where();
     if (++replaced > kBranchesMax)
       return Error{Code::kResourceExhausted, where, fmt::format("the graph holds more than {} branches", kBranchesMax)};
+    if (deciding != nullptr && !node.is("Scan"))
+      for (size_t i = 0; i < 2 && (i == 0 || node.is("Loop")); ++i)
+        if (!node.input(i).empty()) deciding->push_back(node.inputs[i]);
     std::vector<Node> nodes;
     std::map<std::string, Tensor> constants;
     const auto replace = node.is("If") ? take_branch : node.is("Scan") ? unroll_scan : unroll_loop;

@@ -20,7 +20,9 @@ Result<bool> fix_shape(Graph* graph, const std::string& given);
 
 // Replaces every If whose condition follows from constants and shapes by the branch it takes. An If that depends on
 // what the model is fed is refused, with the hint to bind it. Scan and Loop are unrolled, one copy of their body per
-// step. `inputs` are the types the graph will be fed.
-Result<Graph> resolve_branches(Graph graph, const std::map<std::string, TensorType>& inputs);
+// step. `inputs` are the types the graph will be fed. `deciding` takes the names of the conditions and numbers of
+// steps.
+Result<Graph> resolve_branches(Graph graph, const std::map<std::string, TensorType>& inputs,
+                               std::vector<std::string>* deciding = nullptr);
 
 }  // namespace hayate
