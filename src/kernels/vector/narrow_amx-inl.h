@@ -290,7 +290,12 @@ double cost_of_tiles(const NarrowDense& a) {
               static_cast<double>(panels) * (kGather * static_cast<double>(gathered) + kBlock));
 }
 inline double cost_of_dots(const NarrowDense& a) { return 0.75 * vector_steps<dot::Int8>(a); }
-inline double cost_of_multiply_adds(const NarrowDense& a) { return 3.2 * vector_steps<dot::Bf16>(a); }
+// Behind the first row the two changes of the control register are in each other's way.
+inline double cost_of_multiply_adds(const NarrowDense& a) {
+  constexpr double kStep = 3.2, kRow = 250;
+  constexpr int64_t kWidth = kVectors * kLanes;
+  return kStep * vector_steps<dot::Bf16>(a) + kRow * static_cast<double>((a.m - 1) * ((a.n + kWidth - 1) / kWidth));
+}
 
 constexpr NarrowWay kInt8Ways[] = {{"dots", dot::dense<dot::Int8>, cost_of_dots},
                                    {"tiles", dense_by_tiles<dot::Int8>, cost_of_tiles<dot::Int8>}};
