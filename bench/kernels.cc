@@ -130,13 +130,16 @@ void add_all() {
             add(isa, precision, m, size, fmt::format("{}x{}", sample.k, sample.n));
 }
 
+// Besides the samples' layers a first convolution over few channels, and one of 16.
 void add_ways() {
+  std::vector<Size> sizes(std::begin(kSamples), std::end(kSamples));
+  sizes.insert(sizes.end(), {{2, 16}, {64, 16}});
   for (const kernels::Isa isa : kernels::supported_isas())
     for (const kernels::Narrow narrow : {kernels::Narrow::kBf16, kernels::Narrow::kInt8}) {
       const std::span<const kernels::NarrowWay> ways = kernels::set_for(isa).of(narrow).ways;
       for (int way = -1; !ways.empty() && way < static_cast<int>(ways.size()); ++way)
         for (const int64_t m : kWayRows)
-          for (const Size& size : kSamples) {
+          for (const Size& size : sizes) {
             const std::string name = fmt::format("ways/{}/{}/m:{}/k:{}/n:{}/{}", kernels::isa_name(isa),
                                                  narrow == kernels::Narrow::kBf16 ? "bf16" : "int8", m, size.k, size.n,
                                                  way < 0 ? "taken" : ways[static_cast<size_t>(way)].name);
