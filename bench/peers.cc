@@ -164,6 +164,7 @@ void add_engines(Field* field, const Job& job, double load_ms) {
   ModelOptions options;
   options.model = job.model;
   options.plan.threads = job.threads;
+  share_as_measured(&options.plan);
   options.plan.ort_library = ort_library(job.packages);
   for (const char* precision : {"fp32", "bf16", "int8"}) add_engine(field, options, job, "native", precision, load_ms);
   add_engine(field, options, job, "onnxruntime", "fp32", load_ms);

@@ -31,6 +31,10 @@ struct Plan {
   // bits. Streams take one (Stream::settle_elsewhere).
   int threads = 1;
   int64_t spin_us = 100;
+  // A step is shared where each piece has so many multiply-adds at least: a hand-off there and back then takes a
+  // quarter of what it saves on most machines. `hayate machine --measure` finds this machine's number; 0: no step is
+  // shared.
+  int64_t piece_macs = 16'384;
 
   // onnxruntime: its library (empty: searched for in .venv and the system), "all", "extended", "basic" or "none" of its
   // optimisations, and the execution provider, "CPU" or what the library has ("CUDA", "OpenVINO" ...).

@@ -138,6 +138,11 @@ def export_torch(model, example, path, dynamo):
     else:
         torch.onnx.export(model, (example,), path, dynamo=False, input_names=["input"], output_names=["output"],
                           dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}}, opset_version=17)
+    settle(path)
+
+
+def settle(path):
+    """The exported file checked and stripped."""
     file = onnx.load(path)
     strip(file)
     onnx.checker.check_model(file, full_check=True)
@@ -160,11 +165,14 @@ def strip(file):
 
 def run_onnx(path, x):
     """The output named `output` from ONNX Runtime at one thread."""
+    return session(path).run(["output"], {"input": x})[0]
+
+
+def session(path):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return session.run(["output"], {"input": x})[0]
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def finish(path, x, expected, note, parameters, tolerance=2e-5, siblings=()):

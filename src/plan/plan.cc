@@ -62,6 +62,7 @@ bool take(Plan* plan, int64_t* version, std::string_view key, const simdjson::do
   if (key == "batch_max") return number(&plan->batch_max);
   if (key == "threads") return number(&plan->threads);
   if (key == "spin_us") return number(&plan->spin_us);
+  if (key == "piece_macs") return number(&plan->piece_macs);
   if (key == "ort_library") return word(&plan->ort_library);
   if (key == "ort_optimisation") return word(&plan->ort_optimisation);
   if (key == "ort_provider") return word(&plan->ort_provider);
@@ -98,10 +99,9 @@ std::string Plan::to_json() const {
   return fmt::format(
       "{{\"version\": {}, \"machine\": {}, \"backend\": {}, \"isa\": {}, \"precision\": {}, \"calibration\": {}, "
       "\"window\": {}, \"time_axis\": {}, \"states\": {}, \"batch_max\": {}, \"threads\": {}, \"spin_us\": {}, "
-      "\"ort_library\": {}, "
-      "\"ort_optimisation\": {}, \"ort_provider\": {}, \"shapes\": {}, \"shapes_max\": {}}}",
+      "\"piece_macs\": {}, \"ort_library\": {}, \"ort_optimisation\": {}, \"ort_provider\": {}, \"shapes\": {}, \"shapes_max\": {}}}",
       kPlanVersion, json_string(machine), json_string(backend), json_string(isa), json_string(precision),
-      json_string(calibration), window, json_string(time_axis), texts_text(states), batch_max, threads, spin_us,
+      json_string(calibration), window, json_string(time_axis), texts_text(states), batch_max, threads, spin_us, piece_macs,
       json_string(ort_library), json_string(ort_optimisation), json_string(ort_provider), buckets_text(shapes),
       shapes_max);
 }
@@ -117,7 +117,7 @@ Result<Plan> Plan::from_json(const std::string& text) {
     if (!take(&plan, &version, key, value, &error))
       return bad(
           fmt::format("has an unknown key '{}'; keys are version, machine, backend, isa, precision, calibration, "
-                      "window, time_axis, states, batch_max, threads, spin_us, ort_library, "
+                      "window, time_axis, states, batch_max, threads, spin_us, piece_macs, ort_library, "
                       "ort_optimisation, ort_provider, shapes, shapes_max",
                       key));
     if (error != simdjson::SUCCESS) return bad(fmt::format("'{}' has a value of the wrong type", key));

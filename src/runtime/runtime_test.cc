@@ -91,9 +91,10 @@ TEST(Runtime, HelperThreadsDoNotChangeABit) {
   for (const std::string& path : samples()) {
     const Result<Model> model = Model::load(path);
     ASSERT_TRUE(model.ok()) << model.error().text();
-    for (const char* precision : {"fp32", "bf16", "int8"}) {
+    for (const auto& [precision, piece_macs] : std::vector<std::pair<const char*, int64_t>>{
+             {"fp32", Plan().piece_macs}, {"fp32", 1}, {"bf16", Plan().piece_macs}, {"int8", 1}}) {
       Plan plan = Plan::defaults(model.value());
-      plan.batch_max = kBatch, plan.precision = precision;
+      plan.batch_max = kBatch, plan.precision = precision, plan.piece_macs = piece_macs;
       const Result<Executable> alone = compile(model.value(), plan);
       if (!alone.ok()) continue;  // no layer that takes integers; precision_test has these
       plan.threads = 3;
@@ -108,9 +109,29 @@ TEST(Runtime, HelperThreadsDoNotChangeABit) {
             ASSERT_EQ(std::memcmp(got.output(i), wanted.output(i),
                                   static_cast<size_t>(n * alone.value().outputs()[i].row_bytes)),
                       0)
-                << path << " " << precision << " at " << n;
+                << path << " " << precision << " at " << n << ", pieces of " << piece_macs;
         }
     }
+  }
+}
+
+int64_t threads_of_this_process() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator());
+}
+
+TEST(Runtime, NoHelpersWhereNoStepIsLargeEnoughForAny) {
+  const Result<Model> model = Model::load(sample("mlp_medium.onnx"));
+  ASSERT_TRUE(model.ok());
+  Plan plan;
+  plan.threads = 3;
+  const int64_t before = threads_of_this_process();
+  for (const int64_t helpers : {int64_t{2}, int64_t{0}}) {
+    plan.piece_macs = helpers == 0 ? 0 : 16'384;
+    const Result<Executable> executable = compile(model.value(), plan);
+    ASSERT_TRUE(executable.ok()) << executable.error().text();
+    Session session = ready(executable.value(), 1, 1);
+    EXPECT_TRUE(session.run(1).ok());
+    EXPECT_EQ(threads_of_this_process() - before, helpers);
   }
 }
 
@@ -185,7 +206,7 @@ TEST(Runtime, BoundMemoryIsReadAndWritten) {
 
 TEST(Runtime, PlansTravelAsJson) {
   Plan plan;
-  plan.backend = "onnxruntime", plan.isa = "avx2", plan.batch_max = 7, plan.threads = 3;
+  plan.backend = "onnxruntime", plan.isa = "avx2", plan.batch_max = 7, plan.threads = 3, plan.piece_macs = 0;
   plan.machine = "somewhere", plan.ort_library = "/a \"quoted\" path", plan.ort_optimisation = "basic",
   plan.ort_provider = "CUDA";
   plan.shapes = {{"a:*,5", "b:*,5"}, {}, {"a:*,9"}}, plan.shapes_max = 3;
@@ -238,6 +259,7 @@ TEST(Runtime, WrongPlansAreNamed) {
       {changed([](Plan* plan) { plan->isa = "mmx"; }), "isa 'mmx'"},
       {changed([](Plan* plan) { plan->batch_max = 0; }), "batch_max is 0"},
       {changed([](Plan* plan) { plan->threads = 0; }), "threads is 0"},
+      {changed([](Plan* plan) { plan->piece_macs = -1; }), "piece_macs is -1"},
       {changed([](Plan* plan) { plan->backend = "abacus"; }), "backend 'abacus' is not known; there are native"}};
   for (const auto& [plan, said] : wrong) {
     const Result<Executable> executable = compile(model.value(), plan);

@@ -192,6 +192,13 @@ Result<bool> print_steps(const ModelOptions& options, int64_t batch, double tick
   return true;
 }
 
+// What native's threads share.
+std::string sharing_text(const Plan& plan) {
+  if (plan.piece_macs == 0)
+    return "Native runs on one thread: two were no quicker on this machine (hayate machine --measure)";
+  return fmt::format("Native's threads share steps of {} multiply-adds or more for each", plan.piece_macs);
+}
+
 // What one pair of clock reads costs: it is in every figure.
 double clock_ns(double ticks_per_us) {
   constexpr int kReads = 1000;
@@ -237,6 +244,7 @@ int bench(const ModelOptions& given, const BenchOptions& bench) {
       "onnxruntime's p50 / this p50. load, comp: ms to read the file and to compile it (onnxruntime reads it while "
       "compiling).\nMB: peak of a process that runs once.\n",
       clock_ns(ticks_per_us));
+  if (given.plan.threads > 1) fmt::print("{}.\n", sharing_text(given.plan));
   if (peaks.ok())
     fmt::print(
         "Bound: weights over the measured bandwidth of where they live or multiply-adds over the measured peak, "

@@ -69,13 +69,17 @@ void add_plan_file(CLI::App* command, Plan* plan) {
 }
 
 void add_plan(CLI::App* command, Plan* plan) {
-  command->add_option("--isa", plan->isa,
-                      "Instruction set of native: amx, avx512, avx2, sse4, neon, plain; the best there is where left out");
+  command->add_option(
+      "--isa", plan->isa,
+      "Instruction set of native: amx, avx512, avx2, sse4, neon, plain; the best there is where left out");
   add_calibration(command, plan);
   command
-      ->add_option("--threads", plan->threads,
-                   "Threads of one run: onnxruntime's own, or native's helpers and the caller")
+      ->add_option(
+          "--threads", plan->threads,
+          "Threads of one run: onnxruntime's own, or native's helpers and the caller, who share the steps that "
+          "`hayate machine --measure` found large enough")
       ->check(CLI::Range(1, 1024))
+      ->each([plan](const std::string&) { share_as_measured(plan); })
       ->capture_default_str();
   command->add_option("--ort-library", plan->ort_library,
                       "ONNX Runtime's library; searched in .venv and the system where left out");
@@ -108,7 +112,7 @@ void add_machine(CLI::App* app, Program* p) {
   found->add_flag("--json", p->machine.json, "One JSON object for machines");
   found->add_flag(
       "--measure", p->machine.measure,
-      "Time the caches, the arithmetic and the hand-off between cores (about two seconds; leave the machine "
+      "Time the caches, the arithmetic and the hand-off between cores (about three seconds; leave the machine "
       "alone meanwhile) and keep the peaks: bench holds its figures against them");
   found->footer("Example: hayate machine --measure");
   found->callback([p] { p->status = hayate::machine(p->machine); });

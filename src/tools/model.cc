@@ -8,10 +8,12 @@
 
 #include "backends/inputs.h"
 #include "base/file.h"
+#include "hardware/machine.h"
 #include "import/import.h"
 #include "rewrite/bind.h"
 #include "rewrite/deciding.h"
 #include "tools/progress.h"
+#include "tune/peaks.h"
 
 namespace hayate {
 namespace {
@@ -133,6 +135,12 @@ Result<Tensors> answer(const Graph& graph, const Tensors& given, const Plan& pla
              plan.backend, printable(fmt::format("{}", fmt::join(names, ", "))));
   return again;
 }
+
+void share_as_measured(Plan* plan) {
+  if (const Result<Peaks> peaks = load_peaks(find_machine(), peaks_file()); peaks.ok())
+    plan->piece_macs = peaks.value().piece_macs;
+}
+
 Plan plan_for(Plan plan, std::string_view backend) {
   plan.backend = backend;
   if (backend != "native") plan.precision = "fp32";

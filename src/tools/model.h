@@ -37,6 +37,9 @@ Result<Tensors> answer(const Graph& graph, const Tensors& given, const Plan& pla
 // The plan in a file.
 Result<Plan> load_plan(const std::string& path);
 
+// Threads share the steps that are large enough on this machine, where that was measured.
+void share_as_measured(Plan* plan);
+
 // The same plan for another backend.
 Plan plan_for(Plan plan, std::string_view backend);
 

@@ -7,6 +7,7 @@
 
 #include "import/import.h"
 #include "rewrite/rewrite.h"
+#include "tune/pieces.h"
 
 namespace hayate {
 namespace {
@@ -15,7 +16,8 @@ Peaks round_peaks() {
   Peaks peaks;
   peaks.fingerprint = fingerprint(find_machine());
   peaks.levels = {{"L1", 32 << 10, 400}, {"L2", 1 << 20, 100}, {"memory", int64_t{1} << 34, 10}};
-  peaks.fp32_gmacs = 100, peaks.function_ns = 0.5, peaks.float64_add_ns = 2, peaks.hand_off_ns = 50;
+  peaks.fp32_gmacs = 100, peaks.function_ns = 0.5, peaks.float64_add_ns = 2, peaks.hand_off_ns = 50,
+  peaks.piece_macs = 8192;
   return peaks;
 }
 
@@ -88,6 +90,24 @@ TEST(Peaks, MeasuredOnesAreOrderedAsTheMachineIs) {
   EXPECT_GT(peaks.float64_add_ns, 0.1);
 }
 
+TEST(Pieces, PayFromTheSizeOnThatAllLargerOnesPayAt) {
+  EXPECT_EQ(piece_macs_of({}), 0);
+  EXPECT_EQ(piece_macs_of({{2048, 0.5}, {8192, 1.2}, {18432, 1.4}}), 8192);
+  EXPECT_EQ(piece_macs_of({{2048, 1.3}, {8192, 1.0}, {18432, 1.4}}), 18432) << "one that won by chance";
+  EXPECT_EQ(piece_macs_of({{2048, 1.5}, {8192, 1.5}, {18432, 1.01}}), 0);
+  EXPECT_EQ(piece_macs_of({{2048, 1.5}, {8192, 1.5}}), 2048);
+}
+
+TEST(Pieces, AreTimedAloneAndShared) {
+  EXPECT_TRUE(measure_shared_sizes(1).empty());
+  const std::vector<SharedSize> sizes = measure_shared_sizes(2);
+  ASSERT_GE(sizes.size(), 5u);
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    EXPECT_GT(sizes[i].gain, 0) << sizes[i].piece_macs;
+    EXPECT_GT(sizes[i].piece_macs, i == 0 ? 0 : sizes[i - 1].piece_macs);
+  }
+}
+
 TEST(Peaks, AreKeptForThisMachineAlone) {
   const std::string path = testing::TempDir() + "hayate_peaks/peaks.json";
   std::filesystem::remove(path);
@@ -102,8 +122,8 @@ TEST(Peaks, AreKeptForThisMachineAlone) {
   other.fingerprint = "another";
   ASSERT_TRUE(store_peaks(other, path).ok());
   EXPECT_NE(load_peaks(machine, path).error().text().find("another machine"), std::string::npos);
-  for (const char* broken : {"", "{", "[]", "{\"version\": 2}", "{\"version\": 9}",
-                             "{\"version\": 2, \"fingerprint\": \"x\", \"levels\": [], \"fp32_gmacs\": 1}"}) {
+  for (const char* broken : {"", "{", "[]", "{\"version\": 3}", "{\"version\": 9}",
+                             "{\"version\": 3, \"fingerprint\": \"x\", \"levels\": [], \"fp32_gmacs\": 1}"}) {
     std::ofstream(path) << broken;
     EXPECT_FALSE(load_peaks(machine, path).ok()) << broken;
   }

@@ -18,13 +18,14 @@
 
 #include "base/json.h"
 #include "kernels/vector/peaks.h"
+#include "tune/pieces.h"
 
 namespace hayate {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 constexpr double kSeconds = 0.1;  // of each measurement
 constexpr int64_t kBlock = 1024;  // floats that a read loop takes at a time
 volatile float g_sink;            // keeps loops from being left out
@@ -203,10 +204,11 @@ Peaks measure_peaks(const Machine& machine, const std::function<void(double)>& p
     peaks.bf16_gmacs = gmacs(loop.run, loop.macs);
   if (const kernels::NarrowLoop loop = kernels::int8_loop(); loop.run != nullptr)
     peaks.int8_gmacs = gmacs(loop.run, loop.macs);
-  done(0.8);
+  done(0.7);
   peaks.function_ns = function_ns();
   peaks.float64_add_ns = float64_add_ns();
   peaks.hand_off_ns = hand_off_ns();
+  peaks.piece_macs = piece_macs_of(measure_shared_sizes(machine.cores, [&](double share) { done(0.8 + 0.2 * share); }));
   done(1);
   return peaks;
 }
@@ -221,9 +223,11 @@ std::string to_text(const Peaks& peaks) {
                       macs(peaks.int8_gmacs));
   text += fmt::format("  sigmoid, tanh {:.2f} ns a value, ordered float64 sums {:.2f} ns an addition\n",
                       peaks.function_ns, peaks.float64_add_ns);
-  text += peaks.hand_off_ns == 0 ? "  a single core: no hand-off\n"
-                                 : fmt::format("  hand-off to another core {:.0f} ns\n", peaks.hand_off_ns);
-  return text;
+  if (peaks.hand_off_ns == 0) return text + "  a single core: no hand-off\n";
+  text += fmt::format("  hand-off to another core {:.0f} ns; ", peaks.hand_off_ns);
+  return text + (peaks.piece_macs == 0 ? "two threads were no quicker at a step than one\n"
+                                       : fmt::format("two threads are quicker at a step of {} multiply-adds for each\n",
+                                                     peaks.piece_macs));
 }
 
 std::string to_json(const Peaks& peaks) {
@@ -235,9 +239,10 @@ std::string to_json(const Peaks& peaks) {
   for (const std::string& level : levels) list += (list.empty() ? "" : ", ") + level;
   return fmt::format(
       "{{\"version\": {}, \"fingerprint\": {}, \"levels\": [{}], \"fp32_gmacs\": {:.3f}, \"bf16_gmacs\": {:.3f}, "
-      "\"int8_gmacs\": {:.3f}, \"function_ns\": {:.4f}, \"float64_add_ns\": {:.4f}, \"hand_off_ns\": {:.1f}}}",
+      "\"int8_gmacs\": {:.3f}, \"function_ns\": {:.4f}, \"float64_add_ns\": {:.4f}, \"hand_off_ns\": {:.1f}, "
+      "\"piece_macs\": {}}}",
       kVersion, json_string(peaks.fingerprint), list, peaks.fp32_gmacs, peaks.bf16_gmacs, peaks.int8_gmacs,
-      peaks.function_ns, peaks.float64_add_ns, peaks.hand_off_ns);
+      peaks.function_ns, peaks.float64_add_ns, peaks.hand_off_ns, peaks.piece_macs);
 }
 
 Result<Peaks> peaks_from_json(const std::string& text, const std::string& source) {
@@ -258,6 +263,7 @@ Result<Peaks> peaks_from_json(const std::string& text, const std::string& source
   number("fp32_gmacs", &peaks.fp32_gmacs), number("bf16_gmacs", &peaks.bf16_gmacs);
   number("int8_gmacs", &peaks.int8_gmacs), number("function_ns", &peaks.function_ns);
   number("float64_add_ns", &peaks.float64_add_ns), number("hand_off_ns", &peaks.hand_off_ns);
+  good = good && root["piece_macs"].get(peaks.piece_macs) == simdjson::SUCCESS && peaks.piece_macs >= 0;
   if (!good) return bad(source, "lacks a value, or one is no number of 0 or more");
   peaks.fingerprint = fingerprint;
   for (const simdjson::dom::element& each : levels) {

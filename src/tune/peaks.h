@@ -23,11 +23,13 @@ struct Peaks {
   double function_ns = 0;     // one sigmoid, tanh or exp of a long vector, by this engine's kernels
   double float64_add_ns = 0;  // one addition that waits for the one before
   double hand_off_ns = 0;     // a value from one core to another, one way; 0: a single core
+  // Multiply-adds of a piece from which on two threads are quicker at a step than one (pieces.h); 0: they never were.
+  int64_t piece_macs = 0;
 
   const LevelPeak& level_of(int64_t bytes) const;  // the nearest that holds so much
 };
 
-// Takes about two seconds; `progress` is told the share done. The machine should have nothing else to do.
+// Takes about three seconds; `progress` is told the share done. The machine should have nothing else to do.
 Peaks measure_peaks(const Machine& machine, const std::function<void(double)>& progress = {});
 
 std::string to_text(const Peaks& peaks);

@@ -75,7 +75,7 @@ RunStatus NativeState::run() noexcept {
   const Program& program = executable_->program();
   const std::vector<Step>& steps = program.steps;
   size_t done = 0;
-  while (done < steps.size() && steps[done].run(steps[done], {bases_.data(), team_})) ++done;
+  while (done < steps.size() && steps[done].run(steps[done], {bases_.data(), team_, piece_macs_})) ++done;
   if (program.release != nullptr) program.release();
   return done == steps.size() ? RunStatus{} : RunStatus{static_cast<int32_t>(done)};
 }
@@ -86,7 +86,7 @@ RunStatus NativeState::run_timed(std::vector<uint64_t>* ticks) {
   RunStatus status;
   for (size_t i = 0; i < steps.size() && status.ok(); ++i) {
     const uint64_t start = ticks_now();
-    if (!steps[i].run(steps[i], {bases_.data(), team_})) status = {static_cast<int32_t>(i)};
+    if (!steps[i].run(steps[i], {bases_.data(), team_, piece_macs_})) status = {static_cast<int32_t>(i)};
     (*ticks)[i] = ticks_now() - start;
   }
   if (executable_->program().release != nullptr) executable_->program().release();
@@ -98,7 +98,8 @@ Error NativeState::error(RunStatus status) const {
   const Step& step = executable_->program().steps[at];
   Error error{Code::kOutOfRange, executable_->program().names[at], "a value is out of range"};
   if (step.run != run_plain) return error;
-  if (Result<bool> again = call_plain(step, {bases_.data(), team_}); !again.ok()) error.what = again.error().what;
+  if (Result<bool> again = call_plain(step, {bases_.data(), team_, piece_macs_}); !again.ok())
+    error.what = again.error().what;
   return error;
 }
 

@@ -26,6 +26,7 @@ struct NativeOptions {
   std::shared_ptr<const Ranges> integers = nullptr;  // the same on 8-bit integers, for what these ranges say
   int threads = 1;                                   // that may share a step, with the caller
   int64_t spin_us = 0;                               // how long the others wait for work before they sleep
+  int64_t piece_macs = 1;                            // multiply-adds of a piece that one of them takes, at least
 };
 
 class Packing;
@@ -70,8 +71,9 @@ class NativeState {
   std::byte* output(size_t i) { return bases_[2 + executable_->inputs().size() + i]; }
   void bind_input(size_t i, std::byte* memory) { bases_[2 + i] = memory; }
   void bind_output(size_t i, std::byte* memory) { bases_[2 + executable_->inputs().size() + i] = memory; }
-  // Who helps; null: nobody. Of no more threads than the executable was compiled for.
-  void set_team(Team* team) { team_ = team; }
+  // Who helps, with pieces of so many multiply-adds or more; null: nobody. Of no more threads than the executable was
+  // compiled for.
+  void set_team(Team* team, int64_t piece_macs) { team_ = team, piece_macs_ = piece_macs; }
   // No allocation, lock or system call, but in plain steps.
   RunStatus run() noexcept;
   // The same; ticks[i] (base/tsc.h) is what step i took, for finding out where time goes.
@@ -86,6 +88,7 @@ class NativeState {
   std::vector<Tensor> memory_;
   std::vector<std::byte*> bases_;
   Team* team_ = nullptr;
+  int64_t piece_macs_ = 1;
 };
 
 }  // namespace hayate::native

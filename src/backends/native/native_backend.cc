@@ -41,6 +41,7 @@ class NativeCompiled : public Compiled {
   };
   const std::vector<Tile>& tiles() const { return tiles_; }
   std::unique_ptr<Team> team() const { return threads_ > 1 ? std::make_unique<Team>(threads_, spin_) : nullptr; }
+  int64_t piece_macs() const { return piece_macs_; }
 
   std::unique_ptr<State> state() const override;
   int64_t plain_steps() const override { return tiles_.back().executable->program().plain_steps; }
@@ -63,7 +64,7 @@ class NativeCompiled : public Compiled {
 
  private:
   NativeCompiled(const Batch& batch, const native::NativeOptions& options)
-      : Compiled(batch), threads_(options.threads), spin_(options.spin_us) {}
+      : Compiled(batch), threads_(options.threads), spin_(options.spin_us), piece_macs_(options.piece_macs) {}
 
   std::vector<int64_t> tile_rows() const {
     if (!batch().fixed.empty()) return {batch().rows};
@@ -88,6 +89,7 @@ class NativeCompiled : public Compiled {
   std::vector<Tile> tiles_;  // most rows first
   int threads_;
   std::chrono::microseconds spin_;
+  int64_t piece_macs_;
 };
 
 class NativeTiles : public State {
@@ -95,7 +97,7 @@ class NativeTiles : public State {
   explicit NativeTiles(std::shared_ptr<const NativeCompiled> compiled)
       : State(compiled), native_(*compiled), arena_(Type::kUInt8, {native_.session_bytes()}), team_(native_.team()) {
     for (const NativeCompiled::Tile& tile : native_.tiles())
-      states_.emplace_back(tile.executable, arena_.bytes()).set_team(team_.get());
+      states_.emplace_back(tile.executable, arena_.bytes()).set_team(team_.get(), native_.piece_macs());
   }
 
  protected:
@@ -167,7 +169,11 @@ Result<native::NativeOptions> native_options(const Graph& graph, const Batch& ba
     return Error{Code::kInvalidArgument, "plan",
                  fmt::format("spin_us is {}; 0 to {} is accepted", plan.spin_us, kSpinMax)};
   native::NativeOptions options{.isa = isa.value(), .bf16 = plan.precision == "bf16"};
-  options.threads = plan.threads, options.spin_us = plan.spin_us;
+  if (plan.piece_macs < 0)
+    return Error{Code::kInvalidArgument, "plan",
+                 fmt::format("piece_macs is {}; 0 (steps are never shared) or more is accepted", plan.piece_macs)};
+  options.threads = plan.piece_macs == 0 ? 1 : plan.threads;
+  options.spin_us = plan.spin_us, options.piece_macs = plan.piece_macs;
   if (plan.precision == "int8") {
     Result<Ranges> ranges = calibrated(graph, batch, plan);
     if (!ranges.ok()) return ranges.error();

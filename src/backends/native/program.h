@@ -24,7 +24,8 @@ struct Step;
 // What steps work on: the bases, and who helps with the larger ones.
 struct Bases {
   std::byte* const* at = nullptr;
-  Team* team = nullptr;  // null: nobody
+  Team* team = nullptr;    // null: nobody
+  int64_t piece_macs = 1;  // that a helper's piece has at least
 
   std::byte* operator[](size_t i) const { return at[i]; }
 };

@@ -10,16 +10,13 @@
 
 namespace hayate::native {
 
-// So many multiply-adds of float32 are worth a hand-off to another core and back, about 0.1 us: they take four times
-// that.
-constexpr int64_t kMacsOfAPiece = 16'384;
-
-// f(first, last) for pieces that make up 0 to n, each beginning at a multiple of `grain`; `macs` is the work of all.
+// f(first, last) for pieces that make up 0 to n, each beginning at a multiple of `grain`; `macs` is the work of all,
+// in multiply-adds of float32.
 template <class F>
 void share(Bases bases, int64_t n, int64_t grain, int64_t macs, F&& f) {
   const int64_t grains = (n + grain - 1) / grain;
   const int64_t pieces =
-      bases.team == nullptr ? 1 : std::min({int64_t{bases.team->threads()}, grains, macs / kMacsOfAPiece});
+      bases.team == nullptr ? 1 : std::min({int64_t{bases.team->threads()}, grains, macs / bases.piece_macs});
   if (pieces < 2) return f(int64_t{0}, n);
   bases.team->run(static_cast<int>(pieces), [&](int piece) {
     // The first pieces are the larger ones where grains do not come out even: the last grain may be a small one.

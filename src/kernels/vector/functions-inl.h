@@ -157,15 +157,27 @@ HWY_INLINE V exp_below(V x) {
   return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -104.0f)), scaled(p, n));  // half the least denormal is exp(-103.97)
 }
 
-// exp(-|x|) cannot overflow, and both forms are free of cancellation.
-HWY_INLINE V sigmoid(V x) {
+// A function as a quotient: who multiplies and adds several divides once. NaN where x is.
+struct Quotient {
+  V of, by;
+};
+
+// sigmoid(x) = of / by and 1 - sigmoid(x) = rest / by. exp(-|x|) cannot overflow, and nothing cancels.
+struct SigmoidQuotient {
+  V of, by, rest;
+};
+HWY_INLINE SigmoidQuotient sigmoid_quotient(V x) {
   const V one = hn::Set(d, 1.0f), e = exp_below(hn::Neg(hn::Abs(x)));
-  const V y = hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
+  const auto below = hn::Lt(x, hn::Zero(d));
+  return {hn::IfThenElse(below, e, one), hn::Add(one, e), hn::IfThenElse(below, one, e)};
+}
+HWY_INLINE V sigmoid(V x) {
+  const SigmoidQuotient q = sigmoid_quotient(x);
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::Div(q.of, q.by));
 }
 
 // x p(x^2) / q(x^2), the widely used minimax fit; beyond 7.9 a float32 tanh is 1.
-HWY_INLINE V tanh_of(V x) {
+HWY_INLINE Quotient tanh_quotient(V x) {
   const V bound = hn::Set(d, 7.90531110763549805f), v = hn::Max(hn::Min(x, bound), hn::Neg(bound)), s = hn::Mul(v, v);
   V p = hn::Set(d, -2.76076847742355e-16f), q = hn::Set(d, 1.19825839466702e-06f);
   for (const float c : {2.00018790482477e-13f, -8.60467152213735e-11f, 5.12229709037114e-08f, 1.48572235717979e-05f,
@@ -173,7 +185,11 @@ HWY_INLINE V tanh_of(V x) {
     p = hn::MulAdd(p, s, hn::Set(d, c));
   for (const float c : {1.18534705686654e-04f, 2.26843463243900e-03f, 4.89352518554385e-03f})
     q = hn::MulAdd(q, s, hn::Set(d, c));
-  return hn::IfThenElse(hn::IsNaN(x), x, hn::Div(hn::Mul(v, p), q));
+  return {hn::IfThenElse(hn::IsNaN(x), x, hn::Mul(v, p)), q};
+}
+HWY_INLINE V tanh_of(V x) {
+  const Quotient q = tanh_quotient(x);
+  return hn::Div(q.of, q.by);
 }
 HWY_INLINE V exp_of(V x) { return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x)); }
 // What rounding lost of x^2 = s; without a fused multiply-add by halves of 12 bits, whose products are exact.

@@ -449,9 +449,14 @@ void lstm_cell(const LstmCell& a) {
         return a.r == nullptr ? x : hn::Add(x, load_some(a.r + r * a.r_row + g * a.hidden + k, count));
       };
       float* cell = a.c + r * a.c_row + k;
-      const V c = hn::MulAdd(sigmoid(gate(2)), load_some(cell, count), hn::Mul(sigmoid(gate(0)), tanh_of(gate(3))));
+      const SigmoidQuotient in = sigmoid_quotient(gate(0)), out = sigmoid_quotient(gate(1)),
+                            forget = sigmoid_quotient(gate(2));
+      const Quotient fresh = tanh_quotient(gate(3));
+      const V by = hn::Mul(in.by, fresh.by), added = hn::Mul(hn::Mul(in.of, fresh.of), forget.by);
+      const V c = hn::Div(hn::MulAdd(hn::Mul(forget.of, by), load_some(cell, count), added), hn::Mul(forget.by, by));
       store_some(c, cell, count);
-      store_some(hn::Mul(sigmoid(gate(1)), tanh_of(c)), a.h + r * a.h_row + k, count);
+      const Quotient seen = tanh_quotient(c);
+      store_some(hn::Div(hn::Mul(out.of, seen.of), hn::Mul(out.by, seen.by)), a.h + r * a.h_row + k, count);
     }
 }
 
@@ -461,11 +466,11 @@ void gru_cell(const GruCell& a) {
       const int64_t count = a.hidden - k;
       const auto x = [&](int64_t g) HWY_ATTR { return load_some(a.x + row * a.x_row + g * a.hidden + k, count); };
       const auto h = [&](int64_t g) HWY_ATTR { return load_some(a.r + row * a.r_row + g * a.hidden + k, count); };
-      const V z = sigmoid(hn::Add(x(0), h(0))), r = sigmoid(hn::Add(x(1), h(1))),
-              candidate = tanh_of(hn::MulAdd(r, h(2), x(2)));
+      const SigmoidQuotient z = sigmoid_quotient(hn::Add(x(0), h(0)));
+      const Quotient candidate = tanh_quotient(hn::MulAdd(sigmoid(hn::Add(x(1), h(1))), h(2), x(2)));
       const V before = load_some(a.h_before + row * a.h_before_row + k, count);
-      store_some(hn::MulAdd(z, before, hn::Mul(hn::Sub(hn::Set(d, 1.0f), z), candidate)), a.h + row * a.h_row + k,
-                 count);
+      const V sum = hn::MulAdd(hn::Mul(z.of, candidate.by), before, hn::Mul(z.rest, candidate.of));
+      store_some(hn::Div(sum, hn::Mul(z.by, candidate.by)), a.h + row * a.h_row + k, count);
     }
 }
 
