@@ -50,6 +50,7 @@ std::string escaped(char c) {
 }  // namespace
 
 std::string printable(std::string_view text) {
+  if (std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; })) return std::string(text);
   std::string out;
   for (size_t i = 0; i < text.size();) {
     const auto [code, bytes] = character_at(text.substr(i));

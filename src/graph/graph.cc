@@ -99,6 +99,7 @@ Result<bool> verify_within(const Graph& graph, const Made* outer, const std::str
     return Error{Code::kInvalidArgument, source + (where.empty() ? "" : ": " + where), std::move(what)};
   };
   Made made{outer, {}};
+  made.names.reserve(graph.constants.size() + graph.inputs.size() + graph.nodes.size());
   for (const auto& [name, tensor] : graph.constants) made.names.insert(name);
   for (const ValueInfo& input : graph.inputs)  // of a subgraph: may hide a value around it
     if (!made.names.insert(input.name).second) return bad("", fmt::format("input '{}' is defined twice", input.name));

@@ -57,21 +57,25 @@ std::optional<Error> made_twice(const Graph& graph, const Makers& makers) {
 Result<bool> sort_nodes(Graph* graph) {
   std::vector<Node>& nodes = graph->nodes;
   Makers makers;
+  makers.reserve(nodes.size());
   for (size_t i = 0; i < nodes.size(); ++i)
     for (const std::string& name : nodes[i].outputs)
       if (!name.empty()) makers.emplace(name, i);
+  const auto each_made_read = [&](auto&& f) {  // f(who reads, who makes what it reads)
+    for (size_t i = 0; i < nodes.size(); ++i)
+      for_each_read(nodes[i], [&](const std::string& name) {
+        if (const auto it = makers.find(name); it != makers.end()) f(i, it->second);
+      });
+  };
+  bool sorted = true;
+  each_made_read([&](size_t reader, size_t maker) { sorted = sorted && maker < reader; });
+  if (sorted) return true;
   std::vector<std::vector<size_t>> readers(nodes.size());
   std::vector<size_t> waits(nodes.size(), 0);  // for how many reads
-  bool sorted = true;
-  for (size_t i = 0; i < nodes.size(); ++i)
-    for_each_read(nodes[i], [&](const std::string& name) {
-      const auto it = makers.find(name);
-      if (it == makers.end()) return;
-      readers[it->second].push_back(i);
-      ++waits[i];
-      sorted = sorted && it->second < i;
-    });
-  if (sorted) return true;
+  each_made_read([&](size_t reader, size_t maker) {
+    readers[maker].push_back(reader);
+    ++waits[reader];
+  });
   std::priority_queue<size_t, std::vector<size_t>, std::greater<>> ready;
   for (size_t i = 0; i < nodes.size(); ++i)
     if (waits[i] == 0) ready.push(i);

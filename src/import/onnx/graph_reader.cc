@@ -169,23 +169,23 @@ Result<Node> GraphReader::node_from(const schema::Node& proto, const std::string
   node.domain = domain_of(proto.domain());
   node.op = proto.op_type();
   if (call != nullptr && call->opset != opset_) node.opset = call->opset;
-  const std::string here = where + ": " + node.where();
-  if (node.op.empty()) return bad(here, "names no operator");
+  const auto here = [&] { return where + ": " + node.where(); };
+  if (node.op.empty()) return bad(here(), "names no operator");
   for (const std::string& name : proto.input()) node.inputs.push_back(named(name));
   for (const std::string& name : proto.output()) node.outputs.push_back(named(name));
   for (const auto& attribute : proto.attribute()) {
     if (!attribute.ref_attr_name().empty()) {
       if (call == nullptr)
-        return bad(here, fmt::format("attribute '{}' refers to '{}' of a function, but stands in none",
-                                     attribute.name(), attribute.ref_attr_name()));
+        return bad(here(), fmt::format("attribute '{}' refers to '{}' of a function, but stands in none",
+                                       attribute.name(), attribute.ref_attr_name()));
       const auto it = call->attributes.find(attribute.ref_attr_name());
       if (it != call->attributes.end()) node.attributes.emplace(attribute.name(), it->second);
       continue;  // neither given nor with a default: the operator's own default holds
     }
-    Result<Attribute> value = attribute_from(attribute, here, depth, call);
+    Result<Attribute> value = attribute_from(attribute, here(), depth, call);
     if (!value.ok()) return value.error();
     if (!node.attributes.emplace(attribute.name(), std::move(value).value()).second)
-      return bad(here, fmt::format("attribute '{}' is given twice", attribute.name()));
+      return bad(here(), fmt::format("attribute '{}' is given twice", attribute.name()));
   }
   if (node.domain == "ai.onnx.ml") read_as_newest(ml_opset_, &node);
   // The axis that was the default once is said: nobody behind has to know of it.
@@ -198,33 +198,37 @@ Result<bool> GraphReader::add_node(const schema::Node& proto, const std::string&
   Result<Node> made = node_from(proto, where, graph->nodes.size(), depth, call);
   if (!made.ok()) return made.error();
   Node& node = made.value();
-  const std::string here = where + ": " + node.where();
+  const auto here = [&] { return where + ": " + node.where(); };
   if (call != nullptr) {
     if (++inlined_ > kMadeNodesMax)
-      return bad(here, fmt::format("functions add more than {} nodes", kMadeNodesMax), Code::kResourceExhausted);
+      return bad(here(), fmt::format("functions add more than {} nodes", kMadeNodesMax), Code::kResourceExhausted);
   }
   node_bytes_ += node.bytes();  // attributes that functions copy would add up
-  if (const Result<bool> room = room_for(node_bytes_, here + ": the nodes so far"); !room.ok()) return room.error();
-  if (const auto it = functions_.find({node.domain, node.op, proto.overload()}); it != functions_.end())
-    return add_call(*it->second, node, where, depth, call, graph);
+  if (node_bytes_ >= ask_at_) {
+    if (const Result<bool> room = room_for(node_bytes_, here() + ": the nodes so far"); !room.ok()) return room.error();
+    ask_at_ = node_bytes_ + (1 << 16);
+  }
+  const auto function =
+      functions_.empty() ? functions_.end() : functions_.find({node.domain, node.op, proto.overload()});
+  if (function != functions_.end()) return add_call(*function->second, node, where, depth, call, graph);
   if (node.domain == "hayate")  // what the importers of other formats and the rewrites make
-    return bad(here, unknown_operator(node, graph->opset) + ": its domain is the program's own, in no file",
+    return bad(here(), unknown_operator(node, graph->opset) + ": its domain is the program's own, in no file",
                Code::kUnsupported);
   const bool known = find_op(node.domain, node.op) != nullptr || node.is("Constant") || node.is("If") ||
                      node.is("Loop") || node.is("Scan");
   for (const auto& [key, value] : node.attributes)  // of operators that are not ours nobody here reads them
     if (const std::string fault = known ? attribute_fault(node.domain, key, value) : ""; !fault.empty())
-      return bad(fmt::format("{}: attribute '{}'", here, key), fault);
+      return bad(fmt::format("{}: attribute '{}'", here(), key), fault);
   if (!node.is("Constant")) {
     graph->nodes.push_back(std::move(node));
     return true;
   }
-  if (node.outputs.size() != 1 || node.outputs[0].empty()) return bad(here, "a constant has one output");
-  Result<Tensor> value = constant_value(node, here);
+  if (node.outputs.size() != 1 || node.outputs[0].empty()) return bad(here(), "a constant has one output");
+  Result<Tensor> value = constant_value(node, here());
   if (!value.ok()) return value.error();
   const auto [it, fresh] = graph->constants.emplace(node.outputs[0], value.value());
   if (!fresh && !same(it->second, value.value()))  // said twice, as some fused files do
-    return bad(here, fmt::format("makes value '{}', which exists already", node.outputs[0]));
+    return bad(here(), fmt::format("makes value '{}', which exists already", node.outputs[0]));
   return true;
 }
 

@@ -75,6 +75,7 @@ class GraphReader {
   std::map<FunctionKey, const onnx_schema::Function*> functions_;
   std::unordered_map<const onnx_schema::Tensor*, Tensor> shared_;  // a function's tensors are read once for all calls
   int64_t calls_ = 0, inlined_ = 0, node_bytes_ = 0;
+  int64_t ask_at_ = 0;  // bytes of nodes at which room for them is asked for again
 };
 
 }  // namespace hayate
