@@ -134,6 +134,7 @@ TEST(CInterface, AStream) {
       EXPECT_EQ(hayate_stream_rows(other.get()), 41);
       EXPECT_EQ(hayate_stream_settle_elsewhere(other.get(), -1), 0);
     }
+    if (r == 50) hayate_stream_settle_here(other.get());
     if (r > 40) {
       ASSERT_EQ(hayate_stream_push(other.get(), row.data()).code, HAYATE_OK);
       ASSERT_EQ(std::memcmp(hayate_stream_output(other.get(), 0), wanted.output(0), 4), 0) << "row " << r;
@@ -149,6 +150,15 @@ TEST(CInterface, AStream) {
   EXPECT_EQ(hayate_stream_rows(stream.get()), 50);
   EXPECT_EQ(hayate_stream_refill(stream.get(), rows.data(), -2).code, HAYATE_BATCH);
   EXPECT_EQ(hayate_stream_refill(stream.get(), nullptr, 1).code, HAYATE_FAILED);
+  hayate_options patient = with;
+  patient.warm_up = "wait";
+  const StreamExecutableHandle waits(hayate_stream_compile(model.get(), &patient, &error));
+  ASSERT_NE(waits, nullptr) << taken(error);
+  const StreamHandle waiting(hayate_stream_new(waits.get(), &error));
+  const hayate_status early = hayate_stream_push(waiting.get(), row.data());
+  EXPECT_EQ(early.code, HAYATE_NOT_READY);
+  EXPECT_EQ(early.value, 49);
+  EXPECT_EQ(hayate_stream_refill(waiting.get(), rows.data(), 50).code, HAYATE_OK);
   // Nulls, and what cannot be.
   EXPECT_EQ(hayate_stream_compile(nullptr, &with, &error), nullptr);
   expect_says(taken(error), "model: is null");
@@ -165,6 +175,7 @@ TEST(CInterface, AStream) {
   EXPECT_EQ(hayate_stream_restore(nullptr, "x", 1, nullptr), 1);
   EXPECT_EQ(hayate_stream_snapshot(nullptr, nullptr, 0, nullptr), 1);
   hayate_stream_reset(nullptr);
+  hayate_stream_settle_here(nullptr);
 }
 
 TEST(CInterface, AGroupOfStreams) {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
 #include <string>
 
 namespace hayate {
@@ -22,6 +24,16 @@ TEST(Program, HelpHasAnExample) {
   const Ran help = call("machine --help");
   EXPECT_EQ(help.exit_code, 0);
   EXPECT_NE(help.output.find("Example:"), std::string::npos);
+}
+
+TEST(Program, TheDocsHaveTheExplanationOfDeepLob) {
+  const std::string root = HAYATE_SOURCE_DIR;
+  const Ran said = call("stream " + root + "/models/deeplob.onnx --window 100 --explain");
+  EXPECT_EQ(said.exit_code, 0);
+  EXPECT_GT(said.output.size(), 5000u);
+  std::ifstream file(root + "/docs/streams.md");
+  const std::string docs{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_NE(docs.find("```\n" + said.output + "```"), std::string::npos) << said.output;
 }
 
 TEST(Program, UnknownCommandIsAnError) {

@@ -360,5 +360,50 @@ TEST_F(RunProgram, StreamTakesRowsOfOtherTypes) {
   EXPECT_NE(other.output.find("holds float32; int64 rows are accepted"), std::string::npos) << other.output;
 }
 
+// Rows before the window is full without an answer; the explanation, figures for machines, and a stream's line of
+// bench.
+TEST_F(RunProgram, StreamsAreReplayedExplainedAndTimed) {
+  Tensor rows(Type::kFloat32, {70, 40});
+  for (int64_t i = 0; i < rows.count(); ++i) rows.data<float>()[i] = static_cast<float>(i * 7 % 23 - 11) / 8;
+  ASSERT_TRUE(write_npz(folder_ / "rows.npz", {{"rows", rows}}).ok());
+  const std::string gru = std::string(HAYATE_SOURCE_DIR) + "/models/gru.onnx", made = (folder_ / "out.npz").string(),
+                    stream = "stream " + gru + " --window 50 --check --inputs " + (folder_ / "rows.npz").string() +
+                             " --output " + made;
+  const auto answers = [&] {
+    const auto read = read_npz(made);
+    EXPECT_TRUE(read.ok());
+    return read.value().begin()->second;
+  };
+  const Ran all = call(stream + " --explain");
+  EXPECT_EQ(all.exit_code, 0) << all.output;
+  for (const char* words :
+       {"steps from the window's start: 50", "Before the answer: ", "70 rows, window 50, incremental",
+        "full window    70 answers compared, max absolute error 0, 0 past tolerance"})
+    EXPECT_NE(all.output.find(words), std::string::npos) << words << " is not in: " << all.output;
+  const Tensor zeros = answers();
+  ASSERT_EQ(zeros.shape()[0], 70);
+  const Ran waited = call(stream + " --warm-up wait --json");
+  EXPECT_EQ(waited.exit_code, 0) << waited.output;
+  for (const char* words : {"\"rows\": 70, \"unanswered\": 49, \"incremental\": true", "\"full\": {\"compared\": 21, "})
+    EXPECT_NE(waited.output.find(words), std::string::npos) << words << " is not in: " << waited.output;
+  const Tensor late = answers();
+  ASSERT_EQ(late.shape()[0], 21);
+  const auto tail = zeros.byte_count() - late.byte_count();
+  EXPECT_EQ(std::memcmp(late.bytes(), zeros.bytes() + tail, late.byte_count()), 0);
+  EXPECT_NE(call(stream + " --warm-up perhaps").exit_code, 0);
+  const std::string json = (folder_ / "bench.json").string();
+  const Ran bench =
+      call("bench " + gru + " --backend native --stream --window 50 --precision int8 --seconds 0.05 --json " + json);
+  EXPECT_EQ(bench.exit_code, 0) << bench.output;
+  std::ifstream file(json);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  for (const char* words : {"\"stream\": true, \"window\": 50", "\"precision\": \"int8\"",
+                            "\"p999_us\": ", "\"max_us\": ", "\"after_p99_us\": ", "\"rows_per_s\": "})
+    EXPECT_NE(text.find(words), std::string::npos) << words << " is not in: " << text;
+  size_t lines = 0;
+  for (size_t at = text.find("p50_us\""); at != std::string::npos; at = text.find("p50_us\"", at + 1)) ++lines;
+  EXPECT_EQ(lines, 2u) << "of the stream alone, its answer and what is after it: " << text;
+}
+
 }  // namespace
 }  // namespace hayate

@@ -246,6 +246,58 @@ TEST(StreamState, RowsBehindARefillOfRandomModelsHaveTheFullWindowsAnswers) {
   }
 }
 
+// Rows before the window is full are taken, and not answered.
+TEST(StreamState, AStreamMayWaitForItsWindow) {
+  for (const auto& [name, window] : {std::pair<const char*, int64_t>{"gru", 50}, {"transformer", 50}}) {
+    const Model model = loaded(sample(name));
+    Plan plan = Plan::defaults(model);
+    plan.window = window, plan.warm_up = "wait";
+    const Result<Plan> read = Plan::from_json(plan.to_json());
+    ASSERT_TRUE(read.ok());
+    EXPECT_EQ(read.value(), plan);
+    const Result<StreamExecutable> waiting = compile_stream(model, plan);
+    ASSERT_TRUE(waiting.ok()) << waiting.error().text();
+    Stream stream = waiting.value().stream(), zeros = streamed(model, window).stream();
+    const int64_t width = waiting.value().row_bytes() / 4;
+    const auto bytes = static_cast<size_t>(waiting.value().outputs()[0].row_bytes);
+    const std::vector<float> x = noise(2 * window * width, 14);
+    for (int64_t r = 0; r < window + 5; ++r) {
+      const Status status = stream.push(x.data() + r * width);
+      ASSERT_TRUE(zeros.push(x.data() + r * width).ok());
+      EXPECT_EQ(stream.rows(), r + 1);
+      EXPECT_EQ(stream.ready(), status.ok());
+      ASSERT_EQ(status.code, r + 1 < window ? Status::kNotReady : Status::kOk) << name << " row " << r;
+      ASSERT_EQ(status.value, r + 1 < window ? window - 1 - r : 0);
+      ASSERT_EQ(std::memcmp(stream.output(0), zeros.output(0), bytes), 0) << name << " row " << r;
+      ASSERT_TRUE(stream.settle().ok());
+    }
+    const Status some = stream.refill(x.data(), window - 3);
+    EXPECT_EQ(some.code, Status::kNotReady);
+    EXPECT_EQ(some.value, 3);
+    EXPECT_TRUE(stream.refill(x.data(), window).ok());
+    ASSERT_TRUE(zeros.refill(x.data(), window).ok());
+    EXPECT_EQ(std::memcmp(stream.output(0), zeros.output(0), bytes), 0) << name;
+    stream.reset();
+    EXPECT_EQ(stream.push(x.data()).code, Status::kNotReady);
+    ASSERT_TRUE(stream.restore(zeros.snapshot()).ok());  // how answers are given is no part of what is kept
+    EXPECT_TRUE(stream.push(x.data()).ok());
+    Result<StreamGroup> group = waiting.value().group(5);
+    ASSERT_TRUE(group.ok()) << group.error().text();
+    EXPECT_EQ(group.value()[1].refill(x.data(), window - 1).value, 1);
+    const std::vector<const void*> rows(5, x.data());
+    const std::vector<size_t> which{0, 1, 2, 3, 4}, full{1};
+    const Status status = group.value().push(5, which.data(), rows.data());
+    EXPECT_EQ(status.code, Status::kNotReady);
+    EXPECT_EQ(status.value, window - 1);
+    for (size_t i = 0; i < 5; ++i) EXPECT_EQ(group.value()[i].rows(), i == 1 ? window : 1);
+    EXPECT_TRUE(group.value().push(1, full.data(), rows.data()).ok());
+    plan.warm_up = "guess";
+    const Result<StreamExecutable> refused = compile_stream(model, plan);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.error().text().find("warm_up is 'guess'; 'zeros' and 'wait' are accepted"), std::string::npos);
+  }
+}
+
 TEST(StreamState, MemoryOfStreamsCountsAgainstTheModels) {
   LoadOptions limited;
   limited.memory_max = 2 << 20;
@@ -330,6 +382,9 @@ TEST(StreamState, AStreamFitsWithoutTheFullWindowsProgram) {
       if (made.ok()) tight = made.value();
     }
     EXPECT_LT(tight->stream_bytes(), roomy.stream_bytes());
+    for (const char* words : {"After a gap rows are taken one by one", "needs", "the memory limit is"})
+      EXPECT_NE(tight->explain().find(words), std::string::npos) << tight->explain();
+    EXPECT_EQ(roomy.explain().find("After a gap"), std::string::npos) << roomy.explain();
     // Refilled, and handed over while rows are left to take, it answers as the other does.
     Stream one = roomy.stream(), other = tight->stream();
     const std::vector<float> x = noise(3 * kWindow * kWidth, 8);

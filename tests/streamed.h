@@ -97,17 +97,20 @@ inline void expect_equal(const Model& model, int64_t window, int64_t rows, const
 // Models of the layers that a stream cuts, put together at random: [1, T, F] to the last place's few numbers.
 class RandomModel {
  public:
-  explicit RandomModel(unsigned seed) : random_(seed) {
+  // `more`: also branches that are joined, averages, recurrences of both directions, z-scores of the window.
+  explicit RandomModel(unsigned seed, bool more = false) : more_(more), random_(seed) {
     window = 12 + pick(20), width_ = 3 + pick(5);
     graph_.source = "random", graph_.opset = 17;
     graph_.inputs = {{"x", Type::kFloat32, true, {{1, ""}, {window, ""}, {width_, ""}}}};
     name_ = "x";
     if (pick(8) == 0) normalise();
+    if (more_ && pick(4) == 0) batch_norm(2);
     name_ = add("Transpose", {name_}, {{"perm", std::vector<int64_t>{0, 2, 1}}});  // [1, C, T]
     length_ = window;
     for (int64_t layers = pick(4); layers > 0; --layers) convolution();
     if (pick(2) == 0) {
       name_ = add("Transpose", {name_}, {{"perm", std::vector<int64_t>{2, 0, 1}}});  // [T, 1, C]
+      time_ = 0;
       if (pick(3) == 0) row_layers();
       for (int64_t layers = 1 + pick(2); layers > 0; --layers) recurrence();
       take_last(0);
@@ -138,7 +141,38 @@ class RandomModel {
     graph_.nodes.push_back({name, "", op, std::move(inputs), {name}, std::move(attributes)});
     return name;
   }
+  // Of the features, by constants.
+  void batch_norm(int64_t axis) {
+    const Shape perm{0, 2, 1};
+    if (axis == 2) name_ = add("Transpose", {name_}, {{"perm", perm}});
+    const std::string variance = add("Exp", {constant({width_})});
+    name_ = add("BatchNormalization", {name_, constant({width_}), constant({width_}), constant({width_}), variance});
+    if (axis == 2) name_ = add("Transpose", {name_}, {{"perm", perm}});
+  }
+  // Convolutions of different reach and a pool over the same columns, side by side.
+  void branches() {
+    const std::string from = name_;
+    const int64_t each = 2;
+    std::vector<std::string> made;
+    for (int64_t n = 2 + pick(2); n > 0; --n) {
+      const int64_t kernel = 1 + pick(4), dilation = 1 + pick(3), reach = (kernel - 1) * dilation;
+      const int64_t before = pick(3) == 0 ? reach / 2 : reach;  // zeros on both sides, or causal
+      made.push_back(add("Conv", {from, constant({each, width_, kernel}), constant({each})},
+                         {{"dilations", Shape{dilation}}, {"pads", Shape{before, reach - before}}}));
+      if (pick(2) == 0) made.back() = add("Tanh", {made.back()});
+    }
+    int64_t channels = each * static_cast<int64_t>(made.size());
+    if (pick(2) == 0) {
+      const std::string pooled =
+          add(pick(2) == 0 ? "MaxPool" : "AveragePool", {from}, {{"kernel_shape", Shape{3}}, {"pads", Shape{1, 1}}});
+      made.push_back(add("Conv", {pooled, constant({each, width_, 1})}));
+      channels += each;
+    }
+    name_ = add("Concat", made, {{"axis", int64_t{1}}});
+    width_ = channels;
+  }
   void convolution() {
+    if (more_ && pick(3) == 0) return branches();
     const int64_t kernel = 1 + pick(3), dilation = 1 + pick(2), reach = (kernel - 1) * dilation;
     // Causal, none, or zeros on both sides (then nothing recurrent may follow that would start on them).
     const int64_t kind = pick(3), before = kind == 0 ? reach : 0, after = kind == 2 ? reach : 0;
@@ -158,15 +192,26 @@ class RandomModel {
     width_ = to;
     if (pick(4) == 0 && length_ > 8) {
       const int64_t apart = pick(3) == 0 ? 2 : 1;
-      name_ = add("MaxPool", {name_},
+      name_ = add(more_ && pick(2) == 0 ? "AveragePool" : "MaxPool", {name_},
                   {{"kernel_shape", std::vector<int64_t>{2}}, {"strides", std::vector<int64_t>{apart}}});
       length_ = (length_ - 2) / apart + 1;
     }
   }
   void row_layers() {
     const int64_t to = 3 + pick(4);
-    name_ = add("MatMul", {name_, constant({width_, to})});
-    name_ = add("Add", {name_, constant({to})});
+    if (more_ && pick(2) == 0) {  // over rows alone
+      const auto shape = [&](const Shape& values) {
+        const std::string key = "c" + std::to_string(count_++);
+        graph_.constants.emplace(key, Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values));
+        return key;
+      };
+      const std::string rows = add("Reshape", {name_, shape({length_, width_})});
+      name_ = add("Gemm", {rows, constant({to, width_}), constant({to})}, {{"transB", int64_t{1}}});
+      name_ = add("Reshape", {name_, shape(time_ == 0 ? Shape{length_, 1, to} : Shape{1, length_, to})});
+    } else {
+      name_ = add("MatMul", {name_, constant({width_, to})});
+      name_ = add("Add", {name_, constant({to})});
+    }
     width_ = to;
     if (pick(2) == 0)
       name_ = add("LayerNormalization", {name_, constant({to}), constant({to})}, {{"axis", int64_t{-1}}});
@@ -174,27 +219,46 @@ class RandomModel {
   }
   void recurrence() {
     const char* op = pick(3) == 0 ? "RNN" : pick(2) == 0 ? "GRU" : "LSTM";
-    const bool reverse = pick(10) == 0;
+    const bool reverse = pick(10) == 0, both = more_ && pick(5) == 0;
+    const int64_t directions = both ? 2 : 1;
     const int64_t gates = op[0] == 'L' ? 4 : op[0] == 'G' ? 3 : 1, hidden = 3 + pick(6);
-    std::vector<std::string> inputs{name_, constant({1, gates * hidden, width_}), constant({1, gates * hidden, hidden}),
-                                    constant({1, 2 * gates * hidden})};
-    if (pick(2) == 0) inputs.insert(inputs.end(), {"", constant({1, 1, hidden})});
+    std::vector<std::string> inputs{name_, constant({directions, gates * hidden, width_}),
+                                    constant({directions, gates * hidden, hidden}),
+                                    constant({directions, 2 * gates * hidden})};
+    if (pick(2) == 0) inputs.insert(inputs.end(), {"", constant({directions, 1, hidden})});
     Attributes attributes{{"hidden_size", hidden}};
-    if (reverse) attributes["direction"] = std::string("reverse");
+    if (both)
+      attributes["direction"] = std::string("bidirectional");
+    else if (reverse)
+      attributes["direction"] = std::string("reverse");
     if (gates == 3) attributes["linear_before_reset"] = pick(2);
     const std::string y = add(op, inputs, attributes);
+    width_ = hidden;
+    if (both) {  // [T, 2, 1, H] to [T, 1, 2 H]
+      const std::string beside = add("Transpose", {y}, {{"perm", Shape{0, 2, 1, 3}}}),
+                        shape = "c" + std::to_string(count_++);
+      graph_.constants.emplace(shape, Tensor::of<int64_t>({3}, {length_, 1, 2 * hidden}));
+      name_ = add("Reshape", {beside, shape});
+      width_ = 2 * hidden;
+      return;
+    }
     Tensor axes(Type::kInt64, {1});
     *axes.data<int64_t>() = 1;
     const std::string name = "c" + std::to_string(count_++);
     graph_.constants.emplace(name, axes);
     name_ = add("Squeeze", {y, name});
-    width_ = hidden;
     if (pick(3) == 0) name_ = add("Tanh", {name_});
   }
-  // x less its mean over the window.
+  // x less its mean over the window; or that over its deviation.
   void normalise() {
     const std::string mean = add("ReduceMean", {name_}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", int64_t{1}}});
     name_ = add("Sub", {name_, mean});
+    if (!more_ || pick(2) == 0) return;
+    const std::string variance = add("ReduceMean", {add("Mul", {name_, name_})},
+                                     {{"axes", std::vector<int64_t>{1}}, {"keepdims", int64_t{1}}}),
+                      least = "c" + std::to_string(count_++);
+    graph_.constants.emplace(least, Tensor::of<float>({1}, {1e-3f}));
+    name_ = add("Div", {name_, add("Sqrt", {add("Add", {variance, least})})});
   }
   // The last place of an axis, or all of them as one.
   void take_last(int64_t axis) {
@@ -219,6 +283,8 @@ class RandomModel {
     name_ = add("MatMul", {add("Softmax", {add("MatMul", {queries, keys})}, {{"axis", int64_t{-1}}}), name_});
   }
 
+  bool more_;
+  int64_t time_ = 1;  // the axis of rows
   std::mt19937 random_;
   Graph graph_;
   std::string name_;

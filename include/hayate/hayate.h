@@ -55,6 +55,7 @@ typedef struct hayate_options {
   const char* const* states; /* of a stream with window 0: "state=next_state", an input that takes an output of the row
                                 before */
   size_t state_count;
+  const char* warm_up; /* of a stream whose window is not full: "zeros", or "wait" for HAYATE_NOT_READY; null: zeros */
 } hayate_options;
 
 /* The texts and the shape live as long as the handle that was asked. */
@@ -69,15 +70,16 @@ typedef struct hayate_port {
 
 enum {
   HAYATE_OK = 0,
-  HAYATE_BATCH = 1,  /* the number of rows is not accepted */
-  HAYATE_VALUE = 2,  /* a step met a value it cannot take */
-  HAYATE_FAILED = 3, /* the backend's library refused, or there was no session */
+  HAYATE_BATCH = 1,     /* the number of rows is not accepted */
+  HAYATE_VALUE = 2,     /* a step met a value it cannot take */
+  HAYATE_FAILED = 3,    /* the backend's library refused, or there was no session */
+  HAYATE_NOT_READY = 4, /* of a stream that waits: the row has come, its window is not full yet */
 };
 
 typedef struct hayate_status {
   int32_t code;  /* of the above */
   int32_t step;  /* HAYATE_VALUE: which */
-  int64_t value; /* HAYATE_BATCH: the number of rows that was asked for */
+  int64_t value; /* HAYATE_BATCH: the number of rows that was asked for; HAYATE_NOT_READY: of those that are missing */
 } hayate_status;
 
 /* ONNX, LightGBM text, XGBoost JSON or UBJ, told by content. `options` may be null. */
@@ -130,7 +132,8 @@ char* hayate_stream_explain(const hayate_stream_executable* executable); /* haya
 /* An error where the stream would pass the model's memory_max. */
 hayate_stream* hayate_stream_new(const hayate_stream_executable* executable, char** error);
 void hayate_stream_free(hayate_stream* stream);
-/* The row has come; hayate_stream_output() is then its answer, until the next. Rows before the first are zeros. */
+/* The row has come; hayate_stream_output() is then its answer, until the next. Rows before the first are zeros, or
+   with warm_up "wait" there is no answer, HAYATE_NOT_READY, until the window is full. */
 hayate_status hayate_stream_push(hayate_stream* stream, const void* row);
 const void* hayate_stream_output(const hayate_stream* stream, size_t i);
 int64_t hayate_stream_rows(const hayate_stream* stream); /* that have come */
@@ -139,6 +142,7 @@ hayate_status hayate_stream_settle(hayate_stream* stream);
 int hayate_stream_settle_slice(hayate_stream* stream, hayate_status* status);
 /* From here on on a thread of its own, on that core (-1: any). 0 good; 1 no thread was to be had. */
 int hayate_stream_settle_elsewhere(hayate_stream* stream, int core);
+void hayate_stream_settle_here(hayate_stream* stream); /* ends that */
 void hayate_stream_reset(hayate_stream* stream);
 /* Rows were missed: here are the last `count` (of more than the window the last count), one behind the other. All
    before is forgotten; the next answers, and the last of these rows' at once, are the full window's. Takes about as
@@ -159,7 +163,8 @@ int64_t hayate_stream_group_rows_at_once(const hayate_stream_group* group); /* a
 /* One of its streams, for its answers and all the functions above: the group's, which frees it. Null: there is none. */
 hayate_stream* hayate_stream_group_stream(hayate_stream_group* group, size_t i);
 /* rows[i] is a row of stream which[i]; answered in this order, up to one that fails. HAYATE_BATCH: its value is the
-   number of a stream that is not there. */
+   number of a stream that is not there. HAYATE_NOT_READY: all have come; some stream waits, its value for how many rows
+   at most. */
 hayate_status hayate_stream_group_push(hayate_stream_group* group, size_t count, const size_t* which,
                                        const void* const* rows);
 /* As for a stream: all that is left to do, or a slice of it for the next one that has any. */

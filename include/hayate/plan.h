@@ -23,6 +23,9 @@ struct Plan {
   int64_t window = 0;
   std::string time_axis;
   std::vector<std::string> states;
+  // Before `window` rows have come: "zeros": those before the first are zeros, and answered with; "wait": push() takes
+  // the row and says Status::kNotReady.
+  std::string warm_up = "zeros";
   int64_t batch_max = 1;  // rows that one run may take
   // Threads for one run. onnxruntime: of its own. native: the caller and helpers of each session, which share the steps
   // that are large enough to pay and spin for `spin_us` microseconds after one before they sleep; the first run after

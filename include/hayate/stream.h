@@ -59,8 +59,9 @@ class Stream {
   Stream& operator=(Stream&&) noexcept;
   ~Stream();
 
-  // The row has come: output(i) is then the answer for the window that ends with it. Rows before the first are zeros;
-  // ready() says whether the window is full. Allocates, locks and throws nothing but in steps that are called plain.
+  // The row has come: output(i) is then the answer for the window that ends with it. Rows before the first are zeros,
+  // or with plan.warm_up "wait" the status is kNotReady until the window is full; ready() says whether it is.
+  // Allocates, locks and throws nothing but in steps that are called plain.
   Status push(const void* row) noexcept;
   const void* output(size_t i) const;
   int64_t rows() const;  // that have come
@@ -113,7 +114,7 @@ class StreamGroup {
   int64_t rows_at_once() const;  // that one run answers at most; 1: one after another
 
   // rows[i] is a row of stream which[i]; answered in this order, up to one that fails. A stream that is not there:
-  // kBatch.
+  // kBatch. kNotReady: all rows have come; some of these streams wait, for that many rows at most.
   Status push(size_t count, const size_t* which, const void* const* rows) noexcept;
   bool settle_slice(Status* status) noexcept;  // of the next one that has any; false: none has
   Status settle() noexcept;

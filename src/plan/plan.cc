@@ -55,6 +55,7 @@ bool take(Plan* plan, int64_t* version, std::string_view key, const simdjson::do
   if (key == "calibration") return word(&plan->calibration);
   if (key == "window") return number(&plan->window);
   if (key == "time_axis") return word(&plan->time_axis);
+  if (key == "warm_up") return word(&plan->warm_up);
   if (key == "states") {
     texts(value, &plan->states);
     return true;
@@ -98,12 +99,13 @@ bool Plan::depends_on_machine() const {
 std::string Plan::to_json() const {
   return fmt::format(
       "{{\"version\": {}, \"machine\": {}, \"backend\": {}, \"isa\": {}, \"precision\": {}, \"calibration\": {}, "
-      "\"window\": {}, \"time_axis\": {}, \"states\": {}, \"batch_max\": {}, \"threads\": {}, \"spin_us\": {}, "
-      "\"piece_macs\": {}, \"ort_library\": {}, \"ort_optimisation\": {}, \"ort_provider\": {}, \"shapes\": {}, \"shapes_max\": {}}}",
+      "\"window\": {}, \"time_axis\": {}, \"states\": {}, \"warm_up\": {}, \"batch_max\": {}, \"threads\": {}, "
+      "\"spin_us\": {}, \"piece_macs\": {}, \"ort_library\": {}, \"ort_optimisation\": {}, \"ort_provider\": {}, "
+      "\"shapes\": {}, \"shapes_max\": {}}}",
       kPlanVersion, json_string(machine), json_string(backend), json_string(isa), json_string(precision),
-      json_string(calibration), window, json_string(time_axis), texts_text(states), batch_max, threads, spin_us, piece_macs,
-      json_string(ort_library), json_string(ort_optimisation), json_string(ort_provider), buckets_text(shapes),
-      shapes_max);
+      json_string(calibration), window, json_string(time_axis), texts_text(states), json_string(warm_up), batch_max,
+      threads, spin_us, piece_macs, json_string(ort_library), json_string(ort_optimisation), json_string(ort_provider),
+      buckets_text(shapes), shapes_max);
 }
 
 Result<Plan> Plan::from_json(const std::string& text) {
@@ -117,7 +119,7 @@ Result<Plan> Plan::from_json(const std::string& text) {
     if (!take(&plan, &version, key, value, &error))
       return bad(
           fmt::format("has an unknown key '{}'; keys are version, machine, backend, isa, precision, calibration, "
-                      "window, time_axis, states, batch_max, threads, spin_us, piece_macs, ort_library, "
+                      "window, time_axis, states, warm_up, batch_max, threads, spin_us, piece_macs, ort_library, "
                       "ort_optimisation, ort_provider, shapes, shapes_max",
                       key));
     if (error != simdjson::SUCCESS) return bad(fmt::format("'{}' has a value of the wrong type", key));

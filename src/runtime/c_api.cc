@@ -19,6 +19,7 @@ Result<Plan> plan_of(const Model& model, const hayate_options* options) {
   word(from.ort_library, &plan.ort_library), word(from.ort_optimisation, &plan.ort_optimisation);
   word(from.ort_provider, &plan.ort_provider);
   word(from.precision, &plan.precision), word(from.time_axis, &plan.time_axis);
+  word(from.warm_up, &plan.warm_up);
   if (from.window != 0) plan.window = from.window;
   if (const Result<bool> added = add_words(from.states, from.state_count, "hayate_options.states", &plan.states);
       !added.ok())

@@ -104,6 +104,9 @@ int hayate_stream_settle_elsewhere(hayate_stream* stream, int core) {
     return 1;
   }
 }
+void hayate_stream_settle_here(hayate_stream* stream) {
+  if (stream != nullptr) stream->at().settle_here();
+}
 void hayate_stream_reset(hayate_stream* stream) {
   if (stream != nullptr) stream->at().reset();
 }

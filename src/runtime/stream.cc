@@ -104,7 +104,10 @@ std::string StreamExecutable::explain() const {
                         d.cut.edges, d.macs_ahead);
   if (!d.cut.whole.empty())
     text += fmt::format(". On all of the window, for the answer alone: {}, and what follows", d.cut.whole);
-  return text + fmt::format(". {} histories, {} states.\n", d.cut.histories.size(), d.cut.states.size());
+  text += fmt::format(". {} histories, {} states.\n", d.cut.histories.size(), d.cut.states.size());
+  if (!d.no_whole.empty())
+    text += fmt::format("After a gap rows are taken one by one, not by the full window's program: {}.\n", d.no_whole);
+  return text;
 }
 
 namespace {
@@ -185,10 +188,12 @@ Result<bool> compile_parts(Parts* parts, const Graph& whole, const Batch& batch,
     return true;
   }
   int64_t macs = 0;
-  if (adds_in_order(plan.plan) ? !cut.reorders : !cut.sums)
-    if (auto made = compile_into(&parts->whole, whole, plan, &macs);
-        !made.ok() && made.error().code != Code::kResourceExhausted)  // a stream answers without it
-      return made;
+  if (adds_in_order(plan.plan) ? cut.reorders : cut.sums) {
+    parts->no_whole = "it would add up steps in another order, and round otherwise";
+  } else if (auto made = compile_into(&parts->whole, whole, plan, &macs); !made.ok()) {
+    if (made.error().code != Code::kResourceExhausted) return made;
+    parts->no_whole = "it " + made.error().what;  // a stream answers without it
+  }
   if (cut.ahead)
     if (auto made = compile_into(&parts->ahead, *cut.ahead, plan, &parts->macs_ahead); !made.ok()) return made;
   if (!cut.follow || cut.in_flight == 0) return true;
@@ -355,11 +360,15 @@ Result<StreamExecutable> compile_stream(const Model& model, const Plan& asked) {
     return Error{
         Code::kUnsupported, "plan",
         fmt::format("streams run on native and reference; backend '{}' runs whole windows alone", plan.backend)};
+  if (plan.warm_up != "zeros" && plan.warm_up != "wait")
+    return Error{Code::kInvalidArgument, "plan",
+                 fmt::format("warm_up is '{}'; 'zeros' and 'wait' are accepted", plan.warm_up)};
   auto data = std::make_shared<StreamExecutable::Data>();
   const Result<bool> made =
       plan.window == 0 ? carry_states(data.get(), graph, plan) : cut_window(data.get(), graph, plan);
   if (!made.ok()) return made.error();
   data->source = graph.source;
+  data->waits = plan.warm_up == "wait";
   data->identity = identity_of(graph, plan, data->scales);
   data->budget = model.data()->budget;
   // Most of a stream is what its programs run in, which they say: that much is asked for before it is made. The rest
@@ -379,6 +388,7 @@ Result<StreamExecutable> compile_stream(const Model& model, const Plan& asked) {
   Result<bool> room = fit();
   if (!room.ok() && data->whole != nullptr) {
     blank.reset(), data->whole.reset();  // answers after a gap are slower, and the same
+    data->no_whole = "a stream with it " + room.error().what;
     room = fit();
   }
   if (!room.ok()) return room.error();
@@ -425,9 +435,10 @@ Status Stream::push(const void* row) noexcept {
   Data::Held held(data_.get());
   if (const Status failed = data_->told(); !failed.ok()) return failed;
   const Status status = data_->way->push(row);
-  if (status.ok()) ++data_->rows;
-  held.leaves_work = status.ok();
-  return status;
+  if (!status.ok()) return status;
+  ++data_->rows;
+  held.leaves_work = true;
+  return data_->answered();
 }
 Status Stream::settle() noexcept {
   const Data::Held held(data_.get());
@@ -473,12 +484,13 @@ Status Stream::refill(const void* rows, int64_t count) noexcept {
   const int64_t bytes = data_->of->row_bytes;
   const auto* from = static_cast<const std::byte*>(rows) + first * bytes;
   const Status status = data_->way->refill(from, count - first, bytes);
-  if (status.ok())
-    data_->rows = count;
-  else
-    put_back(data_->of->blank, data_->way.get());
   held.leaves_work = status.ok();
-  return status;
+  if (!status.ok()) {
+    put_back(data_->of->blank, data_->way.get());
+    return status;
+  }
+  data_->rows = count;
+  return data_->answered();
 }
 
 std::string Stream::snapshot() const {

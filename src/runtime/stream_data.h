@@ -19,6 +19,11 @@ struct Stream::Data {
   Status failed;  // what settling elsewhere met, until somebody is told
 
   Status told() noexcept { return std::exchange(failed, Status{}); }
+  // Of a row that has come: whether its answer counts.
+  Status answered() const noexcept {
+    if (!of->waits || rows >= of->cut.window) return {};
+    return {Status::kNotReady, -1, of->cut.window - rows};
+  }
 
   // Has the stream to itself while it lives.
   class Held {

@@ -43,6 +43,10 @@ Status StreamGroup::push(size_t count, const size_t* which, const void* const* r
       if (which[i] >= size() || std::find(which + first, which + i, which[i]) != which + i) return false;
     return true;
   };
+  Status waits;
+  const auto add = [&](const Status& status) {
+    if (status.value > waits.value) waits = status;
+  };
   for (size_t i = 0; i < count;) {
     const auto program = std::find_if(data_->together.begin(), data_->together.end(),
                                       [&](const Together& each) { return fits(each, i); });
@@ -52,16 +56,19 @@ Status StreamGroup::push(size_t count, const size_t* which, const void* const* r
       for (size_t s = 0; s < n; ++s) streams[s] = data_->streams[which[i + s]].data_.get();
       if (program->push(streams.data(), rows + i)) {
         data_->warm = false;
+        for (size_t s = 0; s < n; ++s) add(streams[s]->answered());
         i += n;
         continue;
       }
     }
     // One alone; after a failure that is how it is found which.
     if (which[i] >= size()) return {Status::kBatch, -1, static_cast<int64_t>(which[i])};
-    if (const Status status = data_->streams[which[i]].push(rows[i]); !status.ok()) return status;
+    const Status status = data_->streams[which[i]].push(rows[i]);
+    if (!status.ok() && status.code != Status::kNotReady) return status;
+    add(status);
     ++i;
   }
-  return {};
+  return waits;
 }
 
 bool StreamGroup::settle_slice(Status* status) noexcept {

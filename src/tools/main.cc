@@ -209,12 +209,17 @@ void add_stream(CLI::App* app, Program* p) {
                      "IN=OUT: the input takes what the output was one row before; repeat for more");
   stream->add_option("--time-axis", p->model.plan.time_axis,
                      "NAME:AXIS of the input, where several axes have as many places as the window");
+  stream
+      ->add_option("--warm-up", p->model.plan.warm_up,
+                   "Rows before the window is full: answered as if zeros were before them, or not at all")
+      ->check(CLI::IsMember({"zeros", "wait"}))
+      ->capture_default_str();
   stream->add_option("--inputs", p->stream.inputs,
                      ".npz or .npy with one array of rows, [N, ...], of the input's type, or .csv with a row a line");
-  stream->add_option("--output", p->stream.output, ".npz to write: one answer for each row");
-  stream->add_flag(
-      "--check", p->stream.check,
-      "Hold every answer against the full window's, and 1,000 against ONNX Runtime's; exit 1 past tolerance");
+  stream->add_option("--output", p->stream.output, ".npz to write: one answer for each row, or each that is answered");
+  stream->add_flag("--check", p->stream.check,
+                   "Hold every answer against the full window's, and 1,000 against ONNX Runtime's; exit 1 where the "
+                   "full window's is past tolerance");
   stream->add_flag("--explain", p->stream.explain, "What every value of the model is, and what runs when");
   stream->add_option("--burst", p->stream.burst, "Rows that come at once, before anything is settled")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))

@@ -34,10 +34,11 @@ class Replay {
 
   Result<bool> run(const Tensor& rows) {
     count_ = rows.shape()[0];
+    if (options_.plan.warm_up == "wait") unanswered_ = std::clamp<int64_t>(cut_.window() - 1, 0, count_);
     for (const Port& port : cut_.outputs()) {
       Shape shape = port.shape;
       if (shape.empty() || shape[0] != 1) shape.insert(shape.begin(), 1);
-      shape[0] = count_;
+      shape[0] = count_ - unanswered_;
       answers_.emplace(port.name, Tensor(type_called(port.type), shape));
     }
     // Whole windows are as good from anywhere; states have to be fed from the first row on.
@@ -51,9 +52,9 @@ class Replay {
       const Status settled = settles ? window_.settle() : Status{};
       answer_ticks_.push_back(answered - start);
       if (settles) after_ticks_.push_back(ticks_now() - answered);
-      if (!status.ok() || !settled.ok())
+      if ((!status.ok() && status.code != Status::kNotReady) || !settled.ok())
         return Error{Code::kOutOfRange, options_.model, fmt::format("row {} holds a value that a step cannot take", r)};
-      take(rows, r, peer_ != nullptr && r % every == 0 && r / every < kPeerRows);
+      if (r >= unanswered_) take(rows, r, peer_ != nullptr && r % every == 0 && r / every < kPeerRows);
       progress.at(r + 1);
     }
     return true;
@@ -76,7 +77,8 @@ class Replay {
     for (size_t i = 0; i < cut_.outputs().size(); ++i) {
       const Port& port = cut_.outputs()[i];
       const void* got = window_.output(i);
-      std::memcpy(answers_.at(port.name).bytes() + r * port.row_bytes, got, static_cast<size_t>(port.row_bytes));
+      std::memcpy(answers_.at(port.name).bytes() + (r - unanswered_) * port.row_bytes, got,
+                  static_cast<size_t>(port.row_bytes));
       if (full) full_apart_.add(port, got, full_->output(port.name));
       if (peer) peer_apart_.add(port, got, peer_->output(port.name));
     }
@@ -95,6 +97,7 @@ class Replay {
 
   void print() const {
     fmt::print("{} rows, window {}, {}\n", answer_ticks_.size(), cut_.window(), way());
+    if (unanswered_ > 0) fmt::print("{} rows before the window was full have no answer\n", unanswered_);
     fmt::print("row to answer  p50 {:.2f} us  p99 {:.2f} us  p99.9 {:.2f} us  max {:.2f} us\n", answer_.p50_us,
                answer_.p99_us, answer_.p999_us, answer_.max_us);
     fmt::print("after it       p50 {:.2f} us  p99 {:.2f} us{}; one core sustains {:.0f} rows/s\n", after_.p50_us,
@@ -113,13 +116,14 @@ class Replay {
                          is.compared, json_number(is.absolute), is.outside);
     };
     fmt::print(
-        "{{\"model\": {}, \"window\": {}, \"rows\": {}, \"incremental\": {}, \"why_not\": {}, \"p50_us\": {:.3f}, "
+        "{{\"model\": {}, \"window\": {}, \"rows\": {}, \"unanswered\": {}, \"incremental\": {}, \"why_not\": {}, "
+        "\"p50_us\": {:.3f}, "
         "\"p99_us\": "
         "{:.3f}, \"p999_us\": {:.3f}, \"max_us\": {:.3f}, \"after_p50_us\": {:.3f}, \"after_p99_us\": {:.3f}, "
         "\"rows_per_s\": {:.1f}{}{}}}\n",
-        json_string(options_.model), cut_.window(), answer_ticks_.size(), cut_.gains(), json_string(cut_.why_not()),
-        answer_.p50_us, answer_.p99_us, answer_.p999_us, answer_.max_us, after_.p50_us, after_.p99_us,
-        rows_per_second(), full_ != nullptr ? apart("full", full_apart_) : "",
+        json_string(options_.model), cut_.window(), answer_ticks_.size(), unanswered_, cut_.gains(),
+        json_string(cut_.why_not()), answer_.p50_us, answer_.p99_us, answer_.p999_us, answer_.max_us, after_.p50_us,
+        after_.p99_us, rows_per_second(), full_ != nullptr ? apart("full", full_apart_) : "",
         peer_ != nullptr ? apart("onnxruntime", peer_apart_) : "");
   }
 
@@ -132,7 +136,7 @@ class Replay {
   std::vector<uint64_t> answer_ticks_, after_ticks_;
   BenchRow answer_, after_;  // their times
   std::map<std::string, Tensor> answers_;
-  int64_t count_ = 0;
+  int64_t count_ = 0, unanswered_ = 0;  // rows; before the window is full
 };
 
 }  // namespace

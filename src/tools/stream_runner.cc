@@ -36,7 +36,7 @@ Result<BenchRow> StreamRunner::first_rows(const ModelOptions& options, const Mod
   for (int64_t r = 0; r < count; ++r) {
     feed(static_cast<size_t>(r));
     std::memcpy(rows.bytes() + r * executable_.row_bytes(), row_.bytes(), row_.byte_count());
-    if (!stream_.push(row_.bytes()).ok())
+    if (const Status status = stream_.push(row_.bytes()); !status.ok() && status.code != Status::kNotReady)
       return Error{Code::kOutOfRange, options.model, "a step of the stream met a value it cannot take"};
     if (executable_.window() > 0 && r < count - kCompared) continue;
     if (!reference.value()->run(rows, r).ok())
