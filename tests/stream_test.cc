@@ -4,7 +4,9 @@
 #include <limits>
 #include <thread>
 
+#include "backends/calibration.h"
 #include "guard.h"
+#include "import/import.h"
 #include "import/onnx/onnx_writer.h"
 #include "streamed.h"
 
@@ -262,6 +264,116 @@ struct Written {
     return made.value();
   }
 };
+
+TEST(Stream, SaysWhichAxesMayBeTime) {
+  Written square(12, 12);
+  square.add("MatMul", {"x", square.constant({12, 3})});
+  square.add("ReduceMax", {square.name}, {{"axes", Shape{1}}, {"keepdims", int64_t{0}}});
+  const Model model = square.model();
+  Plan plan = Plan::defaults(model);
+  plan.window = 12;
+  const Result<StreamExecutable> refused = compile_stream(model, plan);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().text().find("several axes have the window's 12 places: say which with the time axis"),
+            std::string::npos)
+      << refused.error().text();
+  plan.time_axis = "x:1";
+  EXPECT_TRUE(compile_stream(model, plan).ok());
+}
+
+// What each row is reduced to, or takes of its own places, before a recurrence and behind it.
+TEST(Stream, RowsAreReducedAndPicked) {
+  for (const char* op : {"ReduceMean", "ReduceSum", "ReduceMax", "ReduceL2"})
+    for (const bool keeps : {true, false})
+      for (const bool padded : {true, false}) {
+        Written written(24, 6);
+        if (padded) {
+          written.add("Transpose", {"x"}, {{"perm", Shape{0, 2, 1}}});
+          written.add("Conv", {written.name, written.constant({6, 6, 3})}, {{"pads", Shape{2, 0}}});
+          written.add("Transpose", {written.name}, {{"perm", Shape{0, 2, 1}}});
+        }
+        const std::string x = written.name, axis = written.integers({2});
+        if (std::string(op) == "ReduceSum")
+          written.add(op, {x, axis}, {{"keepdims", int64_t{keeps}}});
+        else
+          written.add(op, {x}, {{"axes", Shape{2}}, {"keepdims", int64_t{keeps}}});
+        if (!keeps) written.add("Unsqueeze", {written.name, axis});
+        written.add("Sub", {x, written.name});
+        const std::string some = written.integers({4, 0, 1, 4});
+        written.add("Gather", {written.name, some}, {{"axis", int64_t{-1}}});
+        written.add("Transpose", {written.name}, {{"perm", Shape{1, 0, 2}}});
+        written.add("GRU", {written.name, written.constant({1, 15, 4}), written.constant({1, 15, 5})},
+                    {{"hidden_size", int64_t{5}}, {"linear_before_reset", int64_t{1}}});
+        const std::string one = written.integers({1});
+        written.add("Squeeze", {written.name, one});
+        const std::string y = written.name, last = written.integers({-1}), few = written.integers({3, 1});
+        written.add("ReduceMax", {y}, {{"axes", Shape{2}}, {"keepdims", int64_t{1}}});
+        written.add("Sub", {y, written.name});
+        written.add("Gather", {written.name, few}, {{"axis", int64_t{2}}});
+        written.add("Gather", {written.name, last}, {{"axis", int64_t{0}}});
+        const Model model = written.model();
+        const StreamExecutable executable = streamed(model, 24);
+        EXPECT_TRUE(executable.gains()) << executable.explain();
+        EXPECT_EQ(executable.explain().find("On all of the window"), std::string::npos) << executable.explain();
+        expect_equal(model, 24, 80, std::string(op) + (keeps ? ", kept" : "") + (padded ? ", padded" : ""), "fp32", 0);
+      }
+  Written channels(24, 6);  // an extreme over what lies before time is exact, a sum is not
+  channels.add("Transpose", {"x"}, {{"perm", Shape{0, 2, 1}}});
+  channels.add("Conv", {channels.name, channels.constant({6, 6, 3})}, {{"pads", Shape{2, 0}}});
+  for (const char* op : {"ReduceMax", "ReduceMean"}) {
+    Written own = channels;
+    own.add(op, {own.name}, {{"axes", Shape{1}}, {"keepdims", int64_t{0}}});
+    own.add("ReduceMax", {own.name}, {{"axes", Shape{1}}, {"keepdims", int64_t{0}}});
+    expect_equal(own.model(), 24, 80, std::string(op) + " over channels", "fp32", 0);
+  }
+}
+
+// QuantizeLinear and DequantizeLinear around its layers: the integers are kept.
+Model quantised(const Graph& graph, const std::string& path) {
+  const Result<InputTypes> types = declared_types(graph, 1);
+  EXPECT_TRUE(types.ok());
+  Plan plan;
+  plan.precision = "int8";
+  const Result<Graph> made = quantised_model(graph, find_batch(graph, types.value()), plan);
+  EXPECT_TRUE(made.ok()) << made.error().text();
+  EXPECT_TRUE(export_onnx(made.value(), path).ok());
+  const Result<Model> model = Model::load(path);
+  EXPECT_TRUE(model.ok()) << model.error().text();
+  return model.value();
+}
+
+TEST(Stream, QuantisedModelsAreCut) {
+  const std::string path = scratch_file("stream-quantised");
+  for (const Sample& each : kSamples) {
+    if (!each.gains) continue;
+    const Result<Graph> graph = import_model(sample(each.name));
+    ASSERT_TRUE(graph.ok()) << graph.error().text();
+    const Model model = quantised(graph.value(), path);
+    const StreamExecutable executable = streamed(model, each.window);
+    EXPECT_TRUE(executable.gains()) << each.name << ": " << executable.why_not();
+    expect_equal(model, each.window, each.window + 20, std::string(each.name) + ", quantised", "fp32", 0);
+  }
+#ifdef HAYATE_SANITIZED
+  constexpr unsigned kModels = 10;
+#else
+  constexpr unsigned kModels = 80;
+#endif
+  unsigned gained = 0;
+  for (unsigned seed = 3000; seed < 3000 + kModels; ++seed) {
+    const RandomModel random(seed, seed % 2 == 0);
+    const Model model = quantised(random.graph(), path);
+    gained += streamed(model, random.window).gains();
+    std::mt19937 slices(seed);
+    expect_equal(model, random.window, 3 * random.window, "quantised, seed " + std::to_string(seed), "fp32", 0,
+                 [&](Stream* stream, int64_t) {
+                   Status status;
+                   for (unsigned i = slices() % 4; i > 0 && stream->settle_slice(&status); --i)
+                     ASSERT_TRUE(status.ok());
+                 });
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(gained, kModels / 3);
+}
 
 // Behind strides columns lie several rows apart: every phase of them is kept.
 TEST(Stream, StridesKeepEveryPhase) {

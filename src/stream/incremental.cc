@@ -105,7 +105,7 @@ class Cutter {
       for (Graph* each : {&made_.answer, &follow_, &start_, &prepare_})
         for (const auto& [name, tensor] : graph_.constants) each->constants.emplace(name, tensor);
       made_.follow = std::move(follow_);
-      if (!prepare_.nodes.empty()) made_.prepare = std::move(prepare_);
+      if (!prepare_.outputs.empty()) made_.prepare = std::move(prepare_);
       if (left_ > 0) made_.start = std::move(start_);
     } else {
       for (const auto& [name, tensor] : graph_.constants) made_.answer.constants.emplace(name, tensor);
@@ -176,6 +176,8 @@ class Cutter {
     const Value v = values_[value];
     if (back == 0) return v.name;
     if (std::string& made = lengthened_[{value, back}]; !made.empty()) return made;
+    if (const Node* maker = quantiser_of(value))
+      return lengthened_[{value, back}] = quantised(&made_.answer, *maker, lengthened(maker->inputs[0], back));
     const int64_t most = deepest(value, back);
     if (most > back) {
       const std::string all = lengthened(value, most);
@@ -199,6 +201,22 @@ class Cutter {
     add_output(&made_.answer, history.output, type(value).type);
     made_.histories.push_back(history);
     return lengthened_[{value, back}] = made;
+  }
+
+  // What makes columns by QuantizeLinear or DequantizeLinear: of them what they were made of is kept, so that a layer
+  // that reads several finds both nodes before it, as in the model. Null: another node does.
+  const Node* quantiser_of(const std::string& value) const {
+    const auto it = makers_.find(value);
+    const bool is = it != makers_.end() && (it->second->is("QuantizeLinear") || it->second->is("DequantizeLinear"));
+    return is ? it->second : nullptr;
+  }
+  std::string quantised(Graph* graph, const Node& node, const std::string& columns) {
+    if (columns.empty()) return "";
+    Node copy = node;
+    copy.inputs[0] = columns, copy.outputs[0] = fmt::format("{}/stream_{}", node.outputs[0], count_++);
+    const std::string made = copy.outputs[0];
+    put(graph, node, std::move(copy));
+    return made;
   }
 
   // How a history lies: of images with channels last, as engines have them: what goes in and out is copied as it lies.
@@ -285,6 +303,8 @@ class Cutter {
   // the next one's, of which nothing sees the newest row. Empty: refused.
   std::string columns_at(Graph* graph, const std::string& value, const Places& at) {
     const Value v = values_[value];
+    if (const Node* maker = quantiser_of(value))
+      return quantised(graph, *maker, columns_at(graph, maker->inputs[0], at));
     const Places edges = below(at, v.left), kept = behind(at, edges);
     std::string made;
     if (edges.count > 0) {
@@ -486,9 +506,13 @@ class Cutter {
   bool cut(const Node& node) {
     bool known = true;
     for (const std::string& output : node.outputs) known = known && (output.empty() || constant(output) != nullptr);
+    if (known && node.is("DequantizeLinear")) {  // weights that a layer on integers takes as they are
+      for (Graph* each : {&made_.answer, &follow_, &start_, &prepare_, &ahead_}) keep(each, node, node.inputs);
+      return true;
+    }
     if (known) {
       for (const std::string& output : node.outputs)
-        for (Graph* each : {&made_.answer, &follow_, &start_, &ahead_})
+        for (Graph* each : {&made_.answer, &follow_, &start_, &prepare_, &ahead_})
           if (!output.empty()) each->constants.emplace(output, *constant(output));
       return true;
     }
@@ -496,7 +520,7 @@ class Cutter {
     if (moving.empty() || all_tails(node, moving)) {
       keep(&made_.answer, node, node.inputs);
       if (moving.empty())
-        for (Graph* each : {&follow_, &start_, &ahead_}) keep(each, node, node.inputs);
+        for (Graph* each : {&follow_, &start_, &prepare_, &ahead_}) keep(each, node, node.inputs);
       for (size_t o = 0; o < node.outputs.size(); ++o)
         define(node, o, plain_value(moving.empty() ? Streamed::kStatic : Streamed::kTail));
       return true;
@@ -524,7 +548,8 @@ class Cutter {
     if (node.is("LayerNormalization") || node.is("RMSNormalization") || node.is("Softmax") || node.is("LogSoftmax"))
       return last_axes(node);
     if (node.is("LSTM") || node.is("GRU") || node.is("RNN") || is_own(node, "RecurrentSteps")) return recurrent(node);
-    if (values_[node.inputs[0]].kind == Streamed::kSteps && node.op.starts_with("Reduce")) return reduction(node);
+    if (node.is("QuantizeLinear") || node.is("DequantizeLinear")) return quantiser(node);
+    if (node.domain.empty() && node.op.starts_with("Reduce")) return reduction(node);
     if (is_own(node, "RecurrentInput"))
       return emit(node, values_[node.inputs[0]], of_first(node, values_[node.inputs[0]]));
     return refuse(node, "is not known to leave columns of time apart");
@@ -780,8 +805,15 @@ class Cutter {
     int64_t axis = node.get<int64_t>("axis", 0);
     if (axis < 0) axis += rank;
     const auto index = numbers(node.input(1));
+    if (index && axis != v.axis) {  // of each row the same places
+      if (axis == v.batch) return refuse(node, "takes places of the axis of the windows in flight");
+      const int64_t more = static_cast<int64_t>(shape(node.inputs[1]).size()) - 1;
+      const Inputs inputs = of_first(node, v);
+      if (axis < v.axis) v.axis += more;
+      if (axis < v.batch) v.batch += more;
+      return emit(node, v, inputs);
+    }
     if (!index || index->size() != 1) return refuse(node, "takes several places of the window, or unknown ones");
-    if (axis != v.axis) return refuse(node, "takes places of another axis than time");
     const int64_t at = (*index)[0] < 0 ? (*index)[0] + v.length : (*index)[0];
     Node cut = node;
     cut.outputs = {node.outputs[0] + "/column"};
@@ -896,6 +928,7 @@ class Cutter {
     Value v = values_[x];
     const bool split = is_own(node, "RecurrentSteps");
     if (v.lazy) return refuse(node, "steps over columns none of which is kept");
+    if (!split && quantiser_of(x) != nullptr) return refuse(node, "steps over integers as a layer that is not split");
     if (node.get<std::string>("direction", "forward") != "forward") return refuse(node, "reads the window backwards");
     if (node.get<int64_t>("layout", 0) != 0 || v.axis != 0)
       return refuse(node, "has time on another axis than the first");
@@ -964,8 +997,46 @@ class Cutter {
     return true;
   }
 
-  // Mean, sum or extreme over all steps: each window in flight carries it on as one more state, one after another.
+  // By constants: one for all, or one for each place of another axis than time.
+  bool quantiser(const Node& node) {
+    const Value v = values_[node.inputs[0]];
+    const int64_t rank = static_cast<int64_t>(shape(node.inputs[0]).size());
+    int64_t axis = node.get<int64_t>("axis", 1);
+    if (axis < 0) axis += rank;
+    if (shape(node.inputs[1]).size() > 1 || node.get<int64_t>("block_size", 0) != 0)
+      return refuse(node, "has scales of its own for places of the window");
+    if (type(node.inputs[1]).shape != Shape{} && shape(node.inputs[1])[0] != 1 && (axis == v.axis || axis == v.batch))
+      return refuse(node, "has scales of its own for places of the window");
+    return emit(node, v, of_first(node, v));
+  }
+
+  // Of each row by itself, or of the steps of a recurrence over time.
   bool reduction(const Node& node) {
+    Value v = values_[node.inputs[0]];
+    const Shape& x = shape(node.inputs[0]);
+    const auto marks = reduced_axes(node, static_cast<int64_t>(x.size()), axes_of(node));
+    if (!marks.ok()) return refuse(node, "has axes that are not known before the run");
+    const auto reduces = [&](int64_t axis) { return axis >= 0 && marks.value()[static_cast<size_t>(axis)]; };
+    if (reduces(v.axis))
+      return v.kind == Streamed::kSteps ? reduction_over_steps(node) : refuse(node, "reduces over time");
+    if (reduces(v.batch)) return refuse(node, "reduces over the axis of the windows in flight");
+    // Kernels add up what lies side by side in another order than what lies behind other axes.
+    const bool exact = node.is("ReduceMax") || node.is("ReduceMin");
+    for (int64_t axis = 0; axis < v.axis && !exact; ++axis)
+      if (reduces(axis) && x[static_cast<size_t>(axis)] != 1) return refuse(node, "adds up an axis before time");
+    const Inputs inputs = of_first(node, v);
+    if (node.get<int64_t>("keepdims", 1) == 0) {
+      const auto behind = [&](int64_t axis) {
+        return std::count(marks.value().begin(), marks.value().begin() + axis, true);
+      };
+      const int64_t batch = v.batch < 0 ? v.batch : v.batch - behind(v.batch);
+      v.axis -= behind(v.axis), v.batch = batch;
+    }
+    return emit(node, v, inputs);
+  }
+
+  // Mean, sum or extreme over all steps: each window in flight carries it on as one more state, one after another.
+  bool reduction_over_steps(const Node& node) {
     const Value v = values_[node.inputs[0]];
     const Shape& x = shape(node.inputs[0]);
     const bool mean = node.is("ReduceMean");

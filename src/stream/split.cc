@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <set>
+#include <string>
+#include <vector>
 
 namespace hayate {
 namespace {
@@ -18,7 +21,19 @@ bool has_usual_functions(const Node& node) {
   return names.empty() || std::equal(names.begin(), names.end(), usual.begin(), usual.end(), same);
 }
 
-bool is_split(const Node& node, const Graph& graph, const Facts& facts) {
+// Constants, and integers among them behind a DequantizeLinear.
+std::set<std::string> known_weights(const Graph& graph, const std::vector<Node>& nodes) {
+  std::set<std::string> known;
+  for (const auto& [name, tensor] : graph.constants) known.insert(name);
+  for (const Node& node : nodes)
+    if (node.is("DequantizeLinear") &&
+        std::all_of(node.inputs.begin(), node.inputs.end(),
+                    [&](const std::string& name) { return name.empty() || graph.constants.contains(name); }))
+      known.insert(node.outputs[0]);
+  return known;
+}
+
+bool is_split(const Node& node, const std::set<std::string>& known, const Facts& facts) {
   const bool lstm = node.is("LSTM");
   if (!lstm && !(node.is("GRU") && node.get<int64_t>("linear_before_reset", 0) != 0)) return false;
   if (node.get<std::string>("direction", "forward") != "forward" || node.get<int64_t>("layout", 0) != 0 ||
@@ -27,7 +42,7 @@ bool is_split(const Node& node, const Graph& graph, const Facts& facts) {
     return false;
   if (facts.find(node.inputs[0])->second.type.type != Type::kFloat32) return false;
   for (size_t i = 1; i < 4; ++i)
-    if (!node.input(i).empty() && !graph.constants.contains(node.inputs[i])) return false;
+    if (!node.input(i).empty() && !known.contains(node.inputs[i])) return false;
   return true;
 }
 
@@ -36,8 +51,9 @@ bool is_split(const Node& node, const Graph& graph, const Facts& facts) {
 Graph split_recurrences(Graph graph, const Facts& facts) {
   std::vector<Node> nodes;
   nodes.swap(graph.nodes);
+  const std::set<std::string> known = known_weights(graph, nodes);
   for (Node& node : nodes) {
-    if (!is_split(node, graph, facts)) {
+    if (!is_split(node, known, facts)) {
       graph.nodes.push_back(std::move(node));
       continue;
     }
