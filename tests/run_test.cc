@@ -360,6 +360,43 @@ TEST_F(RunProgram, StreamTakesRowsOfOtherTypes) {
   EXPECT_NE(other.output.find("holds float32; int64 rows are accepted"), std::string::npos) << other.output;
 }
 
+// Time first, without a batch, and time last: every answer is held against the full window.
+TEST_F(RunProgram, StreamsHaveTimeOnAnyAxis) {
+  const auto noise = [](const Shape& shape) {
+    Tensor made(Type::kFloat32, shape);
+    for (int64_t i = 0; i < made.count(); ++i) made.data<float>()[i] = static_cast<float>(i * 7 % 23 - 11) / 16;
+    return made;
+  };
+  ASSERT_TRUE(write_npz(folder_ / "rows.npz", {{"rows", noise({30, 4})}}).ok());
+  Graph graph;
+  graph.source = "time first", graph.opset = 17;
+  graph.inputs = {{"x", Type::kFloat32, true, {{-1, "T"}, {4, ""}}}};
+  graph.constants = {{"one", Tensor::of<int64_t>({1}, {1})},
+                     {"last", Tensor::of<int64_t>({}, {-1})},
+                     {"w", noise({1, 15, 4})},
+                     {"r", noise({1, 15, 5})}};
+  graph.nodes = {{"u", "", "Unsqueeze", {"x", "one"}, {"u"}, {}},
+                 {"g", "", "GRU", {"u", "w", "r"}, {"g"}, {{"hidden_size", int64_t{5}}}},
+                 {"s", "", "Squeeze", {"g", "one"}, {"s"}, {}},
+                 {"y", "", "Gather", {"s", "last"}, {"y"}, {{"axis", int64_t{0}}}}};
+  graph.outputs = {{"y", Type::kFloat32, false, {}}};
+  ASSERT_TRUE(export_onnx(graph, (folder_ / "first.onnx").string()).ok());
+  graph.source = "time last";
+  graph.inputs = {{"x", Type::kFloat32, true, {{1, ""}, {4, ""}, {12, ""}}}};
+  graph.constants = {{"k", noise({6, 4, 3})}};
+  graph.nodes = {{"c", "", "Conv", {"x", "k"}, {"c"}, {{"pads", Shape{2, 0}}}},
+                 {"y", "", "ReduceMax", {"c"}, {"y"}, {{"axes", Shape{2}}, {"keepdims", int64_t{0}}}}};
+  ASSERT_TRUE(export_onnx(graph, (folder_ / "last.onnx").string()).ok());
+  for (const char* options : {"first.onnx --time-axis x:0", "last.onnx --time-axis x:2", "last.onnx"}) {
+    const Ran ran = call("stream " + folder_.string() + "/" + options + " --window 12 --check --inputs " +
+                         (folder_ / "rows.npz").string());
+    EXPECT_EQ(ran.exit_code, 0) << options << ": " << ran.output;
+    for (const char* words :
+         {"window 12, incremental", "full window    30 answers compared, max absolute error 0, 0 past"})
+      EXPECT_NE(ran.output.find(words), std::string::npos) << options << ": " << ran.output;
+  }
+}
+
 // Rows before the window is full without an answer; the explanation, figures for machines, and a stream's line of
 // bench.
 TEST_F(RunProgram, StreamsAreReplayedExplainedAndTimed) {

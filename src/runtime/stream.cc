@@ -231,6 +231,8 @@ Result<bool> cut_window(Parts* parts, Graph graph, const Plan& plan) {
   ValueInfo& input = graph.inputs[0];
   for (size_t i = 1; i < input.dims.size(); ++i)  // an open extent besides the batch is time
     if (!input.dims[i].fixed()) input.dims[i] = {plan.window, ""};
+  if (plan.time_axis == input.name + ":0" && !input.dims.empty() && !input.dims[0].fixed())
+    input.dims[0] = {plan.window, ""};  // no batch: time comes first
   const Result<InputTypes> types = declared_types(graph, 1);
   if (!types.ok()) return types.error();
   const TensorType& type = types.value().begin()->second;

@@ -100,25 +100,33 @@ std::map<std::string, size_t> places(const std::vector<Port>& ports) {
 
 class OverWindows final : public ByHand {
  public:
-  OverWindows(const Executable& executable, int64_t window)
+  OverWindows(const Executable& executable, int64_t window, size_t axis)
       : session_(executable.session()), outputs_(places(executable.outputs())), window_(window) {
-    row_bytes_ = executable.inputs()[0].row_bytes / window;
+    const Port& port = executable.inputs()[0];
+    at_once_ = executable.fixed_batch().empty() ? 1 : executable.batch_max();
+    for (size_t i = 0; i < axis; ++i) outer_ *= port.shape[i];
+    piece_bytes_ = static_cast<int64_t>(type_size(type_called(port.type)));
+    for (size_t i = axis + 1; i < port.shape.size(); ++i) piece_bytes_ *= port.shape[i];
   }
-  // Requires: time is the axis behind the batch.
+  // A row is so many pieces as lie before its time axis.
   Status run(const Tensor& rows, int64_t row) override {
     auto* to = static_cast<std::byte*>(session_.input(0));
-    const int64_t missing = std::max<int64_t>(0, window_ - 1 - row);
-    std::memset(to, 0, static_cast<size_t>(missing * row_bytes_));
-    std::memcpy(to + missing * row_bytes_, rows.bytes() + (row - window_ + 1 + missing) * row_bytes_,
-                static_cast<size_t>((window_ - missing) * row_bytes_));
-    return session_.run(1);
+    const int64_t row_bytes = outer_ * piece_bytes_;
+    for (int64_t o = 0; o < outer_; ++o)
+      for (int64_t r = row - window_ + 1; r <= row; ++r, to += piece_bytes_) {
+        if (r < 0)
+          std::memset(to, 0, static_cast<size_t>(piece_bytes_));
+        else
+          std::memcpy(to, rows.bytes() + r * row_bytes + o * piece_bytes_, static_cast<size_t>(piece_bytes_));
+      }
+    return session_.run(at_once_);
   }
   const void* output(const std::string& name) const override { return session_.output(outputs_.at(name)); }
 
  private:
   Session session_;
   std::map<std::string, size_t> outputs_;
-  int64_t window_, row_bytes_ = 0;
+  int64_t window_, at_once_ = 1, outer_ = 1, piece_bytes_ = 0;
 };
 
 class FedBack final : public ByHand {
@@ -195,21 +203,25 @@ Result<std::unique_ptr<ByHand>> by_hand(const Model& model, const Plan& given, c
   Plan plan = given;
   plan.backend = backend, plan.batch_max = 1;
   if (backend != "native") plan.precision = "fp32", plan.isa = "";
+  size_t axis = 1;
   if (plan.window > 0) {
-    if (!plan.time_axis.empty() && !plan.time_axis.ends_with(":1"))
-      return bad("stream", "answers are held against whole windows only where time is the axis behind the batch");
     const std::vector<int64_t> shape = model.inputs()[0].shape;
-    if (shape.size() < 2 || (shape[1] != -1 && shape[1] != plan.window))
-      return bad("stream", "answers are held against whole windows only where time is the axis behind the batch");
-    if (shape[1] == -1) {
-      std::string text = fmt::format("{}:*,{}", model.inputs()[0].name, plan.window);
-      for (size_t i = 2; i < shape.size(); ++i) text += ",*";
+    if (!plan.time_axis.empty()) {  // which compile_stream() has taken
+      axis = static_cast<size_t>(std::stoll(plan.time_axis.substr(plan.time_axis.rfind(':') + 1)));
+    } else {
+      while (axis < shape.size() && shape[axis] != -1 && shape[axis] != plan.window) ++axis;
+    }
+    if (axis >= shape.size()) return bad("stream", "no axis of the model's input has the window's places");
+    if (std::find(shape.begin() + 1, shape.end(), -1) != shape.end() || (axis == 0 && shape[0] == -1)) {
+      std::string text = model.inputs()[0].name;
+      for (size_t i = 0; i < shape.size(); ++i)
+        text += (i == 0 ? ":" : ",") + (shape[i] != -1 || (i == 0 && axis != 0) ? "*" : std::to_string(plan.window));
       plan.shapes = {{text}};
     }
   }
   const Result<Executable> made = compile(model, plan);
   if (!made.ok()) return made.error();
-  if (plan.window > 0) return std::unique_ptr<ByHand>(new OverWindows(made.value(), plan.window));
+  if (plan.window > 0) return std::unique_ptr<ByHand>(new OverWindows(made.value(), plan.window, axis));
   return std::unique_ptr<ByHand>(new FedBack(made.value(), plan.states));
 }
 
