@@ -42,10 +42,10 @@ void describe(kernels::DenseShape* args, int64_t m, const Size& size, const Tens
   args->bias = bias.data<float>(), args->y = y->data<float>();
 }
 
-template <typename Set, typename Args>
-void loop(benchmark::State& state, const Set& set, const Args& args) {
+template <typename Kernel, typename Args>
+void loop(benchmark::State& state, Kernel dense, const Args& args) {
   for (auto _ : state) {
-    set.dense(args);
+    dense(args);
     benchmark::ClobberMemory();
   }
   const auto macs = static_cast<double>(args.m * args.k * args.n);
@@ -60,11 +60,46 @@ void run_float(benchmark::State& state, kernels::Isa isa, int64_t m, Size size) 
   kernels::Dense args;
   describe(&args, m, size, bias, &y);
   args.x = x.data<float>(), args.packed = packed.data<float>();
-  loop(state, set, args);
+  loop(state, set.dense, args);
 }
 
-// `way`: which of the set's; -1: the one it takes. Ways are timed one call at a time behind other work, as a layer
-// among others is: a unit of the processor that sleeps between uses takes time to wake up.
+// One call at a time behind other work, as a layer among others is: a unit of the processor that sleeps between uses
+// takes time to wake up.
+template <typename Call>
+void loop_behind_other_work(benchmark::State& state, const kernels::Set& set, Call&& call) {
+  const Tensor other = random_floats(20'000);
+  Tensor made(Type::kFloat32, other.shape());
+  static const double kTicks = 1e6 * ticks_per_microsecond();
+  for (auto _ : state) {
+    set.unary({kernels::Unary::kTanh}, other.data<float>(), made.data<float>(), other.count());
+    const uint64_t start = ticks_now();
+    call();
+    state.SetIterationTime(static_cast<double>(ticks_now() - start) / kTicks);
+    if (set.release != nullptr) set.release();
+  }
+}
+
+// Of float32 one row has two ways: the kernel of its size, which lowering takes, and that of any number of rows.
+void run_float_row(benchmark::State& state, kernels::Isa isa, Size size, bool own) {
+  const kernels::Set& set = kernels::set_for(isa);
+  const Tensor x = random_floats(size.k), w = random_floats(size.k * size.n), bias = random_floats(size.n);
+  Tensor y(Type::kFloat32, {size.n}), packed(Type::kFloat32, {set.dense_packed_size(size.k, size.n)});
+  set.dense_pack(w.data<float>(), size.k, size.n, size.n, 1, packed.data<float>());
+  kernels::Dense args;
+  describe(&args, 1, size, bias, &y);
+  args.x = x.data<float>(), args.packed = packed.data<float>();
+  const kernels::RowKernel row = set.row_kernel(size.n);
+  const kernels::RowShape shape{size.n, size.k, {}};
+  loop_behind_other_work(state, set, [&] {
+    if (own)
+      row(shape, args.x, args.packed, args.bias, args.y);
+    else
+      set.dense(args);
+  });
+}
+
+// `way`: which of the set's; -1: the one it takes, which is asked for once, as lowering does; none: that one, call
+// behind call.
 void run_narrow(benchmark::State& state, kernels::Isa isa, kernels::Narrow narrow, int64_t m, Size size,
                 std::optional<int> way = std::nullopt) {
   const kernels::NarrowSet& set = kernels::set_for(isa).of(narrow);
@@ -88,18 +123,9 @@ void run_narrow(benchmark::State& state, kernels::Isa isa, kernels::Narrow narro
   kernels::NarrowDense args;
   describe(&args, m, size, bias, &y);
   args.x = x.bytes(), args.packed = packed.bytes();
-  if (!way) return loop(state, set, args);
-  const auto dense = *way < 0 ? set.dense : set.ways[static_cast<size_t>(*way)].dense;
-  const Tensor other = random_floats(20'000);
-  Tensor made(Type::kFloat32, other.shape());
-  static const double kTicks = 1e6 * ticks_per_microsecond();
-  for (auto _ : state) {
-    kernels::set_for(isa).unary({kernels::Unary::kTanh}, other.data<float>(), made.data<float>(), other.count());
-    const uint64_t start = ticks_now();
-    dense(args);
-    state.SetIterationTime(static_cast<double>(ticks_now() - start) / kTicks);
-    if (kernels::set_for(isa).release != nullptr) kernels::set_for(isa).release();
-  }
+  if (!way) return loop(state, set.kernel_for(args), args);
+  const kernels::NarrowKernel dense = *way < 0 ? set.kernel_for(args) : set.ways[static_cast<size_t>(*way)].dense;
+  loop_behind_other_work(state, kernels::set_for(isa), [&] { dense(args); });
 }
 
 void add(kernels::Isa isa, const std::string& precision, int64_t m, Size size, const std::string& of) {
@@ -134,7 +160,15 @@ void add_all() {
 void add_ways() {
   std::vector<Size> sizes(std::begin(kSamples), std::end(kSamples));
   sizes.insert(sizes.end(), {{2, 16}, {64, 16}});
-  for (const kernels::Isa isa : kernels::supported_isas())
+  for (const kernels::Isa isa : kernels::supported_isas()) {
+    for (const Size& size : sizes)
+      for (const char* way : {"taken", "row", "dense"}) {
+        const std::string name =
+            fmt::format("ways/{}/fp32/m:1/k:{}/n:{}/{}", kernels::isa_name(isa), size.k, size.n, way);
+        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+          run_float_row(state, isa, size, way != std::string("dense"));
+        })->UseManualTime();
+      }
     for (const kernels::Narrow narrow : {kernels::Narrow::kBf16, kernels::Narrow::kInt8}) {
       const std::span<const kernels::NarrowWay> ways = kernels::set_for(isa).of(narrow).ways;
       for (int way = -1; !ways.empty() && way < static_cast<int>(ways.size()); ++way)
@@ -148,6 +182,7 @@ void add_ways() {
             })->UseManualTime();
           }
     }
+  }
 }
 
 }  // namespace

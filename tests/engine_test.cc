@@ -7,6 +7,9 @@
 #include <filesystem>
 #include <string>
 
+#include "hardware/machine.h"
+#include "tune/peaks.h"
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -16,8 +19,8 @@ struct Said {
   std::string text;
 };
 
-Said hayate(const std::string& arguments) {
-  std::FILE* pipe = popen((std::string(HAYATE_PROGRAM) + " " + arguments + " 2>&1").c_str(), "r");
+Said hayate(const std::string& arguments, const std::string& environment = "") {
+  std::FILE* pipe = popen((environment + " " + HAYATE_PROGRAM + " " + arguments + " 2>&1").c_str(), "r");
   std::string text;
   std::array<char, 4096> buffer;
   for (size_t got; (got = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) text.append(buffer.data(), got);
@@ -57,6 +60,34 @@ TEST(Engine, BenchWritesOneResultPerModelBackendAndBatch) {
   }
   EXPECT_TRUE(read["machine"].is_object());
   fs::remove(json);
+}
+
+// Of peaks so low that every precision's bound is its multiply-adds: 6,848 at 1, 2 and 4 a nanosecond.
+TEST(Engine, BenchBoundsEveryPrecisionByItsOwnPeak) {
+  const fs::path folder = fs::temp_directory_path() / ("hayate-bound-test-" + std::to_string(getpid()));
+  hayate::Peaks peaks;
+  peaks.fingerprint = hayate::fingerprint(hayate::find_machine());
+  peaks.levels = {{"memory", int64_t{1} << 40, 1000}};
+  peaks.fp32_gmacs = 1, peaks.bf16_gmacs = 2, peaks.int8_gmacs = 4, peaks.function_ns = 1, peaks.float64_add_ns = 1;
+  ASSERT_TRUE(hayate::store_peaks(peaks, folder / "hayate/peaks.json").ok());
+  const std::string json = folder / "bench.json";
+  const Said said = hayate("bench " + sample("mlp_small.onnx") +
+                               " --backend native --precision fp32,bf16,int8 --seconds 0.02 --json " + json,
+                           "XDG_CACHE_HOME=" + folder.string());
+  ASSERT_EQ(said.status, 0) << said.text;
+  EXPECT_NE(said.text.find("made-up normal rows"), std::string::npos) << said.text;
+  simdjson::dom::parser parser;
+  simdjson::dom::element read;
+  ASSERT_EQ(parser.load(json).get(read), simdjson::SUCCESS);
+  double peak = 1;
+  for (const simdjson::dom::element each : simdjson::dom::array(read["results"])) {
+    double bound = 0;
+    ASSERT_EQ(each["bound_us"].get(bound), simdjson::SUCCESS);
+    EXPECT_NEAR(bound, 6.848 / peak + 0.003, 0.001);  // and the softmax's three functions
+    peak *= 2;
+  }
+  EXPECT_EQ(peak, 8);
+  fs::remove_all(folder);
 }
 
 TEST(Engine, BenchSaysWhenItsFileCannotBeWritten) {

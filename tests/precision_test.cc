@@ -146,10 +146,14 @@ TEST(Precision, TheProgramSavesRunsAndReportsIt) {
   const Ran run = call("run " + sample("mlp_small") + " --inputs " + x + " --precision int8 --calibrate " + x +
                        " --save-quantized " + saved + "2");
   EXPECT_EQ(run.exit_code, 0) << run.output;
+  EXPECT_EQ(run.output.find("made-up"), std::string::npos) << run.output;
+  const Ran uncalibrated = call("run " + sample("mlp_small") + " --inputs " + x + " --precision int8");
+  EXPECT_NE(uncalibrated.output.find("made-up normal rows"), std::string::npos) << uncalibrated.output;
   EXPECT_EQ(read_file(saved).value(), read_file(saved + "2").value());
   const Ran told = call("verify " + sample("mlp_small"));
   EXPECT_NE(told.output.find("info native bf16 "), std::string::npos) << told.output;
   EXPECT_NE(told.output.find("info native int8 "), std::string::npos) << told.output;
+  EXPECT_NE(told.output.find("made-up normal rows"), std::string::npos) << told.output;
   std::filesystem::remove(saved), std::filesystem::remove(saved + "2"), std::filesystem::remove(x);
 }
 

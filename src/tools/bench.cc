@@ -146,8 +146,7 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
     rows[c].peak_rss_mb = peak_memory(options, bench.program, *all[c]);
     if (rows[c].backend == "onnxruntime") peer_p50 = rows[c].p50_us;
     // What one core could do.
-    if (rows[c].backend == "native" && rows[c].precision == "fp32" && rows[c].threads == 1 && peaks.ok())
-      take_bound(*all[c], peaks.value(), &rows[c]);
+    if (rows[c].backend == "native" && rows[c].threads == 1 && peaks.ok()) take_bound(*all[c], peaks.value(), &rows[c]);
   }
   for (size_t s = 0; s < streams.value().size(); ++s) {
     BenchRow& row = rows[all.size() + s];
@@ -245,10 +244,13 @@ int bench(const ModelOptions& given, const BenchOptions& bench) {
       "compiling).\nMB: peak of a process that runs once.\n",
       clock_ns(ticks_per_us));
   if (given.plan.threads > 1) fmt::print("{}.\n", sharing_text(given.plan));
+  const auto int8 = std::find_if(all.begin(), all.end(), [](const BenchRow& row) { return row.precision == "int8"; });
+  if (int8 != all.end() && given.plan.calibration.empty())
+    fmt::print("int8: scales from made-up normal rows; --calibrate F takes yours.\n");
   if (peaks.ok())
     fmt::print(
         "Bound: weights over the measured bandwidth of where they live or multiply-adds over the measured peak, "
-        "and functions and ordered sums on top; share: bound / p50.\n");
+        "and functions and ordered sums on top, at fewer bits of their bytes and peak; share: bound / p50.\n");
   else
     fmt::print("No bound: {}.\n", peaks.error().text());
   if (interrupted()) fmt::print(stderr, "hayate: interrupted; the figures above are complete\n");

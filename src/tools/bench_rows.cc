@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <optional>
+#include <string>
 
 #include "backends/inputs.h"
 #include "rewrite/needed.h"
@@ -54,6 +56,23 @@ void take_times(std::vector<uint64_t>* ticks, double ticks_per_us, BenchRow* row
   row->rows_per_s = sum == 0 ? 0 : static_cast<double>(row->count * row->batch) / (sum / ticks_per_us) * 1e6;
 }
 
+namespace {
+
+// The bound as if all weights had the precision's bytes and all multiply-adds its peak: what stays float32 takes
+// longer. Nothing where that peak is not known.
+std::optional<Bound> bound_at(const std::string& precision, Work work, Peaks peaks) {
+  const int64_t shorter = precision == "int8" ? 4 : precision == "bf16" ? 2 : 1;
+  work.weight_bytes /= shorter;
+  for (Work::Again& each : work.again) each.bytes /= shorter;
+  if (precision == "int8" && peaks.int8_gmacs == 0) return std::nullopt;
+  if (precision == "int8") peaks.fp32_gmacs = peaks.int8_gmacs;
+  // Without an instruction of its own bfloat16 is widened to float32 as it is read.
+  if (precision == "bf16") peaks.fp32_gmacs = std::max(peaks.fp32_gmacs, peaks.bf16_gmacs);
+  return bound_of(work, peaks);
+}
+
+}  // namespace
+
 void take_bound(const Contestant& contestant, const Peaks& peaks, BenchRow* row) {
   const InputTypes types = types_of(contestant.inputs);
   const Result<Graph> rewritten = rewrite(*contestant.graph, types);
@@ -63,8 +82,8 @@ void take_bound(const Contestant& contestant, const Peaks& peaks, BenchRow* row)
   const Graph needed = needed_places(rewritten.value(), facts.value());
   facts = infer(needed, types);
   if (!facts.ok()) return;
-  const Bound bound = bound_of(work_of(needed, facts.value()), peaks);
-  row->bound_us = bound.us, row->bound_of = bound.of;
+  const std::optional<Bound> bound = bound_at(row->precision, work_of(needed, facts.value()), peaks);
+  if (bound) row->bound_us = bound->us, row->bound_of = bound->of;
 }
 
 }  // namespace hayate

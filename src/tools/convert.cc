@@ -16,8 +16,7 @@ int convert(const ModelOptions& options, const ConvertOptions& convert) {
     if (!types.ok()) return fail(types.error());
     graph = quantised_model(graph.value(), find_batch(graph.value(), types.value()), options.plan);
     if (!graph.ok()) return fail(graph.error());
-    if (options.plan.calibration.empty())
-      fmt::print(stderr, "hayate: scales from made-up normal rows; --calibrate F takes yours\n");
+    say_whose_scales(options.plan);
   }
   const int64_t ml_opset = convert.ml_opset == 0 ? kMlOpsetMax : convert.ml_opset;
   const Result<bool> written = export_onnx(graph.value(), convert.output, ml_opset);

@@ -147,6 +147,11 @@ Plan plan_for(Plan plan, std::string_view backend) {
   return plan;
 }
 
+void say_whose_scales(const Plan& plan) {
+  if (plan.precision == "int8" && plan.calibration.empty())
+    fmt::print(stderr, "hayate: scales of int8 from made-up normal rows; --calibrate F takes yours\n");
+}
+
 int fail(const Error& error) {
   fmt::print(stderr, "hayate: {}\n", error.text());
   return 1;

@@ -34,6 +34,9 @@ Result<Graph> load_model(const ModelOptions& options);
 constexpr int64_t kAnswerRows = 4096;
 Result<Tensors> answer(const Graph& graph, const Tensors& given, const Plan& plan);
 
+// Says on stderr, where a plan of int8 names no rows, that the scales are of made-up ones.
+void say_whose_scales(const Plan& plan);
+
 // The plan in a file.
 Result<Plan> load_plan(const std::string& path);
 

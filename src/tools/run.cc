@@ -50,6 +50,7 @@ int answer_inputs(const ModelOptions& options, const RunOptions& run) {
   }
   const Result<Tensors> answers = answer(graph, given, options.plan);
   if (!answers.ok()) return fail(answers.error());
+  say_whose_scales(options.plan);
   for (const auto& [name, tensor] : answers.value())
     fmt::print("{} {} {}\n", printable(name), type_name(tensor.type()), shape_text(tensor.shape()));
   if (run.output.empty()) return 0;

@@ -147,6 +147,7 @@ int stream(const ModelOptions& options, const StreamOptions& stream) {
   if (!model.ok()) return fail(model.error());
   const Result<StreamExecutable> cut = compile_stream(model.value(), options.plan);
   if (!cut.ok()) return fail(cut.error());
+  say_whose_scales(options.plan);
   if (stream.explain) fmt::print("{}", cut.value().explain());
   if (stream.inputs.empty() && stream.explain) return 0;
   if (stream.inputs.empty())

@@ -136,6 +136,7 @@ void tell_reduced(const Graph& graph, const Tensors& given, const Tensors& wante
     compare(graph, std::string("native ") + precision, answer(graph, given, plan), wanted, "", {}, all);
     for (size_t i = first; i < all->size(); ++i) (*all)[i].reduced = true;
   }
+  say_whose_scales(plan);
 }
 
 int verify_model(const ModelOptions& options, const VerifyOptions& verify) {

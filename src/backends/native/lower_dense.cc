@@ -128,6 +128,7 @@ void emit_layer(Lowering& l, const char* kernel, DenseArgs args, const View& x, 
   NarrowDenseArgs narrow;
   narrow.set = args.set, narrow.narrow = *weights.narrow;
   static_cast<kernels::DenseShape&>(narrow.dense) = dense;
+  narrow.kernel = args.set->of(narrow.narrow).kernel_for(dense);
   narrow.segment_offsets = args.segment_offsets;
   narrow.images = args.images, narrow.x_image = args.x_image, narrow.y_image = args.y_image;
   int64_t count = 0;

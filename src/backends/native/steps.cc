@@ -71,11 +71,13 @@ bool run_dense_row(const Step& step, Bases bases) {
 
 namespace {
 
-// A layer of fewer bits, or a piece of one. Where there are helpers each leaves its processor as it was; the caller
-// does so behind the last step.
-void run_piece(const kernels::Set& set, kernels::Narrow narrow, const kernels::NarrowDense& piece, Bases bases) {
+// A layer of fewer bits, or a piece of one, which may go another way than the whole. Where there are helpers each
+// leaves its processor as it was; the caller does so behind the last step.
+void run_piece(const kernels::Set& set, kernels::Narrow narrow, kernels::NarrowKernel of_whole,
+               const kernels::NarrowDense& piece, Bases bases) {
+  if (bases.team == nullptr) return of_whole(piece);
   set.of(narrow).dense(piece);
-  if (bases.team != nullptr && set.release != nullptr) set.release();
+  if (set.release != nullptr) set.release();
 }
 
 }  // namespace
@@ -100,12 +102,13 @@ bool run_narrow_dense(const Step& step, Bases bases) {
     return one;
   };
   if (args.images == 1) {
-    share_layer(bases, image(0), size,
-                [&](const kernels::NarrowDense& piece) { run_piece(*args.set, args.narrow, piece, bases); });
+    share_layer(bases, image(0), size, [&](const kernels::NarrowDense& piece) {
+      run_piece(*args.set, args.narrow, args.kernel, piece, bases);
+    });
     return true;
   }
   share(bases, args.images, 1, args.images * dense.m * dense.n * dense.k * size / 4, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) run_piece(*args.set, args.narrow, image(i), bases);
+    for (int64_t i = first; i < last; ++i) run_piece(*args.set, args.narrow, args.kernel, image(i), bases);
   });
   return true;
 }
@@ -260,10 +263,14 @@ bool run_fill(const Step& step, Bases bases) {
 
 namespace {
 
-// A layer over the state before, whose rows lie h_row apart; in the form of fewer bits first where the weights want it.
+// Layers of one shape over the state before, whose rows lie h_row apart; in the form of fewer bits first where the
+// weights want it.
 class OverState {
  public:
-  OverState(const RecurrentArgs& args, void* room, Bases bases) : args_(args), room_(room), bases_(bases) {}
+  OverState(const RecurrentArgs& args, const kernels::DenseShape& shape, void* room, Bases bases)
+      : args_(args), room_(room), bases_(bases) {
+    if (args.narrow) kernel_ = args.set->of(*args.narrow).kernel_for(shape);
+  }
 
   void operator()(kernels::Dense& dense, const float* h, int64_t h_row) const {
     if (!args_.narrow) {
@@ -282,14 +289,16 @@ class OverState {
     kernels::NarrowDense narrow;
     static_cast<kernels::DenseShape&>(narrow) = dense;
     narrow.x = room_, narrow.x_outer = dense.k, narrow.packed = dense.packed;
-    share_layer(bases_, narrow, size,
-                [&](const kernels::NarrowDense& piece) { run_piece(*args_.set, *args_.narrow, piece, bases_); });
+    share_layer(bases_, narrow, size, [&](const kernels::NarrowDense& piece) {
+      run_piece(*args_.set, *args_.narrow, kernel_, piece, bases_);
+    });
   }
 
  private:
   const RecurrentArgs& args_;
   void* room_;
   Bases bases_;
+  kernels::NarrowKernel kernel_ = nullptr;
 };
 
 }  // namespace
@@ -310,7 +319,7 @@ bool run_recurrent(const Step& step, Bases bases) {
     else
       std::memset(cell, 0, static_cast<size_t>(a.rows * a.hidden) * sizeof(float));
   }
-  const OverState over_state(a, sums + a.rows * width, bases);
+  const OverState over_state(a, dense, sums + a.rows * width, bases);
   const float* before = first_h;
   int64_t before_row = a.hidden;
   for (int64_t t = 0; t < a.steps; ++t) {
@@ -385,7 +394,8 @@ bool run_gru_reset_first(const Step& step, Bases bases) {
   of_candidate.m = a.rows, of_candidate.n = n, of_candidate.k = of_candidate.segment_length = n;
   of_candidate.packed = step.at<const float>(bases, 2), of_candidate.start_stride = 3 * n;
   of_candidate.y = candidate, of_candidate.y_outer = n, of_candidate.activation.op = kernels::Unary::kTanh;
-  const OverState over_state(a, gates + a.rows * 3 * n, bases);
+  float* room = gates + a.rows * 3 * n;
+  const OverState gates_over(a, of_gates, room, bases), candidate_over(a, of_candidate, room, bases);
   kernels::BinaryArgs each;
   each.rows = a.rows, each.n = n;
   const auto combine = [&](kernels::Binary op, const float* x, int64_t x_row, const float* y, int64_t y_row, float* to,
@@ -397,10 +407,10 @@ bool run_gru_reset_first(const Step& step, Bases bases) {
              [&](const float* projected, const float* before, int64_t before_row, float* h, bool odd) {
                of_gates.backwards = of_candidate.backwards = odd;
                of_gates.start = projected;
-               over_state(of_gates, before, before_row);
+               gates_over(of_gates, before, before_row);
                combine(kernels::Binary::kMul, reset, 2 * n, before, before_row, reset, 2 * n);
                of_candidate.start = projected + 2 * n;
-               over_state(of_candidate, reset, 2 * n);
+               candidate_over(of_candidate, reset, 2 * n);
                // h' = candidate + z (h - candidate)
                combine(kernels::Binary::kSub, before, before_row, candidate, n, reset, 2 * n);
                combine(kernels::Binary::kMul, reset, 2 * n, gates, 2 * n, reset, 2 * n);
@@ -414,7 +424,7 @@ bool run_rnn(const Step& step, Bases bases) {
   kernels::Dense dense;
   dense.m = a.rows, dense.n = dense.k = dense.segment_length = a.hidden, dense.start_stride = a.hidden;
   dense.packed = step.at<const float>(bases, 1), dense.y_outer = a.y_row, dense.activation = a.activation;
-  const OverState over_state(a, step.at<float>(bases, 4), bases);
+  const OverState over_state(a, dense, step.at<float>(bases, 4), bases);
   walk_steps(a, a.hidden, step.at<const float>(bases, 3), step.at<const float>(bases, 5), step.at<float>(bases, 0),
              [&](const float* projected, const float* before, int64_t before_row, float* h, bool odd) {
                dense.backwards = odd, dense.start = projected, dense.y = h;

@@ -42,6 +42,7 @@ bool run_dense_row(const Step& step, Bases bases);
 struct NarrowDenseArgs {
   const kernels::Set* set = nullptr;
   kernels::Narrow narrow = kernels::Narrow::kBf16;
+  kernels::NarrowKernel kernel = nullptr;  // for the whole of a layer
   kernels::NarrowDense dense;
   std::vector<int64_t> segment_offsets;
   int64_t images = 1, x_image = 0, y_image = 0;

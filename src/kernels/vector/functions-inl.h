@@ -191,7 +191,8 @@ HWY_INLINE V tanh_of(V x) {
   const Quotient q = tanh_quotient(x);
   return hn::Div(q.of, q.by);
 }
-HWY_INLINE V exp_of(V x) { return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x)); }
+// Beyond 89, where exp is infinite, Highway's goes wrong: from 178 on it gives NaN.
+HWY_INLINE V exp_of(V x) { return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, hn::Min(x, hn::Set(d, 89.0f)))); }
 // What rounding lost of x^2 = s; without a fused multiply-add by halves of 12 bits, whose products are exact.
 HWY_INLINE V lost_of_square(V x, V s) {
 #if HWY_TARGET == HWY_SSE4

@@ -6,8 +6,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <random>
 #include <string>
+#include <vector>
+
+#include "kernels/aligned.h"
 
 namespace hayate::kernels {
 namespace {
@@ -157,26 +161,66 @@ TEST(Kernels, DenseWalksSegmentsAsAConvolutionDoes) {
     }
 }
 
-TEST(Kernels, UnaryFunctionsAreAccurateAndKeepNan) {
+TEST(Kernels, UnaryFunctionsEqualTheirPlainTwinsAndKeepNan) {
   std::vector<float> x;
-  for (int i = -4000; i <= 4000; ++i) x.push_back(static_cast<float>(i) * 0.025f);
-  for (const float edge : {0.0f, -0.0f, 1e-20f, -1e-6f, 3e38f, -3e38f, INFINITY, -INFINITY, NAN}) x.push_back(edge);
+  for (int i = -8000; i <= 8000; ++i) x.push_back(static_cast<float>(i) * 0.025f);
+  for (const float edge : {0.0f, -0.0f, 1e-20f, -1e-6f, 1e9f, 3e38f, -3e38f, INFINITY, -INFINITY, NAN})
+    x.push_back(edge);
   for (const Isa isa : vector_isas())
-    for (const Unary op : {Unary::kNone, Unary::kRelu, Unary::kLeakyRelu, Unary::kSigmoid, Unary::kTanh, Unary::kSilu,
-                           Unary::kAbs, Unary::kGelu, Unary::kExp}) {
+    for (int i = 0; i <= static_cast<int>(Unary::kCeil); ++i) {
+      const Activation op{static_cast<Unary>(i), -0.5f, 0.75f};
       std::vector<float> got(x.size()), wanted(x.size());
-      set_for(isa).unary({op, 0.1f}, x.data(), got.data(), static_cast<int64_t>(x.size()));
-      set_for(Isa::kPlain).unary({op, 0.1f}, x.data(), wanted.data(), static_cast<int64_t>(x.size()));
-      for (size_t i = 0; i < x.size(); ++i) {
+      set_for(isa).unary(op, x.data(), got.data(), static_cast<int64_t>(x.size()));
+      set_for(Isa::kPlain).unary(op, x.data(), wanted.data(), static_cast<int64_t>(x.size()));
+      for (size_t k = 0; k < x.size(); ++k) {
         const std::string what =
-            std::string(isa_name(isa)) + " op " + std::to_string(static_cast<int>(op)) + " at " + std::to_string(x[i]);
-        if (std::isnan(x[i])) {
-          ASSERT_TRUE(std::isnan(got[i])) << what;
-        } else if (std::isinf(wanted[i])) {
-          ASSERT_EQ(got[i], wanted[i]) << what;
-        } else if (!std::isnan(wanted[i])) {  // x * sigmoid(x) has no value at minus infinity
-          ASSERT_NEAR(got[i], wanted[i], 1e-6 * std::fabs(wanted[i]) + 1e-37) << what;
+            std::string(isa_name(isa)) + " op " + std::to_string(i) + " at " + std::to_string(x[k]);
+        if (std::isnan(x[k])) {
+          ASSERT_TRUE(std::isnan(got[k])) << what;
+        } else if (std::isinf(wanted[k])) {
+          ASSERT_EQ(got[k], wanted[k]) << what;
+        } else if (!std::isnan(wanted[k])) {  // x * sigmoid(x) has no value at minus infinity
+          ASSERT_NEAR(got[k], wanted[k], 1e-6 * std::fabs(wanted[k]) + 1e-37) << what;
         }
+      }
+    }
+}
+
+// The bounds of kernels.h.
+TEST(Kernels, UnaryFunctionsAreWithinTheirUlps) {
+  struct Bound {
+    Unary op;
+    double ulps;
+    double (*truth)(double);
+  };
+  const Bound bounds[] = {
+      {Unary::kExp, 1.5, [](double x) { return std::exp(x); }},
+      {Unary::kSigmoid, 3, [](double x) { return 1 / (1 + std::exp(-x)); }},
+      {Unary::kErf, 4, [](double x) { return std::erf(x); }},
+      {Unary::kSilu, 4, [](double x) { return x / (1 + std::exp(-x)); }},
+      {Unary::kTanh, 7, [](double x) { return std::tanh(x); }},
+      {Unary::kGelu, 10, [](double x) { return 0.5 * x * std::erfc(-x * M_SQRT1_2); }},
+      {Unary::kSqrt, 0.5, [](double x) { return std::sqrt(x); }},
+      {Unary::kReciprocal, 0.5, [](double x) { return 1 / x; }},
+  };
+  std::vector<float> x;
+  for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 30'011) {
+    const auto low = static_cast<uint32_t>(bits);
+    float value = 0;
+    std::memcpy(&value, &low, sizeof value);
+    if (std::isfinite(value)) x.push_back(value);
+  }
+  for (int i = -200'000; i <= 200'000; i += 7) x.push_back(static_cast<float>(i) * 1e-4f);  // where they bend
+  std::vector<float> y(x.size());
+  for (const Isa isa : vector_isas())
+    for (const Bound& bound : bounds) {
+      set_for(isa).unary({bound.op}, x.data(), y.data(), static_cast<int64_t>(x.size()));
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double wanted = bound.truth(static_cast<double>(x[i])), size = std::fabs(wanted);
+        if (!(size <= static_cast<double>(std::numeric_limits<float>::max()))) continue;
+        const double error = size < 1e-30 ? 1e-36 : bound.ulps * std::ldexp(1.0, std::ilogb(wanted) - 23);
+        ASSERT_LE(std::fabs(static_cast<double>(y[i]) - wanted), error)
+            << isa_name(isa) << " op " << static_cast<int>(bound.op) << " at " << x[i];
       }
     }
 }
@@ -450,6 +494,94 @@ TEST(Kernels, AQueryOfAttentionHasTheSameBitsInEveryBlock) {
         ASSERT_EQ(0, memcmp(got.data(), wanted.data() + first * 20, got.size() * sizeof(float))) << isa_name(isa);
       }
   }
+}
+
+// Buffers that begin at any multiple of 4 bytes, with guards around what is written.
+struct Shifted {
+  std::vector<float> room;
+  float* at;
+  Shifted(const std::vector<float>& values, size_t shift) : room(values.size() + 64, 12345.0f) {
+    const size_t place = reinterpret_cast<uintptr_t>(room.data()) / sizeof(float) % 16;
+    at = room.data() + (32 - place) % 16 + 16 + shift;
+    std::copy(values.begin(), values.end(), at);
+  }
+  // What was written, with nothing beside it.
+  std::vector<float> taken(int64_t n) const {
+    const std::vector<float> values(at, at + n);
+    EXPECT_TRUE(std::all_of(room.data(), static_cast<const float*>(at), [](float v) { return v == 12345.0f; }));
+    EXPECT_TRUE(std::all_of(static_cast<const float*>(at) + n, room.data() + room.size(),
+                            [](float v) { return v == 12345.0f; }));
+    return values;
+  }
+};
+
+// What every kernel gives for n columns where its buffers begin `shift` floats past a multiple of 64 bytes.
+std::vector<std::vector<float>> all_kernels(const Set& set, int64_t n, size_t shift) {
+  constexpr int64_t m = 3, k = 9;
+  const Shifted x(noise(m * 4 * n + m * k, 1), shift), w(noise(4 * n + k * n + 64, 2), (shift * 5 + 1) % 16),
+      state(noise(m * n, 3), (shift + 7) % 16);
+  std::vector<std::vector<float>> made;
+  const auto keep = [&](auto f) {
+    Shifted y(std::vector<float>(static_cast<size_t>(m * n)), (shift * 3 + 2) % 16);
+    f(y.at);
+    made.push_back(y.taken(m * n));
+  };
+  AlignedVector<float> packed(static_cast<size_t>(set.dense_packed_size(k, n)));
+  set.dense_pack(w.at, k, n, n, 1, packed.data());
+  Dense dense;
+  dense.m = m, dense.n = n, dense.k = dense.segment_length = dense.x_outer = k, dense.y_outer = n;
+  dense.x = x.at, dense.packed = packed.data(), dense.bias = state.at;
+  keep([&](float* y) { dense.y = y, set.dense(dense); });
+  keep([&](float* y) {
+    for (int64_t r = 0; r < m; ++r) set.row_kernel(n)({n, k, {}}, x.at + r * k, packed.data(), state.at, y + r * n);
+  });
+  MatMul matmul;
+  matmul.m = m, matmul.n = n, matmul.k = k, matmul.a = x.at, matmul.b = w.at, matmul.a_row = k, matmul.b_row = n;
+  keep([&](float* y) { matmul.y = y, matmul.y_row = n, set.matmul(matmul); });
+  keep([&](float* y) { set.unary({Unary::kTanh}, x.at, y, m * n); });
+  BinaryArgs binary{.rows = m, .n = n, .a = x.at, .b = state.at, .a_row = n, .b_row = n, .y_row = n, .activation = {}};
+  keep([&](float* y) { binary.y = y, set.binary(Binary::kAdd, binary); });
+  keep([&](float* y) { set.softmax(x.at, y, m, n, false); });
+  keep([&](float* y) { set.layer_norm(x.at, w.at, state.at, 1e-5f, y, m, n); });
+  keep([&](float* y) { set.rms_norm(x.at, w.at, 1e-5f, y, m, n); });
+  keep([&](float* y) { set.reduce(Reduce::kMean, x.at, y, m, 4, n); });
+  Pool pool{.images = 1, .height = m + 1, .width = 1, .channels = n, .out_height = m, .out_width = 1, .kernel_h = 2};
+  keep([&](float* y) { pool.x = x.at, pool.y = y, set.pool(pool); });
+  Depthwise depthwise{.images = 1,
+                      .height = m + 1,
+                      .width = 1,
+                      .channels = n,
+                      .out_height = m,
+                      .out_width = 1,
+                      .kernel_h = 2,
+                      .activation = {}};
+  keep([&](float* y) { depthwise.x = x.at, depthwise.w = w.at, depthwise.y = y, set.depthwise(depthwise); });
+  Shifted cell(noise(m * n, 4), (shift + 3) % 16);
+  keep([&](float* y) {
+    set.lstm_cell({.m = m, .hidden = n, .x = x.at, .x_row = 4 * n, .c = cell.at, .c_row = n, .h = y, .h_row = n});
+  });
+  made.push_back(cell.taken(m * n));
+  keep([&](float* y) { set.gru_cell({m, n, x.at, w.at, 3 * n, 0, state.at, n, y, n}); });
+  Shifted work(std::vector<float>(static_cast<size_t>(set.attention_work_size(k, 4))), (shift + 9) % 16);
+  Attention attention;
+  attention.m = m, attention.s = 4, attention.e = k, attention.f = n, attention.work = work.at;
+  attention.q = x.at, attention.k = w.at, attention.v = w.at, attention.q_row = attention.k_row = k;
+  attention.v_row = attention.y_row = n;
+  keep([&](float* y) { attention.y = y, set.attention(attention); });
+  return made;
+}
+
+TEST(Kernels, BuffersMayBeginAnywhereAndNothingIsWrittenBesideThem) {
+  for (const Isa isa : supported_isas())
+    for (const int64_t n : {1, 4, 7, 15, 16, 17, 33, 64, 70}) {
+      const auto wanted = all_kernels(set_for(isa), n, 0);
+      for (size_t shift = 1; shift < 16; ++shift) {
+        const auto got = all_kernels(set_for(isa), n, shift);
+        for (size_t i = 0; i < wanted.size(); ++i)
+          ASSERT_EQ(std::memcmp(got[i].data(), wanted[i].data(), got[i].size() * sizeof(float)), 0)
+              << isa_name(isa) << " kernel " << i << " n " << n << " shift " << shift;
+      }
+    }
 }
 
 }  // namespace

@@ -58,6 +58,20 @@ HWY_INLINE Rows<Op> rows_from(const NarrowDense& a, int64_t first) {
   return rows;
 }
 
+// How many bytes of a segment the next tile takes where `left` are left: 64, or all that is left: a half tile or a
+// rest, which is filled up with zeros.
+constexpr int64_t tile_bytes(int64_t left) { return std::min(left, kTileBytes); }
+
+// How many tiles a segment of so many bytes takes, and how many of them are rests.
+constexpr int64_t rests_of(int64_t bytes) { return bytes % (kTileBytes / 2) > 0 ? 1 : 0; }
+constexpr int64_t tiles_of(int64_t bytes) { return (bytes + kTileBytes - 1) / kTileBytes; }
+
+// Whether x cannot be read where it lies: rows that are no whole tile or lie unevenly, and rests.
+template <class Op>
+bool is_gathered(const Rows<Op>& rows, int64_t bytes) {
+  return !rows.even || (bytes != kTileBytes && bytes != kTileBytes / 2);
+}
+
 // `bytes` of each row from element `at` on, zeros behind them, 64 bytes apart.
 template <class Op>
 HWY_INLINE void gather(const Rows<Op>& rows, int64_t at, int64_t bytes, std::byte* to) {
@@ -66,6 +80,57 @@ HWY_INLINE void gather(const Rows<Op>& rows, int64_t at, int64_t bytes, std::byt
     _mm512_store_si512(to + r * kTileBytes, _mm512_maskz_loadu_epi8(kept, rows.x[r] + at));
   written();
 }
+
+// Goes over the tiles of x along k. No call of a function for each: Clang gives a lambda other instructions.
+template <class Op>
+struct EachTile {
+  static constexpr int64_t kSize = sizeof(typename Op::X);
+  const NarrowDense& a;
+  int64_t segment = -1, place = 0;  // in the segment, behind the tile at hand
+  int64_t at = 0, bytes = 0;        // element of x, bytes of the tile at hand
+
+  explicit HWY_INLINE EachTile(const NarrowDense& args) : a(args), place(args.segment_length) {}
+  HWY_INLINE bool next() {
+    if (place == a.segment_length) {
+      if (++segment >= a.segments || a.segment_length == 0) return false;
+      place = 0;
+    }
+    bytes = tile_bytes((a.segment_length - place) * kSize);
+    at = (a.segment_offsets == nullptr ? 0 : a.segment_offsets[segment]) + place;
+    place += bytes / kSize;
+    return true;
+  }
+};
+
+// Blocks of rows, and what had to be gathered of them: once for all panels.
+template <class Op>
+struct Blocks {
+  static constexpr int64_t kBlocks = 16, kTiles = 16;
+  Rows<Op> rows[kBlocks];
+  const std::byte* gathered[kBlocks];  // tile behind tile; null where one block is too much: then each panel gathers
+  int64_t count = 0;
+  alignas(64) std::byte room[kTiles][kTileRows * kTileBytes];
+
+  // As many blocks from row `first` on as there is room for. Gives the row behind them.
+  HWY_INLINE int64_t fill(const NarrowDense& a, int64_t first) {
+    const int64_t bytes = a.segment_length * static_cast<int64_t>(sizeof(typename Op::X));
+    int64_t used = 0;
+    for (count = 0; first < a.m && count < kBlocks; ++count) {
+      // The last rows once more with those before them rather than fewer of them.
+      const int64_t from = a.m >= kTileRows ? std::min(first, a.m - kTileRows) : first;
+      const Rows<Op> block = rows_from<Op>(a, from);
+      const int64_t wanted = a.segments * (block.even ? rests_of(bytes) : tiles_of(bytes));
+      const bool fits = used + wanted <= kTiles;
+      if (!fits && wanted <= kTiles) break;
+      rows[count] = block;
+      gathered[count] = fits ? room[used] : nullptr;
+      for (EachTile<Op> tile(a); fits && wanted > 0 && tile.next();)
+        if (is_gathered(block, tile.bytes)) gather<Op>(block, tile.at, tile.bytes, room[used++]);
+      first = from + block.count;
+    }
+    return first;
+  }
+};
 
 // A tile of x, `stride` bytes from row to row, meets kV tiles of weights, whose rows lie a panel's width apart.
 // Registers are named in the instructions, hence the macros.
@@ -96,12 +161,6 @@ HWY_INLINE void multiply_tiles(bool half, const void* rows, int64_t stride, cons
 #undef HAYATE_TILES
 #undef HAYATE_TILE
 
-// How many bytes of a segment the next tile takes where `left` are left: 64, 32, or a rest, which is filled up with
-// zeros.
-constexpr int64_t tile_bytes(int64_t left) {
-  return left >= kTileBytes ? kTileBytes : left >= kTileBytes / 2 ? kTileBytes / 2 : left;
-}
-
 template <class Op, int kV, int kR>
 HWY_INLINE void finish_rows(const NarrowDense& a, const float* sums, const Rows<Op>& rows, int64_t r, int64_t column) {
   typename Op::Sum joined[kR][kV];
@@ -116,31 +175,30 @@ HWY_INLINE void finish_rows(const NarrowDense& a, const float* sums, const Rows<
   finish<Op, kR, kV>(a, joined, places, rows.first + r, column);
 }
 
+// `gathered`: as Blocks has it.
 template <class Op, int kV>
-void rows_of_panel(const NarrowDense& a, const Rows<Op>& rows, const typename Op::W* panel, int64_t column) {
+void rows_of_panel(const NarrowDense& a, const Rows<Op>& rows, const std::byte* gathered, const typename Op::W* panel,
+                   int64_t column) {
   constexpr int64_t kSize = sizeof(typename Op::X), kGroupStep = kV * kLanes * Op::kGroup;
-  alignas(64) std::byte gathered[2][kTileRows * kTileBytes];
+  alignas(64) std::byte room[2][kTileRows * kTileBytes];
   int turn = 0;
   _tile_zero(0);
   if constexpr (kV > 1) _tile_zero(1);
   if constexpr (kV > 2) _tile_zero(2);
   if constexpr (kV > 3) _tile_zero(3);
   const int64_t gathered_stride = rows.count == 1 ? 0 : kTileBytes;
-  for (int64_t s = 0; s < a.segments; ++s) {
-    const int64_t offset = a.segment_offsets == nullptr ? 0 : a.segment_offsets[s];
-    for (int64_t i = 0; i < a.segment_length;) {
-      const int64_t bytes = tile_bytes((a.segment_length - i) * kSize);
-      const bool half = bytes == kTileBytes / 2;
-      if (rows.even && (half || bytes == kTileBytes)) {
-        multiply_tiles<Op, kV>(half, rows.x[0] + offset + i, rows.stride * kSize, panel);
-      } else {
-        std::byte* room = gathered[turn ^= 1];
-        gather<Op>(rows, offset + i, bytes, room);
-        multiply_tiles<Op, kV>(half, room, gathered_stride, panel);
-      }
-      i += bytes / kSize;
-      panel += (bytes / kSize + Op::kGroup - 1) / Op::kGroup * kGroupStep;
+  for (EachTile<Op> tile(a); tile.next();) {
+    if (!is_gathered(rows, tile.bytes)) {
+      multiply_tiles<Op, kV>(tile.bytes < kTileBytes, rows.x[0] + tile.at, rows.stride * kSize, panel);
+    } else if (gathered != nullptr) {
+      multiply_tiles<Op, kV>(false, gathered, gathered_stride, panel);
+      gathered += kTileRows * kTileBytes;
+    } else {
+      std::byte* own = room[turn ^= 1];
+      gather<Op>(rows, tile.at, tile.bytes, own);
+      multiply_tiles<Op, kV>(false, own, gathered_stride, panel);
     }
+    panel += (tile.bytes / kSize + Op::kGroup - 1) / Op::kGroup * kGroupStep;
   }
   alignas(64) float sums[kTileRows * kV * kLanes];
   constexpr int64_t kStride = kV * kLanes * static_cast<int64_t>(sizeof(float));
@@ -154,14 +212,9 @@ void rows_of_panel(const NarrowDense& a, const Rows<Op>& rows, const typename Op
 }
 
 template <class Op, int kV>
-void panel_of_tiles(const NarrowDense& a, const typename Op::W* panel, int64_t column) {
-  for (int64_t first = 0; first < a.m;) {
-    // The last rows once more with those before them rather than fewer of them.
-    if (a.m >= kTileRows && a.m - first < kTileRows) first = a.m - kTileRows;
-    const Rows<Op> rows = rows_from<Op>(a, first);
-    rows_of_panel<Op, kV>(a, rows, panel, column);
-    first += rows.count;
-  }
+void panel_of_tiles(const NarrowDense& a, const Blocks<Op>& blocks, const typename Op::W* panel, int64_t column) {
+  for (int64_t b = 0; b < blocks.count; ++b)
+    rows_of_panel<Op, kV>(a, blocks.rows[b], blocks.gathered[b], panel, column);
 }
 
 template <class Op>
@@ -254,21 +307,25 @@ template <class Op>
 void dense_by_tiles(const NarrowDense& a) {
   configure();
   written();
-  each_panel<Op>(a, [&](const typename Op::W* panel, int64_t column, int64_t vectors) HWY_ATTR {
-    if (vectors == 1)
-      panel_of_tiles<Op, 1>(a, panel, column);
-    else if (vectors == 2)
-      panel_of_tiles<Op, 2>(a, panel, column);
-    else if (vectors == 3)
-      panel_of_tiles<Op, 3>(a, panel, column);
-    else
-      panel_of_tiles<Op, 4>(a, panel, column);
-  });
+  Blocks<Op> blocks;
+  for (int64_t first = 0; first < a.m;) {
+    first = blocks.fill(a, first);
+    each_panel<Op>(a, [&](const typename Op::W* panel, int64_t column, int64_t vectors) HWY_ATTR {
+      if (vectors == 1)
+        panel_of_tiles<Op, 1>(a, blocks, panel, column);
+      else if (vectors == 2)
+        panel_of_tiles<Op, 2>(a, blocks, panel, column);
+      else if (vectors == 3)
+        panel_of_tiles<Op, 3>(a, blocks, panel, column);
+      else
+        panel_of_tiles<Op, 4>(a, blocks, panel, column);
+    });
+  }
 }
 
 // What the ways cost was measured with bench/kernels --ways.
 template <class Op>
-double vector_steps(const NarrowDense& a) {
+double vector_steps(const DenseShape& a) {
   const int64_t vectors = (a.n + kLanes - 1) / kLanes;
   return static_cast<double>(a.m * vectors * a.segments * ((a.segment_length + Op::kGroup - 1) / Op::kGroup));
 }
@@ -276,52 +333,52 @@ double vector_steps(const NarrowDense& a) {
 // An instruction for each tile and half, gathering what is no half or of few rows, what a block of rows takes around
 // that, taking the sums out of the tiles, and the unit's waking up: where all layers are of bfloat16 it hardly sleeps.
 template <class Op>
-double cost_of_tiles(const NarrowDense& a) {
+double cost_of_tiles(const DenseShape& a) {
   constexpr double kTile = 16, kGather = 70, kBlock = 60, kSum = 5, kWake = Op::kScaled ? 1500 : 450;
   const int64_t bytes = a.segment_length * static_cast<int64_t>(sizeof(typename Op::X)),
-                rest = bytes % (kTileBytes / 2);
-  const int64_t pieces = a.segments * (bytes / kTileBytes + bytes % kTileBytes / (kTileBytes / 2) + (rest > 0 ? 1 : 0)),
-                gathered = a.m > 1 && a.m < kTileRows ? pieces
-                           : rest > 0                 ? a.segments
-                                                      : 0;
+                pieces = a.segments * tiles_of(bytes),
+                gathered = a.m > 1 && a.m < kTileRows ? pieces : a.segments * rests_of(bytes);
   const int64_t vectors = (a.n + kLanes - 1) / kLanes, panels = (vectors + kVectors - 1) / kVectors,
                 blocks = (a.m + kTileRows - 1) / kTileRows;
+  const int64_t gathers = gathered * (gathered <= Blocks<Op>::kTiles ? 1 : panels);
   return kWake + kSum * static_cast<double>(a.m * vectors) +
-         static_cast<double>(blocks) *
-             (kTile * static_cast<double>(vectors * pieces) +
-              static_cast<double>(panels) * (kGather * static_cast<double>(gathered) + kBlock));
+         static_cast<double>(blocks) * (kTile * static_cast<double>(vectors * pieces) +
+                                        kGather * static_cast<double>(gathers) + kBlock * static_cast<double>(panels));
 }
-inline double cost_of_dots(const NarrowDense& a) { return 0.75 * vector_steps<dot::Int8>(a); }
+inline double cost_of_dots(const DenseShape& a) { return 0.75 * vector_steps<dot::Int8>(a); }
 // Each row changes the control register twice.
-inline double cost_of_multiply_adds(const NarrowDense& a) {
+inline double cost_of_multiply_adds(const DenseShape& a) {
   constexpr double kStep = 3.2, kRow = 30;
   constexpr int64_t kWidth = kVectors * kLanes;
   return kStep * vector_steps<dot::Bf16>(a) + kRow * static_cast<double>((a.m - 1) * ((a.n + kWidth - 1) / kWidth));
 }
 
+// Zeros do not undo what is not finite: such weights take the order that AVX-512 has, however many rows there are.
+template <NarrowKernel kDense>
+void of_finite(const NarrowDense& a) {
+  const bool finite = *finite_flag<dot::Bf16>(a.segments, a.segment_length, a.n, a.packed) != 0;
+  (finite ? kDense : dot::dense<dot::Bf16>)(a);
+}
+
 constexpr NarrowWay kInt8Ways[] = {{"dots", dot::dense<dot::Int8>, cost_of_dots},
                                    {"tiles", dense_by_tiles<dot::Int8>, cost_of_tiles<dot::Int8>}};
-constexpr NarrowWay kBf16Ways[] = {{"multiply_adds", dense_by_multiply_adds, cost_of_multiply_adds},
-                                   {"tiles", dense_by_tiles<dot::Bf16>, cost_of_tiles<dot::Bf16>}};
+constexpr NarrowWay kBf16Ways[] = {{"multiply_adds", of_finite<dense_by_multiply_adds>, cost_of_multiply_adds},
+                                   {"tiles", of_finite<dense_by_tiles<dot::Bf16>>, cost_of_tiles<dot::Bf16>}};
 
-template <class Op>
-void dense(const NarrowDense& a) {
-  if constexpr (Op::kScaled)
-    if (a.m < 4) return dot::dense<Op>(a);  // never dearer, and a small row takes no longer than to ask what it costs
-  const auto& ways = [&]() -> const NarrowWay(&)[2] {
-    if constexpr (Op::kScaled)
-      return kInt8Ways;
-    else
-      return kBf16Ways;
-  }();
-  if constexpr (!Op::kScaled)
-    if (*finite_flag<Op>(a.segments, a.segment_length, a.n, a.packed) == 0) return dot::dense<Op>(a);
-  (ways[1].cost(a) < ways[0].cost(a) ? ways[1] : ways[0]).dense(a);
+template <const NarrowWay (&kWays)[2]>
+NarrowKernel cheapest(const DenseShape& shape) {
+  return (kWays[1].cost(shape) < kWays[0].cost(shape) ? kWays[1] : kWays[0]).dense;
+}
+
+inline void bf16_dense(const NarrowDense& a) { cheapest<kBf16Ways>(a)(a); }
+inline void int8_dense(const NarrowDense& a) {
+  if (a.m < 4) return dot::dense<dot::Int8>(a);  // never dearer, and a small row takes no longer than to ask
+  cheapest<kInt8Ways>(a)(a);
 }
 
 inline NarrowSet bf16_set(void (*narrow)(const Narrowing&)) {
-  return {packed_bytes<dot::Bf16>, pack<dot::Bf16>, dense<dot::Bf16>, narrow, kBf16Ways};
+  return {packed_bytes<dot::Bf16>, pack<dot::Bf16>, bf16_dense, narrow, kBf16Ways, cheapest<kBf16Ways>};
 }
 inline NarrowSet int8_set(void (*narrow)(const Narrowing&)) {
-  return {packed_bytes<dot::Int8>, pack<dot::Int8>, dense<dot::Int8>, narrow, kInt8Ways};
+  return {packed_bytes<dot::Int8>, pack<dot::Int8>, int8_dense, narrow, kInt8Ways, cheapest<kInt8Ways>};
 }

@@ -22,6 +22,7 @@ struct Case {
   Activation activation;
   bool start;
   int64_t inner = 1;  // rows lie in runs of so many, with a gap between runs where it divides m
+  int64_t shift = 0;  // x and y begin so many elements behind an aligned place
 };
 
 struct Data {
@@ -57,22 +58,25 @@ std::vector<float> run(const Set& set, Narrow narrow, const Case& c, const Data&
   AlignedVector<float> packed(static_cast<size_t>(kernels.packed_bytes(weights) / 4));
   kernels.pack(weights, packed.data());
   const int64_t count = Data::count(c);
-  std::vector<uint8_t> x(static_cast<size_t>(count) * (narrow == Narrow::kInt8 ? 1 : 2) + 3);
-  kernels.narrow({.n = count, .x = data.x.data(), .y = x.data(), .inverse_scale = 40, .zero = 117});
-  std::vector<float> y(static_cast<size_t>(c.m * c.n));
+  const size_t size = narrow == Narrow::kInt8 ? 1 : 2, shift = static_cast<size_t>(c.shift);
+  std::vector<uint8_t> room((static_cast<size_t>(count) + shift) * size + 3);
+  uint8_t* x = room.data() + shift * size;
+  kernels.narrow({.n = count, .x = data.x.data(), .y = x, .inverse_scale = 40, .zero = 117});
+  std::vector<float> y(static_cast<size_t>(c.m * c.n) + shift);
   NarrowDense a;
   a.m = c.m, a.n = c.n, a.k = c.segments * c.length;
   a.segments = c.segments, a.segment_length = c.length, a.segment_offsets = data.offsets.data();
   a.inner = c.inner, a.x_inner = Data::row(c), a.x_outer = Data::run(c), a.y_inner = c.n;
-  a.x = x.data(), a.packed = packed.data(), a.bias = data.bias.data();
+  a.x = x, a.packed = packed.data(), a.bias = data.bias.data();
   if (c.start) a.start = data.start.data(), a.start_stride = c.n;
-  a.y = y.data(), a.y_outer = c.inner * c.n, a.activation = c.activation;
+  a.y = y.data() + shift, a.y_outer = c.inner * c.n, a.activation = c.activation;
   a.backwards = c.m % 3 == 0;
   if (narrow_y != nullptr) {
-    narrow_y->assign(y.size() * (narrow == Narrow::kInt8 ? 1 : 2), 0);
+    narrow_y->assign(y.size() * size, 0);
     a.y = nullptr, a.narrow_y = narrow_y->data(), a.y_inverse_scale = 3, a.y_zero = 99;
   }
   (way == nullptr ? kernels.dense : way->dense)(a);
+  y.erase(y.begin(), y.begin() + c.shift);
   return y;
 }
 
@@ -84,10 +88,11 @@ std::vector<Case> cases() {
         made.push_back({m, n, segments, length, {Unary::kRelu}, m % 2 == 0});
         if (m == 3) made.push_back({m, n, segments, length, {Unary::kElu, 1.0f}, false});  // no vector form
       }
-  // Large enough for tiles of 16 rows and 64 bytes: whole ones, halves and rests of each, rows with gaps.
-  for (const auto& [segments, length] : {std::pair<int64_t, int64_t>{1, 128}, {9, 32}, {7, 17}, {3, 101}})
+  // Large enough for tiles of 16 rows and 64 bytes: whole ones, halves and rests of each, rows with gaps; more than are
+  // gathered at once.
+  for (const auto& [segments, length] : {std::pair<int64_t, int64_t>{1, 128}, {9, 32}, {7, 17}, {3, 101}, {9, 45}})
     for (const int64_t n : {72, 130})
-      for (const auto& [m, inner] : {std::pair<int64_t, int64_t>{7, 1}, {40, 1}, {48, 3}, {80, 20}})
+      for (const auto& [m, inner] : {std::pair<int64_t, int64_t>{7, 1}, {40, 1}, {48, 3}, {80, 20}, {290, 1}})
         made.push_back({m, n, segments, length, {Unary::kRelu}, m % 2 == 0, inner});
   return made;
 }
@@ -138,6 +143,35 @@ TEST(Narrow, EveryWayHasTheSameBits) {
         }
       }
   if (ways == 0) GTEST_SKIP() << "this processor has one way for each layer";
+}
+
+TEST(Narrow, TheKernelForAShapeGivesWhatDenseGives) {
+  for (const Isa isa : supported_isas())
+    for (const Narrow narrow : {Narrow::kBf16, Narrow::kInt8})
+      for (const Case& c : cases()) {
+        const Data data(c);
+        DenseShape shape;
+        shape.m = c.m, shape.n = c.n, shape.segments = c.segments, shape.segment_length = c.length;
+        const NarrowWay taken{"for the shape", set_for(isa).of(narrow).kernel_for(shape), nullptr};
+        ASSERT_EQ(run(set_for(isa), narrow, c, data, nullptr, &taken), run(set_for(isa), narrow, c, data))
+            << isa_name(isa) << " n " << c.n << " m " << c.m << " " << c.segments << "x" << c.length;
+      }
+}
+
+TEST(Narrow, RowsMayBeginAnywhere) {
+  for (const Isa isa : supported_isas())
+    for (const Narrow narrow : {Narrow::kBf16, Narrow::kInt8})
+      for (const auto& [segments, length] : {std::pair<int64_t, int64_t>{1, 128}, {2, 64}, {3, 37}})
+        for (const int64_t m : {1, 5, 20})
+          for (const int64_t n : {7, 33, 130}) {
+            Case c{m, n, segments, length, {Unary::kRelu}, m == 5};
+            const Data data(c);
+            const std::vector<float> wanted = run(set_for(isa), narrow, c, data);
+            for (c.shift = 1; c.shift < 16; ++c.shift)
+              ASSERT_EQ(run(set_for(isa), narrow, c, data), wanted)
+                  << isa_name(isa) << " shift " << c.shift << " n " << n << " m " << m << " " << segments << "x"
+                  << length;
+          }
 }
 
 // Scales of 1 and no bias: floats that hold the integer sums themselves.
@@ -223,6 +257,10 @@ TEST(Narrow, AWeightThatIsNoNumberReachesItsOwnColumnOnly) {
       const std::vector<float> y = run(set_for(isa), Narrow::kBf16, c, data);
       for (size_t i = 0; i < y.size(); ++i)
         ASSERT_EQ(std::isfinite(y[i]), i % 130 != 65) << isa_name(isa) << " element " << i;
+      for (const NarrowWay& way : set_for(isa).bf16.ways) {
+        const std::vector<float> same = run(set_for(isa), Narrow::kBf16, c, data, nullptr, &way);
+        EXPECT_EQ(std::memcmp(same.data(), y.data(), y.size() * 4), 0) << isa_name(isa) << " " << way.name;
+      }
     }
 }
 
