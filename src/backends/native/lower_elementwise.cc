@@ -82,6 +82,7 @@ Activation activation_of(const Lowering& l, const Node& node) {
   if (a.op == Unary::kElu) a.alpha = node.get<float>("alpha", 1.0f);
   if (a.op == Unary::kHardSigmoid) a.alpha = node.get<float>("alpha", 0.2f), a.beta = node.get<float>("beta", 0.5f);
   if (a.op == Unary::kGelu && node.get<std::string>("approximate", "none") == "tanh") a.op = Unary::kGeluTanh;
+  if (a.op == Unary::kGelu && l.near()) a.op = Unary::kGeluNear;
   if (a.op == Unary::kSilu && node.get<float>("alpha", 1.0f) != 1.0f) a.op = Unary::kNone;
   return a;
 }

@@ -42,13 +42,13 @@ uint16_t rounded_to_bf16(float value) {
   return static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
 }
 
-// Lanes of 32 bits within what T holds, but for bytes also below 0, which become 0.
+// The low parts of lanes whose 32 bits are within what T holds.
 template <typename T>
 HWY_INLINE hn::Vec<hn::Rebind<T, D>> low_part(VI v) {
 #if HWY_TARGET == HWY_AVX3
   using Low = hn::Vec<hn::Rebind<T, D>>;
   if constexpr (sizeof(T) == 1)
-    return Low{_mm512_cvtusepi32_epi8(_mm512_max_epi32(v.raw, _mm512_setzero_si512()))};
+    return Low{_mm512_cvtepi32_epi8(v.raw)};
   else
     return Low{_mm512_cvtepi32_epi16(v.raw)};
 #else
@@ -76,13 +76,14 @@ HWY_INLINE VI rounded(V x) {
   return hn::BitCast(DI(), hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(x)), quiet, near));
 }
 
-// Lanes that hold round(x * inverse) + zero, within 0 to 255 once they are stored as bytes.
+// Lanes that hold round(x * inverse) + zero, held within 0 to 255; NaN as 0.
 HWY_INLINE VI rounded(V x, float inverse, float zero) {
-  const V low = hn::Set(d, -512.0f), scaled = hn::Mul(x, hn::Set(d, inverse));
-  const V held = hn::IfThenElse(hn::Gt(scaled, low), hn::Min(scaled, hn::Set(d, 512.0f)), low);  // NaN is not above
+  const V low = hn::Set(d, -zero), high = hn::Set(d, 255.0f - zero), scaled = hn::Mul(x, hn::Set(d, inverse));
 #if HWY_TARGET == HWY_AVX3
-  const VI whole{_mm512_cvtps_epi32(held.raw)};
+  // The second operand is the answer where the first is NaN.
+  const VI whole{_mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(scaled.raw, low.raw), high.raw))};
 #else
+  const V held = hn::IfThenElse(hn::Gt(scaled, low), hn::Min(scaled, high), low);  // NaN is not above
   const VI whole = hn::NearestInt(held);
 #endif
   return hn::Add(whole, hn::Set(DI(), static_cast<int32_t>(zero)));
@@ -94,8 +95,10 @@ void narrow_bf16(const Narrowing& a) {
 }
 
 void narrow_int8(const Narrowing& a) {
-  for (int64_t i = 0; i < a.n; i += kLanes)
-    store_low(rounded(load_some(a.x + i, a.n - i), a.inverse_scale, a.zero), static_cast<uint8_t*>(a.y) + i, a.n - i);
+  const Narrowing own = a;  // for all a compiler knows, bytes that are stored change what `a` is
+  for (int64_t i = 0; i < own.n; i += kLanes)
+    store_low(rounded(load_some(own.x + i, own.n - i), own.inverse_scale, own.zero), static_cast<uint8_t*>(own.y) + i,
+              own.n - i);
 }
 
 namespace common {
@@ -109,7 +112,7 @@ struct Bf16 {
   using Sum = V;
   static constexpr int kGroup = 1;
   static constexpr bool kScaled = false;
-  static HWY_INLINE VI narrowed(V y, const NarrowDense&) { return rounded(y); }
+  static HWY_INLINE VI narrowed(V y, float, float) { return rounded(y); }
   static HWY_INLINE V zero() { return hn::Zero(d); }
   static HWY_INLINE V broadcast(const X* x) {
     const uint32_t bits = static_cast<uint32_t>(*x) << 16;
@@ -135,7 +138,7 @@ struct Int8 {
   static constexpr bool kScaled = true;
   static constexpr int32_t kCentre = 0;
   using Pairs = hn::Repartition<int16_t, DI>;
-  static HWY_INLINE VI narrowed(V y, const NarrowDense& a) { return rounded(y, a.y_inverse_scale, a.y_zero); }
+  static HWY_INLINE VI narrowed(V y, float inverse, float zero) { return rounded(y, inverse, zero); }
   static HWY_INLINE VI zero() { return hn::Zero(DI()); }
   static HWY_INLINE hn::Vec<Pairs> broadcast(const X* x) {
     return hn::BitCast(Pairs(), hn::Set(DI(), static_cast<int32_t>(x[0] | x[1] << 16)));
@@ -166,7 +169,7 @@ struct Int8 {
   static constexpr int kGroup = 2;
   static constexpr bool kScaled = true;
   static constexpr int32_t kCentre = 128;
-  static HWY_INLINE VI narrowed(V y, const NarrowDense& a) { return rounded(y, a.y_inverse_scale, a.y_zero); }
+  static HWY_INLINE VI narrowed(V y, float inverse, float zero) { return rounded(y, inverse, zero); }
   static HWY_INLINE VI zero() { return hn::Zero(DI()); }
   static HWY_INLINE int8x8_t broadcast(const X* x) {
     uint16_t pair = 0;
@@ -185,7 +188,7 @@ struct Int8 {
   static constexpr int kGroup = 1;
   static constexpr bool kScaled = true;
   static constexpr int32_t kCentre = 0;
-  static HWY_INLINE VI narrowed(V y, const NarrowDense& a) { return rounded(y, a.y_inverse_scale, a.y_zero); }
+  static HWY_INLINE VI narrowed(V y, float inverse, float zero) { return rounded(y, inverse, zero); }
   static HWY_INLINE VI zero() { return hn::Zero(DI()); }
   static HWY_INLINE VI broadcast(const X* x) { return hn::Set(DI(), static_cast<int32_t>(*x)); }
   static HWY_INLINE VI broadcast_some(const X* x, int64_t) { return broadcast(x); }
@@ -211,7 +214,7 @@ struct Bf16 {
   using Sum = V;
   static constexpr int kGroup = 2;
   static constexpr bool kScaled = false;
-  static HWY_INLINE VI narrowed(V y, const NarrowDense&) { return rounded(y); }
+  static HWY_INLINE VI narrowed(V y, float, float) { return rounded(y); }
   static HWY_INLINE V zero() { return hn::Zero(d); }
   static HWY_INLINE VI broadcast(const X* x) {
     int32_t pair = 0;
@@ -233,7 +236,7 @@ struct Int8 {
   static constexpr int kGroup = 4;
   static constexpr bool kScaled = true;
   static constexpr int32_t kCentre = 0;
-  static HWY_INLINE VI narrowed(V y, const NarrowDense& a) { return rounded(y, a.y_inverse_scale, a.y_zero); }
+  static HWY_INLINE VI narrowed(V y, float inverse, float zero) { return rounded(y, inverse, zero); }
   static HWY_INLINE VI zero() { return hn::Zero(DI()); }
   static HWY_INLINE VI broadcast(const X* x) {
     int32_t four = 0;
@@ -274,7 +277,7 @@ struct Int8 {
   static constexpr int kGroup = 4;
   static constexpr bool kScaled = true;
   static constexpr int32_t kCentre = 128;
-  static HWY_INLINE VI narrowed(V y, const NarrowDense& a) { return rounded(y, a.y_inverse_scale, a.y_zero); }
+  static HWY_INLINE VI narrowed(V y, float inverse, float zero) { return rounded(y, inverse, zero); }
   static HWY_INLINE VI zero() { return hn::Zero(DI()); }
   static HWY_INLINE int8x16_t broadcast(const X* x) {
     uint32_t four = 0;

@@ -6,7 +6,7 @@
 //   kScaled       integers with a scale for each column; else floats
 //   kCentre       where scaled: what it takes from x before it multiplies
 //   Sum           vector of sums, one for each column
-//   narrowed(y, args)                lanes whose low parts are what the next layer's X would be
+//   narrowed(y, inverse, zero)       lanes whose low parts are what the next layer's X would be
 //   zero(), broadcast(x), broadcast_some(x, count), load(w), multiply(sum, x, w)
 
 // Each segment of x takes whole groups; weights behind its end are 0.
@@ -100,15 +100,27 @@ HWY_INLINE void finish(const NarrowDense& a, const typename Op::Sum (&sums)[kR][
       for (float* y : ys) plain::unary(a.activation, y, y, std::min<int64_t>(count, kV * kLanes));
     return;
   }
-  float room[kR][kV * kLanes];
-  float* ys[kR];
-  for (int r = 0; r < kR; ++r) ys[r] = room[r];
-  if (!store_tile(made, ys, kV * kLanes, a.activation))
-    for (float* y : ys) plain::unary(a.activation, y, y, kV * kLanes);
-  for (int r = 0; r < kR; ++r)
-    for (int v = 0; v < kV && v * kLanes < count; ++v)
-      store_low(Op::narrowed(hn::LoadU(d, room[r] + v * kLanes), a),
-                static_cast<typename Op::X*>(a.narrow_y) + places[r] + v * kLanes, count - v * kLanes);
+  auto* const to = static_cast<typename Op::X*>(a.narrow_y);
+  const float inverse = a.y_inverse_scale, zero = a.y_zero;
+  const Activation activation = a.activation;  // all read before bytes are stored, which may be anybody's
+  const auto store = [&](auto&& f) HWY_ATTR {
+    for (int r = 0; r < kR; ++r)
+      for (int v = 0; v < kV && v * kLanes < count; ++v)
+        store_low(Op::narrowed(f(made[r][v]), inverse, zero), to + places[r] + v * kLanes, count - v * kLanes);
+  };
+  if (activation.op == Unary::kNone) return store([](V v) HWY_ATTR { return v; });
+  if (activation.op == Unary::kRelu) return store([](V v) HWY_ATTR { return apply({Unary::kRelu}, v); });
+  if (activation.op == Unary::kGeluNear) return store([](V v) HWY_ATTR { return apply({Unary::kGeluNear}, v); });
+  if (activation.op == Unary::kLeakyRelu)
+    return store([alpha = activation.alpha](V v) HWY_ATTR { return apply({Unary::kLeakyRelu, alpha}, v); });
+  if (!is_vector(activation.op))
+    for (int r = 0; r < kR; ++r) {
+      HWY_ALIGN float room[kV * kLanes];
+      for (int v = 0; v < kV; ++v) hn::Store(made[r][v], d, room + v * kLanes);
+      plain::unary(activation, room, room, kV * kLanes);
+      for (int v = 0; v < kV; ++v) made[r][v] = hn::Load(d, room + v * kLanes);
+    }
+  store([&](V v) HWY_ATTR { return is_vector(activation.op) ? apply(activation, v) : v; });
 }
 
 // As dense_tile: kR rows of one panel; narrow panels keep kC chains of sums.

@@ -25,6 +25,7 @@ double apply(Activation a, double x) {
     case Unary::kTanh:
       return std::tanh(x);
     case Unary::kGelu:
+    case Unary::kGeluNear:
       return 0.5 * x * std::erfc(-x / std::sqrt(2.0));  // 1 + erf cancels
     case Unary::kGeluTanh:
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
