@@ -428,6 +428,13 @@ TEST_F(RunProgram, StreamsAreReplayedExplainedAndTimed) {
   const auto tail = zeros.byte_count() - late.byte_count();
   EXPECT_EQ(std::memcmp(late.bytes(), zeros.bytes() + tail, late.byte_count()), 0);
   EXPECT_NE(call(stream + " --warm-up perhaps").exit_code, 0);
+  Tensor few(Type::kFloat32, {10, 40});
+  std::memset(few.bytes(), 0, few.byte_count());
+  ASSERT_TRUE(write_npz(folder_ / "few.npz", {{"rows", few}}).ok());
+  const Ran none =
+      call("stream " + gru + " --window 50 --check --warm-up wait --inputs " + (folder_ / "few.npz").string());
+  EXPECT_EQ(none.exit_code, 1) << "a check that compared nothing says nothing: " << none.output;
+  EXPECT_NE(none.output.find("give more rows than the window has"), std::string::npos) << none.output;
   const std::string json = (folder_ / "bench.json").string();
   const Ran bench =
       call("bench " + gru + " --backend native --stream --window 50 --precision int8 --seconds 0.05 --json " + json);

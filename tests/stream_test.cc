@@ -324,8 +324,30 @@ TEST(Stream, RowsAreReducedAndPicked) {
     Written own = channels;
     own.add(op, {own.name}, {{"axes", Shape{1}}, {"keepdims", int64_t{0}}});
     own.add("ReduceMax", {own.name}, {{"axes", Shape{1}}, {"keepdims", int64_t{0}}});
-    expect_equal(own.model(), 24, 80, std::string(op) + " over channels", "fp32", 0);
+    const Model model = own.model();
+    const bool kept = streamed(model, 24).explain().find("(ReduceMax) reduces over time") != std::string::npos;
+    EXPECT_EQ(kept, std::string(op) == "ReduceMax") << streamed(model, 24).explain();
+    expect_equal(model, 24, 80, std::string(op) + " over channels", "fp32", 0);
   }
+  // Behind what is added up lies the axis of the windows in flight: several in one part, one in another.
+  Written turned(24, 6);
+  turned.add("Transpose", {"x"}, {{"perm", Shape{1, 0, 2}}});
+  const auto gru = [&](int64_t inputs) {
+    turned.add("GRU", {turned.name, turned.constant({1, 15, inputs}), turned.constant({1, 15, 5})},
+               {{"hidden_size", int64_t{5}}, {"linear_before_reset", int64_t{1}}});
+    const std::string one = turned.integers({1});
+    turned.add("Squeeze", {turned.name, one});
+  };
+  gru(6);
+  turned.add("Transpose", {turned.name}, {{"perm", Shape{0, 2, 1}}});
+  const std::string y = turned.name;
+  turned.add("ReduceMean", {y}, {{"axes", Shape{1}}, {"keepdims", int64_t{1}}});
+  turned.add("Sub", {y, turned.name});
+  turned.add("Transpose", {turned.name}, {{"perm", Shape{0, 2, 1}}});
+  gru(5);
+  const std::string last = turned.integers({-1});
+  turned.add("Gather", {turned.name, last}, {{"axis", int64_t{0}}});
+  expect_equal(turned.model(), 24, 80, "a mean before the windows in flight", "fp32", 0);
 }
 
 // QuantizeLinear and DequantizeLinear around its layers: the integers are kept.

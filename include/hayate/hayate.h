@@ -146,7 +146,8 @@ void hayate_stream_settle_here(hayate_stream* stream); /* ends that */
 void hayate_stream_reset(hayate_stream* stream);
 /* Rows were missed: here are the last `count` (of more than the window the last count), one behind the other. All
    before is forgotten; the next answers, and the last of these rows' at once, are the full window's. Takes about as
-   long as one; settling does the rest, and until then so do rows. */
+   long as one; settling does the rest, and until then so do rows. HAYATE_NOT_READY: taken, but fewer than the window has,
+   of a stream that waits for them. */
 hayate_status hayate_stream_refill(hayate_stream* stream, const void* rows, int64_t count);
 /* What the rows have left. `size` is set to its bytes, which are written where `room` holds them: 0; else 1. */
 int hayate_stream_snapshot(const hayate_stream* stream, void* to, size_t room, size_t* size);

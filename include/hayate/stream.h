@@ -83,7 +83,8 @@ class Stream {
   // are those of windows over these rows and the ones to come, the last row's at once: in about the time of a full
   // window, as that of each row that comes before settle() has done the rest (several windows' time; rows that come
   // meanwhile do some of it). Of more rows than the window has the last count. After a row that fails the stream is as
-  // before the first.
+  // before the first. Of fewer rows than the window has, a stream that waits for its window gives no answer yet
+  // (kNotReady), as push() does; they are taken.
   Status refill(const void* rows, int64_t count) noexcept;
 
   // All that the rows so far have left, to go on from in another process, or on another machine. restore() takes a

@@ -1020,10 +1020,14 @@ class Cutter {
     if (reduces(v.axis))
       return v.kind == Streamed::kSteps ? reduction_over_steps(node) : refuse(node, "reduces over time");
     if (reduces(v.batch)) return refuse(node, "reduces over the axis of the windows in flight");
-    // Kernels add up what lies side by side in another order than what lies behind other axes.
+    // Kernels add up what lies side by side in another order than what has other axes behind it, of which time, the
+    // windows in flight and the rows of several streams are more in one part than in another.
     const bool exact = node.is("ReduceMax") || node.is("ReduceMin");
-    for (int64_t axis = 0; axis < v.axis && !exact; ++axis)
-      if (reduces(axis) && x[static_cast<size_t>(axis)] != 1) return refuse(node, "adds up an axis before time");
+    bool adds = false;
+    for (size_t axis = 0; axis < x.size() && !exact; ++axis) {
+      adds = adds || (marks.value()[axis] && x[axis] != 1);
+      if (adds && !marks.value()[axis]) return refuse(node, "adds up an axis with others behind it");
+    }
     const Inputs inputs = of_first(node, v);
     if (node.get<int64_t>("keepdims", 1) == 0) {
       const auto behind = [&](int64_t axis) {

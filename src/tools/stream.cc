@@ -67,6 +67,11 @@ class Replay {
       print_json();
     else
       print();
+    if (full_ != nullptr && (full_apart_.compared == 0 || missed_ > 0)) {
+      fmt::print(stderr, "hayate: {} answers were not compared with the full window, {} were: {}\n", missed_,
+                 full_apart_.compared, missed_ > 0 ? "its run failed" : "give more rows than the window has");
+      return 1;
+    }
     return full_apart_.outside == 0 ? 0 : 1;
   }
   const std::map<std::string, Tensor>& answers() const { return answers_; }
@@ -74,6 +79,7 @@ class Replay {
  private:
   void take(const Tensor& rows, int64_t r, bool ask_peer) {
     const bool full = full_ != nullptr && full_->run(rows, r).ok(), peer = ask_peer && peer_->run(rows, r).ok();
+    missed_ += full_ != nullptr && !full ? 1 : 0;
     for (size_t i = 0; i < cut_.outputs().size(); ++i) {
       const Port& port = cut_.outputs()[i];
       const void* got = window_.output(i);
@@ -137,6 +143,7 @@ class Replay {
   BenchRow answer_, after_;  // their times
   std::map<std::string, Tensor> answers_;
   int64_t count_ = 0, unanswered_ = 0;  // rows; before the window is full
+  int64_t missed_ = 0;                  // answers that no full window was there to hold against
 };
 
 }  // namespace

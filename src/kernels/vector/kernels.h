@@ -201,7 +201,7 @@ struct Depthwise {
 
 // One step of an LSTM for m rows: x and r [m, 4 * hidden] hold the sums from the input (with the biases) and from the
 // previous h (null: none) of i, o, f, c (ONNX's order); c = sigmoid(f) * c + sigmoid(i) * tanh(c~); h = sigmoid(o) *
-// tanh(c). c [m, hidden] is read and written.
+// tanh(c). c [m, hidden] is read and written; past 1e38, where no step leads, it may become infinite.
 struct LstmCell {
   int64_t m = 0, hidden = 0;
   const float *x = nullptr, *r = nullptr;

@@ -345,7 +345,8 @@ double cost_of_tiles(const DenseShape& a) {
          static_cast<double>(blocks) * (kTile * static_cast<double>(vectors * pieces) +
                                         kGather * static_cast<double>(gathers) + kBlock * static_cast<double>(panels));
 }
-inline double cost_of_dots(const DenseShape& a) { return 0.75 * vector_steps<dot::Int8>(a); }
+// Fewer rows than 4 were never dearer so.
+inline double cost_of_dots(const DenseShape& a) { return a.m < 4 ? 0 : 0.75 * vector_steps<dot::Int8>(a); }
 // Each row changes the control register twice.
 inline double cost_of_multiply_adds(const DenseShape& a) {
   constexpr double kStep = 3.2, kRow = 30;
@@ -371,10 +372,7 @@ NarrowKernel cheapest(const DenseShape& shape) {
 }
 
 inline void bf16_dense(const NarrowDense& a) { cheapest<kBf16Ways>(a)(a); }
-inline void int8_dense(const NarrowDense& a) {
-  if (a.m < 4) return dot::dense<dot::Int8>(a);  // never dearer, and a small row takes no longer than to ask
-  cheapest<kInt8Ways>(a)(a);
-}
+inline void int8_dense(const NarrowDense& a) { cheapest<kInt8Ways>(a)(a); }
 
 inline NarrowSet bf16_set(void (*narrow)(const Narrowing&)) {
   return {packed_bytes<dot::Bf16>, pack<dot::Bf16>, bf16_dense, narrow, kBf16Ways, cheapest<kBf16Ways>};
