@@ -17,6 +17,9 @@ struct Plan {
   // integers, with the scales of what they read from `calibration`, a file of inputs (.npz, .npy), or from made-up
   // normal rows where it is empty. What has no such form stays float32.
   std::string precision = "fp32", calibration;
+  // native: how tree ensembles run: empty: as a table of costs says; "measured": each method is timed when the model is
+  // compiled, in tenths of a second, and the quickest taken; else a method by its name ("trees_walk"), for all of them.
+  std::string trees;
   // Streams (stream.h): rows of the window, and which axis of the model's input is time ("input:1"); empty: the one
   // that has `window` places. With window 0 the model carries its state: `states` are "IN=OUT", an input that takes an
   // output of the row before.
@@ -55,7 +58,7 @@ struct Plan {
 
   static Plan defaults(const Model& model);
   static std::string this_machine();  // "x86_64-0123456789abcdef"; reads a few system files
-  // A named instruction set, more threads than one, a library's path or a provider other than CPU.
+  // A named instruction set or method of trees, more threads than one, a library's path or a provider other than CPU.
   bool depends_on_machine() const;
 
   // {"version": 1, "machine": ..., "backend": ..., "isa": ..., "batch_max": ...}; unknown keys and other versions are

@@ -77,6 +77,11 @@ std::optional<Canonical> canonical(const Trees& t, int64_t node) {
 }  // namespace
 
 const char* tree_method_name(TreeMethod method) { return facts_of(method).name; }
+std::optional<TreeMethod> tree_method_from_name(std::string_view name) {
+  for (int i = 0; i < kTreeMethods; ++i)
+    if (name == kMethods[i].name) return static_cast<TreeMethod>(i);
+  return std::nullopt;
+}
 
 // plan() decides everything that a cost depends on, lay() writes the arrays.
 class TreeProgramBuilder {
@@ -459,7 +464,7 @@ class TreeProgramBuilder {
 
   void lay_mask_tree(int64_t tree) {
     const MaskGroup& group = p_.mask_groups_[tree / kMaskTrees];
-    std::array<int64_t, kMaskWordsMax * kMaskPagesMax> next = {};  // of each list: its next step
+    std::array<int64_t, kMaskWordsMax* kMaskPagesMax> next = {};  // of each list: its next step
     int64_t step = group.first_step;
     const uint16_t* steps = p_.list_steps_.data() + group.first_list;
     for (int32_t w = group.words - 1; w >= 0; --w)
@@ -509,6 +514,14 @@ std::optional<TreeProgram> TreeProgram::build(const Trees& trees, TreeMethod met
 
 std::optional<double> TreeProgram::cost(const Trees& trees, TreeMethod method) {
   return TreeProgramBuilder(trees, method).plan();
+}
+
+std::vector<TreeMethod> TreeProgram::methods(const Trees& trees, Isa isa) {
+  std::vector<TreeMethod> made;
+  for (int i = 0; i < kTreeMethods; ++i)
+    if (const auto method = static_cast<TreeMethod>(i); includes(isa, kMethods[i].isa) && cost(trees, method))
+      made.push_back(method);
+  return made;
 }
 
 std::optional<TreeProgram> TreeProgram::build_for(const Trees& trees, Isa isa) {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "kernels/aligned.h"
@@ -27,6 +28,7 @@ enum class TreeMethod : uint8_t {
   kMasksAvx512  // the same with AVX-512 VBMI
 };
 constexpr int kTreeMethods = 6;
+std::optional<TreeMethod> tree_method_from_name(std::string_view name);
 const char* tree_method_name(TreeMethod method);  // "trees_walk", "trees_walk_avx512", "trees_masks_avx512" ...
 
 class TreeProgram {
@@ -36,6 +38,8 @@ class TreeProgram {
   // With the given method. Nothing where the ensemble has more than kOutputsMax outputs, or where the method does not
   // apply to it or to this processor. Requires: fault(trees) is empty.
   static std::optional<TreeProgram> build(const Trees& trees, TreeMethod method);
+  // The methods that apply, of those that take no more than the given instruction set.
+  static std::vector<TreeMethod> methods(const Trees& trees, Isa isa);
   // With the method that costs least of those that take no more than the given instruction set.
   static std::optional<TreeProgram> build_for(const Trees& trees, Isa isa);
   // Estimated ns of one row by each method (see kMethods in tree_program.cc); nothing where it does not apply.

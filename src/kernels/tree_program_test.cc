@@ -8,6 +8,8 @@
 #include <limits>
 #include <random>
 
+#include "kernels/tree_tuning.h"
+
 namespace hayate::kernels {
 namespace {
 
@@ -348,6 +350,24 @@ TEST(TreeProgram, TheMethodFitsTheEnsemble) {
   Trees wide = maker.trees({});
   wide.outputs = TreeProgram::kOutputsMax + 1;
   EXPECT_FALSE(TreeProgram::build_for(wide, Isa::kAvx512).has_value());
+}
+
+TEST(TreeProgram, TheQuickestIsOneOfThoseThatApply) {
+  Maker maker(7);
+  for (const Isa isa : supported_isas())
+    for (const Options& o :
+         {Options{.leaves = 1}, Options{.leaves = 31, .full = true}, Options{.leaves = 500, .full = true}}) {
+      const Trees trees = maker.trees(o);
+      const std::vector<TreeMethod> methods = TreeProgram::methods(trees, isa);
+      EXPECT_NE(std::find(methods.begin(), methods.end(), TreeProgram::build_for(trees, isa)->method()), methods.end());
+      EXPECT_NE(std::find(methods.begin(), methods.end(), quickest_method(trees, isa)), methods.end());
+    }
+  const Trees large = maker.trees({.trees = 200, .leaves = 31, .full = true});
+  EXPECT_NE(quickest_method(large, supported_isas().front()), TreeMethod::kPlain) << "ten times as slow as the rest";
+  EXPECT_EQ(quickest_method(maker.trees({.splits = {Split::kEqual}}), supported_isas().front()), TreeMethod::kPlain);
+  for (int i = 0; i < kTreeMethods; ++i)
+    EXPECT_EQ(tree_method_from_name(tree_method_name(static_cast<TreeMethod>(i))), static_cast<TreeMethod>(i));
+  EXPECT_FALSE(tree_method_from_name("trees"));
 }
 
 TEST(TreeProgram, ExtremeThresholds) {

@@ -53,6 +53,7 @@ bool take(Plan* plan, int64_t* version, std::string_view key, const simdjson::do
   if (key == "isa") return word(&plan->isa);
   if (key == "precision") return word(&plan->precision);
   if (key == "calibration") return word(&plan->calibration);
+  if (key == "trees") return word(&plan->trees);
   if (key == "window") return number(&plan->window);
   if (key == "time_axis") return word(&plan->time_axis);
   if (key == "warm_up") return word(&plan->warm_up);
@@ -93,19 +94,21 @@ Plan Plan::defaults(const Model&) { return {}; }
 std::string Plan::this_machine() { return fingerprint(find_machine()); }
 
 bool Plan::depends_on_machine() const {
-  return !isa.empty() || threads != 1 || !ort_library.empty() || ort_provider != "CPU";
+  return !isa.empty() || (!trees.empty() && trees != "measured") || threads != 1 || !ort_library.empty() ||
+         ort_provider != "CPU";
 }
 
 std::string Plan::to_json() const {
   return fmt::format(
       "{{\"version\": {}, \"machine\": {}, \"backend\": {}, \"isa\": {}, \"precision\": {}, \"calibration\": {}, "
-      "\"window\": {}, \"time_axis\": {}, \"states\": {}, \"warm_up\": {}, \"batch_max\": {}, \"threads\": {}, "
+      "\"trees\": {}, \"window\": {}, \"time_axis\": {}, \"states\": {}, \"warm_up\": {}, \"batch_max\": {}, "
+      "\"threads\": {}, "
       "\"spin_us\": {}, \"piece_macs\": {}, \"ort_library\": {}, \"ort_optimisation\": {}, \"ort_provider\": {}, "
       "\"shapes\": {}, \"shapes_max\": {}}}",
       kPlanVersion, json_string(machine), json_string(backend), json_string(isa), json_string(precision),
-      json_string(calibration), window, json_string(time_axis), texts_text(states), json_string(warm_up), batch_max,
-      threads, spin_us, piece_macs, json_string(ort_library), json_string(ort_optimisation), json_string(ort_provider),
-      buckets_text(shapes), shapes_max);
+      json_string(calibration), json_string(trees), window, json_string(time_axis), texts_text(states),
+      json_string(warm_up), batch_max, threads, spin_us, piece_macs, json_string(ort_library),
+      json_string(ort_optimisation), json_string(ort_provider), buckets_text(shapes), shapes_max);
 }
 
 Result<Plan> Plan::from_json(const std::string& text) {
@@ -117,11 +120,11 @@ Result<Plan> Plan::from_json(const std::string& text) {
   for (const auto& [key, value] : object) {
     simdjson::error_code error = simdjson::SUCCESS;
     if (!take(&plan, &version, key, value, &error))
-      return bad(
-          fmt::format("has an unknown key '{}'; keys are version, machine, backend, isa, precision, calibration, "
-                      "window, time_axis, states, warm_up, batch_max, threads, spin_us, piece_macs, ort_library, "
-                      "ort_optimisation, ort_provider, shapes, shapes_max",
-                      key));
+      return bad(fmt::format(
+          "has an unknown key '{}'; keys are version, machine, backend, isa, precision, calibration, "
+          "trees, window, time_axis, states, warm_up, batch_max, threads, spin_us, piece_macs, ort_library, "
+          "ort_optimisation, ort_provider, shapes, shapes_max",
+          key));
     if (error != simdjson::SUCCESS) return bad(fmt::format("'{}' has a value of the wrong type", key));
   }
   if (version != kPlanVersion) return bad(fmt::format("has version {}; version {} is read", version, kPlanVersion));

@@ -206,7 +206,8 @@ TEST(Runtime, BoundMemoryIsReadAndWritten) {
 
 TEST(Runtime, PlansTravelAsJson) {
   Plan plan;
-  plan.backend = "onnxruntime", plan.isa = "avx2", plan.batch_max = 7, plan.threads = 3, plan.piece_macs = 0;
+  plan.backend = "onnxruntime", plan.isa = "avx2", plan.batch_max = 7, plan.threads = 3, plan.piece_macs = 0,
+  plan.trees = "trees_walk";
   plan.machine = "somewhere", plan.ort_library = "/a \"quoted\" path", plan.ort_optimisation = "basic",
   plan.ort_provider = "CUDA";
   plan.shapes = {{"a:*,5", "b:*,5"}, {}, {"a:*,9"}}, plan.shapes_max = 3;
@@ -260,12 +261,49 @@ TEST(Runtime, WrongPlansAreNamed) {
       {changed([](Plan* plan) { plan->batch_max = 0; }), "batch_max is 0"},
       {changed([](Plan* plan) { plan->threads = 0; }), "threads is 0"},
       {changed([](Plan* plan) { plan->piece_macs = -1; }), "piece_macs is -1"},
+      {changed([](Plan* plan) { plan->trees = "trees_climb"; }), "trees is 'trees_climb'; measured, trees_plain"},
       {changed([](Plan* plan) { plan->backend = "abacus"; }), "backend 'abacus' is not known; there are native"}};
   for (const auto& [plan, said] : wrong) {
     const Result<Executable> executable = compile(model.value(), plan);
     ASSERT_FALSE(executable.ok());
     EXPECT_NE(executable.error().text().find(said), std::string::npos) << executable.error().text();
   }
+}
+
+TEST(Runtime, TreesRunByTheMethodThatIsAskedForWithTheSameBits) {
+  for (const char* name : {"lightgbm_500x31.txt", "xgboost_200x6.ubj", "random_forest.onnx"}) {
+    const Result<Model> model = Model::load(sample(name));
+    ASSERT_TRUE(model.ok()) << model.error().text();
+    Plan plan;
+    plan.batch_max = kBatch;
+    const Result<Executable> wanted = compile(model.value(), plan);
+    ASSERT_TRUE(wanted.ok()) << wanted.error().text();
+    Session all = ready(wanted.value(), kBatch, 3);
+    ASSERT_TRUE(all.run(kBatch).ok());
+    for (const char* trees : {"measured", "trees_walk", "trees_masks", "trees_plain"}) {
+      plan.trees = trees;
+      const Result<Executable> executable = compile(model.value(), plan);
+      ASSERT_TRUE(executable.ok()) << executable.error().text();
+      const std::string text = executable.value().text();
+      EXPECT_EQ(text.find(plan.trees) != std::string::npos, plan.trees != "measured") << text;
+      Session session = ready(executable.value(), kBatch, 3);
+      ASSERT_TRUE(session.run(kBatch).ok());
+      for (size_t i = 0; i < executable.value().outputs().size(); ++i)
+        EXPECT_EQ(std::memcmp(session.output(i), all.output(i),
+                              static_cast<size_t>(kBatch * executable.value().outputs()[i].row_bytes)),
+                  0)
+            << name << " with " << trees;
+    }
+  }
+  const Result<Model> model = Model::load(sample("lightgbm_500x31.txt"));
+  Plan plan;
+  plan.isa = "plain", plan.trees = "trees_masks_avx512";
+  const Result<Executable> refused = compile(model.value(), plan);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(
+      refused.error().text().find("does not run with trees 'trees_masks_avx512'; measured, trees_plain, trees_walk"),
+      std::string::npos)
+      << refused.error().text();
 }
 
 // ---- shapes

@@ -79,6 +79,7 @@ double peak_memory(const ModelOptions& options, const std::string& program, cons
   for (const std::string& shape : options.shapes) words.insert(words.end(), {"--shape", shape});
   if (contestant.plan.precision != "fp32") words.insert(words.end(), {"--precision", contestant.plan.precision});
   if (!contestant.plan.calibration.empty()) words.insert(words.end(), {"--calibrate", contestant.plan.calibration});
+  if (!contestant.plan.trees.empty()) words.insert(words.end(), {"--trees", contestant.plan.trees});
   if (!contestant.plan.isa.empty()) words.insert(words.end(), {"--isa", contestant.plan.isa});
   if (!contestant.plan.ort_library.empty()) words.insert(words.end(), {"--ort-library", contestant.plan.ort_library});
   const std::string said = output_of(std::move(words));

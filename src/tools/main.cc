@@ -73,6 +73,9 @@ void add_plan(CLI::App* command, Plan* plan) {
       "--isa", plan->isa,
       "Instruction set of native: amx, avx512, avx2, sse4, neon, plain; the best there is where left out");
   add_calibration(command, plan);
+  command->add_option("--trees", plan->trees,
+                      "How tree ensembles run: 'measured' times each method when the model is compiled; or a method's "
+                      "name, as bench --steps prints it; by a table of costs where left out");
   command
       ->add_option(
           "--threads", plan->threads,

@@ -1,8 +1,12 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "backends/native/lower_ops.h"
 #include "base/memory_budget.h"
 #include "eval/trees.h"
+#include "kernels/tree_tuning.h"
 
 namespace hayate::native {
 namespace {
@@ -17,6 +21,24 @@ struct Counted {
 // itself.
 constexpr int64_t kCopies = 5;
 
+// With the method that the plan asks for.
+std::optional<kernels::TreeProgram> built(Lowering& l, const Node& node, const kernels::Trees& trees) {
+  using kernels::TreeProgram;
+  const kernels::Isa isa = l.set().isa;
+  if (l.trees().empty()) return TreeProgram::build_for(trees, isa);
+  if (l.trees() == "measured") return TreeProgram::build(trees, kernels::quickest_method(trees, isa));
+  const std::vector<kernels::TreeMethod> methods = TreeProgram::methods(trees, isa);
+  const auto asked = kernels::tree_method_from_name(l.trees());
+  if (asked && std::find(methods.begin(), methods.end(), *asked) != methods.end())
+    return TreeProgram::build(trees, *asked);
+  std::vector<std::string_view> names;
+  for (const kernels::TreeMethod method : methods) names.push_back(kernels::tree_method_name(method));
+  l.fail(l.located({Code::kUnsupported, node.where(),
+                    fmt::format("does not run with trees '{}'; measured{}{} would", l.trees(),
+                                names.empty() ? "" : ", ", fmt::join(names, ", "))}));
+  return std::nullopt;
+}
+
 kernels::TreeProgram* tree_program(Lowering& l, const Node& node) {
   const auto output =
       std::find_if(node.outputs.begin(), node.outputs.end(), [](const auto& name) { return !name.empty(); });
@@ -30,7 +52,7 @@ kernels::TreeProgram* tree_program(Lowering& l, const Node& node) {
     }
     const MemoryClaim ensemble(trees.value().byte_count());
     if (!l.has_room_for(kCopies * trees.value().byte_count(), "its tree program")) return nullptr;
-    std::optional<kernels::TreeProgram> program = kernels::TreeProgram::build_for(trees.value(), l.set().isa);
+    std::optional<kernels::TreeProgram> program = built(l, node, trees.value());
     if (!program) return nullptr;
     const int64_t bytes = program->byte_count();
     const auto counted = std::make_shared<Counted>(Counted{std::move(*program), MemoryClaim(bytes)});

@@ -49,6 +49,7 @@ struct DenseWeights {
 struct LoweringOptions {
   bool bf16 = false;  // dense, convolution and recurrent layers
   int threads = 1;    // that may share a step
+  std::string trees = {};  // as Plan has it
   bool near = false;  // functions between layers of fewer bits may be nearly right
 };
 
@@ -64,6 +65,7 @@ class Lowering {
   const kernels::Set& set() const { return set_; }
   int threads() const { return options_.threads; }
   bool bf16() const { return options_.bf16; }
+  const std::string& trees() const { return options_.trees; }
   bool near() const { return options_.near; }
   Packing& packing() { return *packing_; }
   const TensorType& type(const std::string& name) const { return facts_.find(name)->second.type; }

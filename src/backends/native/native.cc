@@ -36,7 +36,10 @@ Result<std::shared_ptr<const NativeExecutable>> NativeExecutable::compile(
   Packing own;
   Result<Program> program =
       Lowering(rewritten.value(), facts.value(), kernels::set_for(options.isa), packing == nullptr ? &own : packing,
-               {.bf16 = options.bf16, .threads = options.threads, .near = options.bf16 || options.integers != nullptr})
+               {.bf16 = options.bf16,
+                .threads = options.threads,
+                .trees = options.trees,
+                .near = options.bf16 || options.integers != nullptr})
           .lower();
   if (!program.ok()) return program.error();
   int64_t state_bytes = program.value().arena_bytes;  // checked here: making a state cannot fail

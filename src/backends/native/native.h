@@ -25,6 +25,7 @@ struct NativeOptions {
   bool bf16 = false;                                 // dense, convolution and recurrent layers on bfloat16
   std::shared_ptr<const Ranges> integers = nullptr;  // the same on 8-bit integers, for what these ranges say
   int threads = 1;                                   // that may share a step, with the caller
+  std::string trees = {};                            // as Plan has it
   int64_t spin_us = 0;                               // how long the others wait for work before they sleep
   int64_t piece_macs = 1;                            // multiply-adds of a piece that one of them takes, at least
 };

@@ -8,6 +8,7 @@
 #include "backends/calibration.h"
 #include "backends/native/lowering.h"
 #include "backends/native/native.h"
+#include "kernels/tree_program.h"
 
 namespace hayate {
 namespace {
@@ -168,11 +169,18 @@ Result<native::NativeOptions> native_options(const Graph& graph, const Batch& ba
   if (plan.spin_us < 0 || plan.spin_us > kSpinMax)
     return Error{Code::kInvalidArgument, "plan",
                  fmt::format("spin_us is {}; 0 to {} is accepted", plan.spin_us, kSpinMax)};
+  if (!plan.trees.empty() && plan.trees != "measured" && !kernels::tree_method_from_name(plan.trees)) {
+    std::string known = "measured";
+    for (int i = 0; i < kernels::kTreeMethods; ++i)
+      known += std::string(", ") + kernels::tree_method_name(static_cast<kernels::TreeMethod>(i));
+    return Error{Code::kInvalidArgument, "plan", fmt::format("trees is '{}'; {} are accepted", plan.trees, known)};
+  }
   native::NativeOptions options{.isa = isa.value(), .bf16 = plan.precision == "bf16"};
   if (plan.piece_macs < 0)
     return Error{Code::kInvalidArgument, "plan",
                  fmt::format("piece_macs is {}; 0 (steps are never shared) or more is accepted", plan.piece_macs)};
   options.threads = plan.piece_macs == 0 ? 1 : plan.threads;
+  options.trees = plan.trees;
   options.spin_us = plan.spin_us, options.piece_macs = plan.piece_macs;
   if (plan.precision == "int8") {
     Result<Ranges> ranges = calibrated(graph, batch, plan);
