@@ -26,6 +26,9 @@ std::optional<kernels::TreeProgram> built(Lowering& l, const Node& node, const k
   using kernels::TreeProgram;
   const kernels::Isa isa = l.set().isa;
   if (l.trees().empty()) return TreeProgram::build_for(trees, isa);
+  if (l.trees() == "measured" &&
+      !l.has_room_for(kernels::kTreeMethods * kCopies * trees.byte_count(), "the tree programs to be timed"))
+    return std::nullopt;
   if (l.trees() == "measured") return TreeProgram::build(trees, kernels::quickest_method(trees, isa));
   const std::vector<kernels::TreeMethod> methods = TreeProgram::methods(trees, isa);
   const auto asked = kernels::tree_method_from_name(l.trees());
