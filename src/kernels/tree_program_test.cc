@@ -362,8 +362,10 @@ TEST(TreeProgram, TheQuickestIsOneOfThoseThatApply) {
       EXPECT_NE(std::find(methods.begin(), methods.end(), TreeProgram::build_for(trees, isa)->method()), methods.end());
       EXPECT_NE(std::find(methods.begin(), methods.end(), quickest_method(trees, isa)), methods.end());
     }
+#ifndef HAYATE_SANITIZED  // there the others are not ten times as quick
   const Trees large = maker.trees({.trees = 200, .leaves = 31, .full = true});
-  EXPECT_NE(quickest_method(large, supported_isas().front()), TreeMethod::kPlain) << "ten times as slow as the rest";
+  EXPECT_NE(quickest_method(large, supported_isas().front()), TreeMethod::kPlain);
+#endif
   EXPECT_EQ(quickest_method(maker.trees({.splits = {Split::kEqual}}), supported_isas().front()), TreeMethod::kPlain);
   for (int i = 0; i < kTreeMethods; ++i)
     EXPECT_EQ(tree_method_from_name(tree_method_name(static_cast<TreeMethod>(i))), static_cast<TreeMethod>(i));
