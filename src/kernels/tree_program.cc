@@ -464,7 +464,7 @@ class TreeProgramBuilder {
 
   void lay_mask_tree(int64_t tree) {
     const MaskGroup& group = p_.mask_groups_[tree / kMaskTrees];
-    std::array<int64_t, kMaskWordsMax* kMaskPagesMax> next = {};  // of each list: its next step
+    std::array<int64_t, kMaskWordsMax * kMaskPagesMax> next = {};  // of each list: its next step
     int64_t step = group.first_step;
     const uint16_t* steps = p_.list_steps_.data() + group.first_list;
     for (int32_t w = group.words - 1; w >= 0; --w)

@@ -42,11 +42,12 @@ double pass_ns(const TreeProgram& program, const std::vector<double>& values, in
 
 }  // namespace
 
-TreeMethod quickest_method(const Trees& trees, Isa isa) {
+std::optional<TreeProgram> build_measured(const Trees& trees, Isa isa) {
   std::vector<TreeProgram> programs;
   for (const TreeMethod method : TreeProgram::methods(trees, isa))
     if (auto program = TreeProgram::build(trees, method)) programs.push_back(std::move(*program));
-  if (programs.size() < 2 || trees.features == 0) return programs.empty() ? TreeMethod::kPlain : programs[0].method();
+  if (programs.empty()) return std::nullopt;
+  if (programs.size() == 1 || trees.features == 0) return std::move(programs[0]);
   const int64_t rows = std::clamp<int64_t>(kValuesMax / trees.features, kFirstRows, kRowsMax);
   const std::vector<double> values = made_rows(trees, rows);
   std::vector<double> out64(static_cast<size_t>(trees.outputs));
@@ -60,7 +61,7 @@ TreeMethod quickest_method(const Trees& trees, Isa isa) {
   for (int turn = 0; turn < kTurns; ++turn)
     for (size_t i = 0; i < programs.size(); ++i)
       if (least[i] <= far) least[i] = std::min(least[i], row_ns(programs[i], rows));
-  return programs[static_cast<size_t>(std::min_element(least.begin(), least.end()) - least.begin())].method();
+  return std::move(programs[static_cast<size_t>(std::min_element(least.begin(), least.end()) - least.begin())]);
 }
 
 }  // namespace hayate::kernels

@@ -6,7 +6,7 @@
 namespace hayate::kernels {
 
 // Every method of `isa` that applies, timed in turns on rows of made-up values beside the ensemble's own thresholds,
-// one row a call. Takes tenths of a second for hundreds of trees. kPlain where none applies.
-TreeMethod quickest_method(const Trees& trees, Isa isa);
+// one row a call; the quickest program. Takes tenths of a second for hundreds of trees. Nothing where none applies.
+std::optional<TreeProgram> build_measured(const Trees& trees, Isa isa);
 
 }  // namespace hayate::kernels

@@ -102,8 +102,8 @@ std::string Plan::to_json() const {
   return fmt::format(
       "{{\"version\": {}, \"machine\": {}, \"backend\": {}, \"isa\": {}, \"precision\": {}, \"calibration\": {}, "
       "\"trees\": {}, \"window\": {}, \"time_axis\": {}, \"states\": {}, \"warm_up\": {}, \"batch_max\": {}, "
-      "\"threads\": {}, "
-      "\"spin_us\": {}, \"piece_macs\": {}, \"ort_library\": {}, \"ort_optimisation\": {}, \"ort_provider\": {}, "
+      "\"threads\": {}, \"spin_us\": {}, \"piece_macs\": {}, \"ort_library\": {}, \"ort_optimisation\": {}, "
+      "\"ort_provider\": {}, "
       "\"shapes\": {}, \"shapes_max\": {}}}",
       kPlanVersion, json_string(machine), json_string(backend), json_string(isa), json_string(precision),
       json_string(calibration), json_string(trees), window, json_string(time_axis), texts_text(states),

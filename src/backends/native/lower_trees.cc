@@ -26,10 +26,10 @@ std::optional<kernels::TreeProgram> built(Lowering& l, const Node& node, const k
   using kernels::TreeProgram;
   const kernels::Isa isa = l.set().isa;
   if (l.trees().empty()) return TreeProgram::build_for(trees, isa);
-  if (l.trees() == "measured" &&
-      !l.has_room_for(kernels::kTreeMethods * kCopies * trees.byte_count(), "the tree programs to be timed"))
-    return std::nullopt;
-  if (l.trees() == "measured") return TreeProgram::build(trees, kernels::quickest_method(trees, isa));
+  if (l.trees() == "measured") {
+    const int64_t bytes = kernels::kTreeMethods * kCopies * trees.byte_count();
+    return l.has_room_for(bytes, "the tree programs to be timed") ? kernels::build_measured(trees, isa) : std::nullopt;
+  }
   const std::vector<kernels::TreeMethod> methods = TreeProgram::methods(trees, isa);
   const auto asked = kernels::tree_method_from_name(l.trees());
   if (asked && std::find(methods.begin(), methods.end(), *asked) != methods.end())

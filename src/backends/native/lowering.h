@@ -47,10 +47,10 @@ struct DenseWeights {
 };
 
 struct LoweringOptions {
-  bool bf16 = false;  // dense, convolution and recurrent layers
-  int threads = 1;    // that may share a step
+  bool bf16 = false;       // dense, convolution and recurrent layers
+  int threads = 1;         // that may share a step
   std::string trees = {};  // as Plan has it
-  bool near = false;  // functions between layers of fewer bits may be nearly right
+  bool near = false;       // functions between layers of fewer bits may be nearly right
 };
 
 class Lowering {
