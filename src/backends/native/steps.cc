@@ -272,7 +272,11 @@ class OverState {
     if (args.narrow) kernel_ = args.set->of(*args.narrow).kernel_for(shape);
   }
 
-  void operator()(kernels::Dense& dense, const float* h, int64_t h_row) const {
+  // Where a cell of fewer bits leaves h for the next step.
+  kernels::Narrowing state() const { return {.y = room_, .inverse_scale = kStateScale, .zero = kStateZero}; }
+
+  // `left`: a cell has left h so.
+  void operator()(kernels::Dense& dense, const float* h, int64_t h_row, bool left = false) const {
     if (!args_.narrow) {
       dense.x = h, dense.x_outer = h_row;
       share_layer(bases_, dense, sizeof(float), args_.set->dense);
@@ -280,7 +284,7 @@ class OverState {
     }
     const kernels::NarrowSet& kernel = args_.set->of(*args_.narrow);
     const int64_t size = *args_.narrow == kernels::Narrow::kInt8 ? 1 : 2;
-    for (int64_t r = 0; r < dense.m; ++r)
+    for (int64_t r = 0; r < dense.m && !left; ++r)
       kernel.narrow({.n = dense.k,
                      .x = h + r * h_row,
                      .y = static_cast<std::byte*>(room_) + r * dense.k * size,
@@ -329,7 +333,7 @@ bool run_recurrent(const Step& step, Bases bases) {
     dense.backwards = t % 2 != 0;
     const float* made_before = t == 0 ? first_product : nullptr;
     if (a.gru) {
-      if (made_before == nullptr) over_state(dense, before, before_row);
+      if (made_before == nullptr) over_state(dense, before, before_row, t > 0);
       kernels::GruCell args{.m = a.rows,
                             .hidden = a.hidden,
                             .x = projected,
@@ -340,7 +344,7 @@ bool run_recurrent(const Step& step, Bases bases) {
                             .h_before_row = before_row,
                             .h = h,
                             .h_row = a.y_row};
-      a.set->gru_cell(args);
+      a.narrow ? a.set->of(*a.narrow).gru_cell(args, over_state.state()) : a.set->gru_cell(args);
     } else {
       kernels::LstmCell args{.m = a.rows,
                              .hidden = a.hidden,
@@ -355,10 +359,10 @@ bool run_recurrent(const Step& step, Bases bases) {
       if (made_before != nullptr) {
         args.r = made_before;
       } else if (before != nullptr) {
-        over_state(dense, before, before_row);
+        over_state(dense, before, before_row, t > 0);
         args.r = sums;
       }
-      a.set->lstm_cell(args);
+      a.narrow ? a.set->of(*a.narrow).lstm_cell(args, over_state.state()) : a.set->lstm_cell(args);
     }
     before = h, before_row = a.y_row;
   }

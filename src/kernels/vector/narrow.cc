@@ -62,9 +62,17 @@ HWY_INLINE void store_low(VI v, T* y, int64_t count) {
   const hn::Rebind<T, D> small;
   const auto low = low_part<T>(v);
   if (HWY_LIKELY(count >= kLanes)) return hn::StoreU(low, small, y);
+#if HWY_TARGET == HWY_AVX3
+  const auto mask = static_cast<__mmask16>((1U << count) - 1);
+  if constexpr (sizeof(T) == 1)
+    _mm_mask_storeu_epi8(y, mask, low.raw);
+  else
+    _mm256_mask_storeu_epi16(y, mask, low.raw);
+#else
   HWY_ALIGN T lanes[kLanes];
   hn::Store(low, small, lanes);
   std::memcpy(y, lanes, static_cast<size_t>(count) * sizeof(T));
+#endif
 }
 
 // Lanes that hold bfloat16; NaN stays NaN.
@@ -100,6 +108,8 @@ void narrow_int8(const Narrowing& a) {
     store_low(rounded(load_some(own.x + i, own.n - i), own.inverse_scale, own.zero), static_cast<uint8_t*>(own.y) + i,
               own.n - i);
 }
+
+#include "kernels/vector/narrow_cells-inl.h"
 
 namespace common {
 
@@ -295,6 +305,11 @@ HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR)
 
 #endif
 
+void add_cells(Set* made) {
+  made->bf16.lstm_cell = lstm_cell<common::Bf16>, made->bf16.gru_cell = gru_cell<common::Bf16>;
+  made->int8.lstm_cell = lstm_cell<common::Int8>, made->int8.gru_cell = gru_cell<common::Int8>;
+}
+
 }  // namespace
 
 void add_narrow(Set* made) {
@@ -306,6 +321,7 @@ void add_narrow(Set* made) {
 #elif HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64 && defined(__linux__)
   if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) made->int8 = dot::narrow_set<dot::Int8>(narrow_int8);
 #endif
+  add_cells(made);
 }
 
 #if HWY_TARGET == HWY_AVX3
@@ -313,6 +329,7 @@ void add_tiles(Set* made) {
   made->bf16 = amx::bf16_set(narrow_bf16);
   made->int8 = amx::int8_set(narrow_int8);
   made->release = amx::release;
+  add_cells(made);
 }
 #endif
 

@@ -9,5 +9,7 @@ Set set();
 NarrowSet bf16();  // plain_narrow.cc
 NarrowSet int8();
 void unary(Activation op, const float* x, float* y, int64_t n);
+void lstm_cell(const LstmCell& args);
+void gru_cell(const GruCell& args);
 
 }  // namespace hayate::kernels::plain

@@ -105,9 +105,34 @@ void int8_dense(const NarrowDense& a) {
   });
 }
 
+// The cell of all, then its h narrowed.
+template <typename X, typename Cell>
+void narrow_state(const Cell& a, const Narrowing& how, void (*narrow)(const Narrowing&)) {
+  for (int64_t r = 0; r < a.m && how.y != nullptr; ++r)
+    narrow({a.hidden, a.h + r * a.h_row, static_cast<X*>(how.y) + r * a.hidden, how.inverse_scale, how.zero});
+}
+template <typename X, void (*kNarrow)(const Narrowing&)>
+void lstm_cell_of(const LstmCell& a, const Narrowing& how) {
+  lstm_cell(a);
+  narrow_state<X>(a, how, kNarrow);
+}
+template <typename X, void (*kNarrow)(const Narrowing&)>
+void gru_cell_of(const GruCell& a, const Narrowing& how) {
+  gru_cell(a);
+  narrow_state<X>(a, how, kNarrow);
+}
+
 }  // namespace
 
-NarrowSet bf16() { return {bf16_bytes, bf16_pack, bf16_dense, bf16_narrow}; }
-NarrowSet int8() { return {int8_bytes, int8_pack, int8_dense, int8_narrow}; }
+NarrowSet bf16() {
+  NarrowSet made{bf16_bytes, bf16_pack, bf16_dense, bf16_narrow};
+  made.lstm_cell = lstm_cell_of<uint16_t, bf16_narrow>, made.gru_cell = gru_cell_of<uint16_t, bf16_narrow>;
+  return made;
+}
+NarrowSet int8() {
+  NarrowSet made{int8_bytes, int8_pack, int8_dense, int8_narrow};
+  made.lstm_cell = lstm_cell_of<uint8_t, int8_narrow>, made.gru_cell = gru_cell_of<uint8_t, int8_narrow>;
+  return made;
+}
 
 }  // namespace hayate::kernels::plain
