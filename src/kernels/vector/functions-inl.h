@@ -93,6 +93,22 @@ HWY_INLINE void store_some(V v, float* p, int64_t count) {
 }
 #endif
 
+// A value that several products read is loaded once; the compiler would load it for each of them.
+template <class Vec>
+HWY_INLINE Vec in_register(Vec v) {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4
+  auto raw = v.raw;
+  asm("" : "+v"(raw));
+  return Vec{raw};
+#elif HWY_TARGET == HWY_NEON
+  auto raw = v.raw;
+  asm("" : "+w"(raw));
+  return Vec(raw);
+#else
+  return v;
+#endif
+}
+
 // Sums over consecutive elements: element i goes to lane i % 16, and the lanes are folded in halves, so that the bits
 // are the same however many lanes a vector has.
 struct Sums16 {

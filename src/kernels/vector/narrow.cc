@@ -56,7 +56,7 @@ HWY_INLINE hn::Vec<hn::Rebind<T, D>> low_part(VI v) {
 #endif
 }
 
-// The first `count` of them.
+// The first `count` of them; count is not 0.
 template <typename T>
 HWY_INLINE void store_low(VI v, T* y, int64_t count) {
   const hn::Rebind<T, D> small;
@@ -113,51 +113,61 @@ void narrow_int8(const Narrowing& a) {
 
 namespace common {
 
+#include "kernels/vector/narrow_pack-inl.h"
 #include "kernels/vector/narrow_tiles-inl.h"
 
-// Weights widened to floats as they are read.
+// Pairs in 32 bits, of which the first and the second become floats as they are read.
 struct Bf16 {
   using X = uint16_t;
   using W = uint16_t;
   using Sum = V;
-  static constexpr int kGroup = 1;
+  static constexpr int kGroup = 2, kParts = 2;
+  static constexpr bool kPartsApart = false;
   static constexpr bool kScaled = false;
   static HWY_INLINE VI narrowed(V y, float, float) { return rounded(y); }
   static HWY_INLINE V zero() { return hn::Zero(d); }
-  static HWY_INLINE V broadcast(const X* x) {
-    const uint32_t bits = static_cast<uint32_t>(*x) << 16;
-    float value = 0;
-    std::memcpy(&value, &bits, sizeof value);
-    return hn::Set(d, value);
+  static HWY_INLINE VI broadcast(const X* x) {
+    int32_t pair = 0;
+    std::memcpy(&pair, x, sizeof pair);
+    return hn::Set(DI(), pair);
   }
-  static HWY_INLINE V broadcast_some(const X* x, int64_t) { return broadcast(x); }
-  static HWY_INLINE V load(const W* w) {
-    const hn::RebindToUnsigned<D> du;
-    return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(hn::Rebind<uint16_t, D>(), w))));
+  static HWY_INLINE VI broadcast_some(const X* x, int64_t) { return hn::Set(DI(), static_cast<int32_t>(*x)); }
+  static HWY_INLINE V part_of(VI pair, int part) {
+    return hn::BitCast(d, part == 0 ? hn::ShiftLeft<16>(pair) : hn::And(pair, hn::Set(DI(), -0x10000)));
+  }
+  static HWY_INLINE V load(const W* w, int part) {
+    return part_of(hn::LoadU(DI(), reinterpret_cast<const int32_t*>(w)), part);
   }
   static HWY_INLINE V multiply(V sum, V x, V w) { return hn::MulAdd(x, w, sum); }
 };
 
-// Bytes widened to 16 bits, whose products of pairs cannot overflow 32 (a multiply of bytes would saturate at 16).
+// Bytes widened to 16 bits, whose products of pairs cannot overflow 32 (a multiply of bytes would saturate at 16). Of
+// four the first and third are a pair, and the second and fourth: x takes no shuffle for that.
 #if HWY_TARGET <= HWY_SSE4 && HWY_ARCH_X86
 struct Int8 {
   using X = uint8_t;
   using W = int8_t;
   using Sum = VI;
-  static constexpr int kGroup = 2;
+  static constexpr int kGroup = 4, kParts = 2;
+  static constexpr bool kPartsApart = true;
   static constexpr bool kScaled = true;
   static constexpr int32_t kCentre = 0;
   using Pairs = hn::Repartition<int16_t, DI>;
   static HWY_INLINE VI narrowed(V y, float inverse, float zero) { return rounded(y, inverse, zero); }
   static HWY_INLINE VI zero() { return hn::Zero(DI()); }
-  static HWY_INLINE hn::Vec<Pairs> broadcast(const X* x) {
-    return hn::BitCast(Pairs(), hn::Set(DI(), static_cast<int32_t>(x[0] | x[1] << 16)));
+  static HWY_INLINE VI broadcast(const X* x) {
+    int32_t four = 0;
+    std::memcpy(&four, x, sizeof four);
+    return hn::Set(DI(), four);
   }
-  static HWY_INLINE hn::Vec<Pairs> broadcast_some(const X* x, int64_t) {
-    return hn::BitCast(Pairs(), hn::Set(DI(), static_cast<int32_t>(x[0])));
+  static HWY_INLINE VI broadcast_some(const X* x, int64_t) { return broadcast(x); }  // weights behind the end are 0
+  static HWY_INLINE hn::Vec<Pairs> part_of(VI four, int part) {
+    const hn::RebindToUnsigned<Pairs> words;
+    return hn::BitCast(Pairs(), part == 0 ? hn::And(hn::BitCast(words, four), hn::Set(words, 0x00FF))
+                                          : hn::ShiftRight<8>(hn::BitCast(words, four)));
   }
-  static HWY_INLINE hn::Vec<Pairs> load(const W* w) {
-    return hn::PromoteTo(Pairs(), hn::LoadU(hn::Rebind<int8_t, Pairs>(), w));
+  static HWY_INLINE hn::Vec<Pairs> load(const W* w, int part) {
+    return hn::PromoteTo(Pairs(), hn::LoadU(hn::Rebind<int8_t, Pairs>(), w + part * kLanes * 2));
   }
   static HWY_INLINE VI multiply(VI sum, hn::Vec<Pairs> x, hn::Vec<Pairs> w) {
 #if HWY_TARGET == HWY_AVX3
@@ -176,7 +186,8 @@ struct Int8 {
   using X = uint8_t;
   using W = int8_t;
   using Sum = VI;
-  static constexpr int kGroup = 2;
+  static constexpr int kGroup = 2, kParts = 1;
+  static constexpr bool kPartsApart = false;
   static constexpr bool kScaled = true;
   static constexpr int32_t kCentre = 128;
   static HWY_INLINE VI narrowed(V y, float inverse, float zero) { return rounded(y, inverse, zero); }
@@ -187,7 +198,8 @@ struct Int8 {
     return vreinterpret_s8_u16(vdup_n_u16(static_cast<uint16_t>(pair ^ 0x8080)));
   }
   static HWY_INLINE int8x8_t broadcast_some(const X* x, int64_t) { return broadcast(x); }  // weights behind it are 0
-  static HWY_INLINE int8x8_t load(const W* w) { return vld1_s8(w); }
+  static HWY_INLINE int8x8_t part_of(int8x8_t x, int) { return x; }
+  static HWY_INLINE int8x8_t load(const W* w, int) { return vld1_s8(w); }
   static HWY_INLINE VI multiply(VI sum, int8x8_t x, int8x8_t w) { return VI{vpadalq_s16(sum.raw, vmull_s8(x, w))}; }
 };
 #else
@@ -195,14 +207,16 @@ struct Int8 {
   using X = uint8_t;
   using W = int8_t;
   using Sum = VI;
-  static constexpr int kGroup = 1;
+  static constexpr int kGroup = 1, kParts = 1;
+  static constexpr bool kPartsApart = false;
   static constexpr bool kScaled = true;
   static constexpr int32_t kCentre = 0;
   static HWY_INLINE VI narrowed(V y, float inverse, float zero) { return rounded(y, inverse, zero); }
   static HWY_INLINE VI zero() { return hn::Zero(DI()); }
   static HWY_INLINE VI broadcast(const X* x) { return hn::Set(DI(), static_cast<int32_t>(*x)); }
   static HWY_INLINE VI broadcast_some(const X* x, int64_t) { return broadcast(x); }
-  static HWY_INLINE VI load(const W* w) { return hn::PromoteTo(DI(), hn::LoadU(hn::Rebind<int8_t, D>(), w)); }
+  static HWY_INLINE VI part_of(VI x, int) { return x; }
+  static HWY_INLINE VI load(const W* w, int) { return hn::PromoteTo(DI(), hn::LoadU(hn::Rebind<int8_t, D>(), w)); }
   static HWY_INLINE VI multiply(VI sum, VI x, VI w) { return hn::Add(sum, hn::Mul(x, w)); }
 };
 #endif
@@ -216,13 +230,15 @@ HWY_POP_ATTRIBUTES
 HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni,avx512bf16")
 namespace dot {
 
+#include "kernels/vector/narrow_pack-inl.h"
 #include "kernels/vector/narrow_tiles-inl.h"
 
 struct Bf16 {
   using X = uint16_t;
   using W = uint16_t;
   using Sum = V;
-  static constexpr int kGroup = 2;
+  static constexpr int kGroup = 2, kParts = 1;
+  static constexpr bool kPartsApart = false;
   static constexpr bool kScaled = false;
   static HWY_INLINE VI narrowed(V y, float, float) { return rounded(y); }
   static HWY_INLINE V zero() { return hn::Zero(d); }
@@ -233,7 +249,8 @@ struct Bf16 {
   }
   // The element behind the last may be NaN, which no weight of 0 would undo.
   static HWY_INLINE VI broadcast_some(const X* x, int64_t) { return hn::Set(DI(), static_cast<int32_t>(*x)); }
-  static HWY_INLINE VI load(const W* w) { return hn::LoadU(DI(), reinterpret_cast<const int32_t*>(w)); }
+  static HWY_INLINE VI part_of(VI x, int) { return x; }
+  static HWY_INLINE VI load(const W* w, int) { return hn::LoadU(DI(), reinterpret_cast<const int32_t*>(w)); }
   static HWY_INLINE V multiply(V sum, VI x, VI w) {
     return V{_mm512_dpbf16_ps(sum.raw, (__m512bh)x.raw, (__m512bh)w.raw)};
   }
@@ -243,7 +260,8 @@ struct Int8 {
   using X = uint8_t;
   using W = int8_t;
   using Sum = VI;
-  static constexpr int kGroup = 4;
+  static constexpr int kGroup = 4, kParts = 1;
+  static constexpr bool kPartsApart = false;
   static constexpr bool kScaled = true;
   static constexpr int32_t kCentre = 0;
   static HWY_INLINE VI narrowed(V y, float inverse, float zero) { return rounded(y, inverse, zero); }
@@ -254,7 +272,8 @@ struct Int8 {
     return hn::Set(DI(), four);
   }
   static HWY_INLINE VI broadcast_some(const X* x, int64_t) { return broadcast(x); }  // weights behind the end are 0
-  static HWY_INLINE VI load(const W* w) { return hn::LoadU(DI(), reinterpret_cast<const int32_t*>(w)); }
+  static HWY_INLINE VI part_of(VI x, int) { return x; }
+  static HWY_INLINE VI load(const W* w, int) { return hn::LoadU(DI(), reinterpret_cast<const int32_t*>(w)); }
   static HWY_INLINE VI multiply(VI sum, VI x, VI w) { return VI{_mm512_dpbusd_epi32(sum.raw, x.raw, w.raw)}; }
 };
 
@@ -277,6 +296,7 @@ HWY_POP_ATTRIBUTES
 HWY_PUSH_ATTRIBUTES("arch=armv8.2-a+crypto+dotprod")
 namespace dot {
 
+#include "kernels/vector/narrow_pack-inl.h"
 #include "kernels/vector/narrow_tiles-inl.h"
 
 // x - 128 as above.
@@ -284,7 +304,8 @@ struct Int8 {
   using X = uint8_t;
   using W = int8_t;
   using Sum = VI;
-  static constexpr int kGroup = 4;
+  static constexpr int kGroup = 4, kParts = 1;
+  static constexpr bool kPartsApart = false;
   static constexpr bool kScaled = true;
   static constexpr int32_t kCentre = 128;
   static HWY_INLINE VI narrowed(V y, float inverse, float zero) { return rounded(y, inverse, zero); }
@@ -295,7 +316,8 @@ struct Int8 {
     return vreinterpretq_s8_u32(vdupq_n_u32(four ^ 0x80808080));
   }
   static HWY_INLINE int8x16_t broadcast_some(const X* x, int64_t) { return broadcast(x); }  // weights behind it are 0
-  static HWY_INLINE int8x16_t load(const W* w) { return vld1q_s8(w); }
+  static HWY_INLINE int8x16_t part_of(int8x16_t x, int) { return x; }
+  static HWY_INLINE int8x16_t load(const W* w, int) { return vld1q_s8(w); }
   static HWY_INLINE VI multiply(VI sum, int8x16_t x, int8x16_t w) { return VI{vdotq_s32(sum.raw, x, w)}; }
 };
 

@@ -219,7 +219,7 @@ void panel_of_tiles(const NarrowDense& a, const Blocks<Op>& blocks, const typena
 
 template <class Op>
 int64_t packed_bytes(const NarrowWeights& w) {
-  return dot::packed_bytes<Op>(w) + kTileRows * kVectors * kTileBytes;
+  return dot::bytes_of_panels<Op>(w, w.n) + kTileRows * kVectors * kTileBytes;
 }
 
 // Behind the weights: whether they are finite, for what is not would not be undone by zeros.
@@ -227,13 +227,13 @@ template <class Op>
 int32_t* finite_flag(int64_t segments, int64_t segment_length, int64_t n, const void* packed) {
   const NarrowWeights shape{.segments = segments, .segment_length = segment_length, .n = n};
   return reinterpret_cast<int32_t*>(const_cast<std::byte*>(static_cast<const std::byte*>(packed)) +
-                                    dot::packed_bytes<Op>(shape));
+                                    dot::bytes_of_panels<Op>(shape, n));
 }
 
 template <class Op>
 void pack(const NarrowWeights& w, void* packed) {
   std::memset(packed, 0, static_cast<size_t>(packed_bytes<Op>(w)));
-  dot::pack<Op>(w, packed);
+  dot::pack_panels<Op>(w, w.n, packed);
   bool finite = true;
   if constexpr (!Op::kScaled)
     for (int64_t k = 0; k < w.segments * w.segment_length; ++k)
@@ -291,7 +291,7 @@ void rows_one_by_one(const NarrowDense& a, const uint16_t* panel, int64_t column
 }
 
 inline void dense_by_multiply_adds(const NarrowDense& a) {
-  each_panel<dot::Bf16>(a, [&](const uint16_t* panel, int64_t column, int64_t vectors) HWY_ATTR {
+  each_panel<dot::Bf16>(a, a.n, [&](const uint16_t* panel, int64_t column, int64_t vectors) HWY_ATTR {
     if (vectors == 1)
       rows_one_by_one<1>(a, panel, column);
     else if (vectors == 2)
@@ -310,7 +310,7 @@ void dense_by_tiles(const NarrowDense& a) {
   Blocks<Op> blocks;
   for (int64_t first = 0; first < a.m;) {
     first = blocks.fill(a, first);
-    each_panel<Op>(a, [&](const typename Op::W* panel, int64_t column, int64_t vectors) HWY_ATTR {
+    each_panel<Op>(a, a.n, [&](const typename Op::W* panel, int64_t column, int64_t vectors) HWY_ATTR {
       if (vectors == 1)
         panel_of_tiles<Op, 1>(a, blocks, panel, column);
       else if (vectors == 2)
@@ -321,6 +321,12 @@ void dense_by_tiles(const NarrowDense& a) {
         panel_of_tiles<Op, 4>(a, blocks, panel, column);
     });
   }
+}
+
+// All columns lie in panels here: tiles know no edge.
+template <class Op>
+void dense_by_dots(const NarrowDense& a) {
+  dot::dense_of_panels<Op>(a, a.n);
 }
 
 // What the ways cost was measured with bench/kernels --ways.
@@ -358,10 +364,10 @@ inline double cost_of_multiply_adds(const DenseShape& a) {
 template <NarrowKernel kDense>
 void of_finite(const NarrowDense& a) {
   const bool finite = *finite_flag<dot::Bf16>(a.segments, a.segment_length, a.n, a.packed) != 0;
-  (finite ? kDense : dot::dense<dot::Bf16>)(a);
+  (finite ? kDense : dense_by_dots<dot::Bf16>)(a);
 }
 
-constexpr NarrowWay kInt8Ways[] = {{"dots", dot::dense<dot::Int8>, cost_of_dots},
+constexpr NarrowWay kInt8Ways[] = {{"dots", dense_by_dots<dot::Int8>, cost_of_dots},
                                    {"tiles", dense_by_tiles<dot::Int8>, cost_of_tiles<dot::Int8>}};
 constexpr NarrowWay kBf16Ways[] = {{"multiply_adds", of_finite<dense_by_multiply_adds>, cost_of_multiply_adds},
                                    {"tiles", of_finite<dense_by_tiles<dot::Bf16>>, cost_of_tiles<dot::Bf16>}};

@@ -25,6 +25,10 @@ struct Case {
   int64_t shift = 0;  // x and y begin so many elements behind an aligned place
 };
 
+struct Part {
+  int64_t from = 0, to = INT64_MAX;
+};
+
 struct Data {
   std::vector<float> x, w, scale, bias, start;
   std::vector<int8_t> bytes;
@@ -50,7 +54,7 @@ struct Data {
 // y of exactly m * n floats, or with `narrow_y` in fewer bits, as many bytes; x narrowed by the same set into exactly
 // what the header says may be read.
 std::vector<float> run(const Set& set, Narrow narrow, const Case& c, const Data& data,
-                       std::vector<uint8_t>* narrow_y = nullptr, const NarrowWay* way = nullptr) {
+                       std::vector<uint8_t>* narrow_y = nullptr, const NarrowWay* way = nullptr, Part part = {}) {
   NarrowWeights weights{.segments = c.segments, .segment_length = c.length, .n = c.n, .k_stride = c.n, .n_stride = 1};
   weights.w = narrow == Narrow::kInt8 ? static_cast<const void*>(data.bytes.data()) : data.w.data();
   weights.scale = data.scale.data(), weights.x_zero = 117;
@@ -70,7 +74,7 @@ std::vector<float> run(const Set& set, Narrow narrow, const Case& c, const Data&
   a.x = x, a.packed = packed.data(), a.bias = data.bias.data();
   if (c.start) a.start = data.start.data(), a.start_stride = c.n;
   a.y = y.data() + shift, a.y_outer = c.inner * c.n, a.activation = c.activation;
-  a.backwards = c.m % 3 == 0;
+  a.backwards = c.m % 3 == 0, a.from = part.from, a.to = part.to;
   if (narrow_y != nullptr) {
     narrow_y->assign(y.size() * size, 0);
     a.y = nullptr, a.narrow_y = narrow_y->data(), a.y_inverse_scale = 3, a.y_zero = 99;
@@ -88,6 +92,14 @@ std::vector<Case> cases() {
         made.push_back({m, n, segments, length, {Unary::kRelu}, m % 2 == 0});
         if (m == 3) made.push_back({m, n, segments, length, {Unary::kElu, 1.0f}, false});  // no vector form
       }
+  // Few columns left behind whole vectors, or alone: segments of less than a step of the edge, of whole ones and of
+  // rests.
+  for (const int64_t whole : {0, 16, 32, 48, 64, 128})
+    for (int64_t left = 1; left <= 9; ++left)
+      for (const auto& [segments, length] : {std::pair<int64_t, int64_t>{1, 8}, {1, 41}, {3, 9}, {2, 23}, {2, 48}})
+        for (const int64_t m : {1, 4, 11})
+          made.push_back({m, whole + left, segments, length, {Unary::kRelu}, m % 2 == 0, m == 4 ? 2 : 1});
+  for (int64_t m = 1; m <= 20; ++m) made.push_back({m, 65, 2, 37, {Unary::kTanh}, false});
   // Large enough for tiles of 16 rows and 64 bytes: whole ones, halves and rests of each, rows with gaps; more than are
   // gathered at once.
   for (const auto& [segments, length] : {std::pair<int64_t, int64_t>{1, 128}, {9, 32}, {7, 17}, {3, 101}, {9, 45}})
@@ -163,7 +175,7 @@ TEST(Narrow, RowsMayBeginAnywhere) {
     for (const Narrow narrow : {Narrow::kBf16, Narrow::kInt8})
       for (const auto& [segments, length] : {std::pair<int64_t, int64_t>{1, 128}, {2, 64}, {3, 37}})
         for (const int64_t m : {1, 5, 20})
-          for (const int64_t n : {7, 33, 130}) {
+          for (const int64_t n : {7, 33, 130, 134}) {
             Case c{m, n, segments, length, {Unary::kRelu}, m == 5};
             const Data data(c);
             const std::vector<float> wanted = run(set_for(isa), narrow, c, data);
@@ -174,9 +186,38 @@ TEST(Narrow, RowsMayBeginAnywhere) {
           }
 }
 
+// Threads share a layer by groups of columns: the parts' answers are those of the whole, and no others are written.
+TEST(Narrow, PartsOfTheColumnsAreThoseOfTheWhole) {
+  for (const Isa isa : supported_isas())
+    for (const Narrow narrow : {Narrow::kBf16, Narrow::kInt8})
+      for (const int64_t n : {64, 65, 71, 73, 80, 128, 129, 136, 200})
+        for (const int64_t m : {1, 3, 12})
+          for (const bool narrowed : {false, true}) {
+            const Case c{m, n, 2, 41, {Unary::kRelu}, m == 12};
+            const Data data(c);
+            const int64_t size = !narrowed ? 4 : narrow == Narrow::kInt8 ? 1 : 2;
+            const auto part = [&](Part columns) {
+              std::vector<uint8_t> bytes;
+              const std::vector<float> y =
+                  run(set_for(isa), narrow, c, data, narrowed ? &bytes : nullptr, nullptr, columns);
+              if (!narrowed) bytes.resize(y.size() * 4), std::memcpy(bytes.data(), y.data(), bytes.size());
+              return bytes;
+            };
+            const std::vector<uint8_t> whole = part({});
+            for (int64_t from = 0; from < n; from += kColumnGroup) {
+              std::vector<uint8_t> wanted = whole;
+              for (int64_t i = 0; i < m * n; ++i)
+                if (i % n < from || i % n >= from + kColumnGroup)
+                  std::fill_n(wanted.begin() + i * size, size, uint8_t{0});
+              ASSERT_EQ(part({from, from + kColumnGroup}), wanted)
+                  << isa_name(isa) << " n " << n << " m " << m << " from " << from;
+            }
+          }
+}
+
 // Scales of 1 and no bias: floats that hold the integer sums themselves.
 TEST(Narrow, IntegerSumsAreExact) {
-  for (const int64_t n : {5, 16, 40, 64, 130}) {
+  for (const int64_t n : {1, 5, 16, 17, 25, 33, 40, 64, 65, 71, 130, 136}) {
     const Case c{5, n, 1, 101, {}, false};
     Data data(c);
     std::fill(data.scale.begin(), data.scale.end(), 1.0f), std::fill(data.bias.begin(), data.bias.end(), 0.0f);
@@ -188,7 +229,8 @@ TEST(Narrow, IntegerSumsAreExact) {
 TEST(Narrow, ARowsBitsDoNotDependOnItsNeighbours) {
   for (const Isa isa : supported_isas())
     for (const Narrow narrow : {Narrow::kBf16, Narrow::kInt8})
-      for (const auto& [n, size] : {std::pair<int64_t, float>{10, 1.0f}, {33, 1.0f}, {100, 1.0f}, {100, 1e-20f}}) {
+      for (const auto& [n, size] :
+           {std::pair<int64_t, float>{3, 1.0f}, {10, 1.0f}, {33, 1.0f}, {71, 1.0f}, {100, 1.0f}, {100, 1e-20f}}) {
         Case c{13, n, 1, 70, {Unary::kTanh}, false};
         Data data(c);
         // Products, or what they are made of, below the least float that has all its bits.
@@ -246,6 +288,22 @@ TEST(Narrow, WhatLiesBehindASegmentDoesNotMatter) {
         ASSERT_FALSE(std::isnan(value)) << isa_name(isa) << " length " << length;
     }
   }
+}
+
+// The last step of an edge reads elements before it once more, which count as nothing: infinite ones too.
+TEST(Narrow, AnInfiniteElementCountsOnce) {
+  for (const Isa isa : supported_isas())
+    for (const int64_t n : {3, 33, 71})
+      for (const int64_t length : {9, 17, 41}) {
+        const Case c{3, n, 1, length, {}, false};
+        Data data(c);
+        data.x[static_cast<size_t>(length - 5)] = std::numeric_limits<float>::infinity();
+        for (float& w : data.w) w = std::abs(w) + 0.1f;
+        const std::vector<float> y = run(set_for(isa), Narrow::kBf16, c, data);
+        for (size_t i = 0; i < y.size(); ++i)
+          ASSERT_EQ(y[i] == std::numeric_limits<float>::infinity(), i < static_cast<size_t>(n))
+              << isa_name(isa) << " n " << n << " length " << length << " element " << i;
+      }
 }
 
 TEST(Narrow, AWeightThatIsNoNumberReachesItsOwnColumnOnly) {

@@ -131,21 +131,6 @@ HWY_INLINE void start_sums(const Dense& a, V (&sums)[kR][kV], int64_t row, int64
               a.bias == nullptr ? nullptr : a.bias + column, count);
 }
 
-// A value that several products read is loaded once; the compiler would load it for each of them.
-HWY_INLINE V in_register(V v) {
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4
-  auto raw = v.raw;
-  asm("" : "+v"(raw));
-  return V{raw};
-#elif HWY_TARGET == HWY_NEON
-  auto raw = v.raw;
-  asm("" : "+w"(raw));
-  return V(raw);
-#else
-  return v;
-#endif
-}
-
 // Sums of kR rows of one panel, in one chain over k or two.
 template <int kR, int kV>
 using Sums = V[kR][kV];
