@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "backends/native/lower_ops.h"
+#include "backends/native/pipeline.h"
 #include "backends/native/placement.h"
 #include "base/memory_budget.h"
 #include "eval/trees.h"
@@ -289,7 +290,8 @@ kernels::Activation Lowering::take_activation(std::string* name) {
 
 void Lowering::emit_kept(StepFunction run, const char* kernel, void* args, const std::vector<const View*>& operands,
                          PlainArgs* plain) {
-  Pending pending{run, args, std::string(kernel) + ": " + (node_ == nullptr ? "output" : node_->where()), {}, plain};
+  Pending pending{run, args, std::string(kernel) + ": " + (node_ == nullptr ? "output" : node_->where()), {}, plain,
+                  {},  {}};
   for (const View* operand : operands) pending.operands.push_back(operand == nullptr ? View() : *operand);
   pending_.push_back(std::move(pending));
 }
@@ -363,13 +365,18 @@ Ref Lowering::ref_of(const View& view) const {
 
 // Of each buffer the steps that touch it first and last.
 void Lowering::take_lifetimes() {
-  for (size_t at = 0; at < pending_.size(); ++at)
-    for (const View& operand : pending_[at].operands) {
-      if (operand.buffer < 0) continue;
-      Buffer& buffer = buffers_[operand.buffer];
-      if (buffer.first < 0) buffer.first = static_cast<int64_t>(at);
-      buffer.last = static_cast<int64_t>(at);
-    }
+  for (size_t at = 0; at < pending_.size(); ++at) {
+    const auto touch = [&](const Pending& pending) {
+      for (const View& operand : pending.operands) {
+        if (operand.buffer < 0) continue;
+        Buffer& buffer = buffers_[operand.buffer];
+        if (buffer.first < 0) buffer.first = static_cast<int64_t>(at);
+        buffer.last = static_cast<int64_t>(at);
+      }
+    };
+    touch(pending_[at]);
+    for (const Pending& part : pending_[at].parts) touch(part);  // at the same time
+  }
 }
 
 void Lowering::place_buffers() {
@@ -391,6 +398,23 @@ bool Lowering::lower_node(const Node& node) {
   if (find_kernel(node.domain, node.op) == nullptr) return false;
   plain(node);
   return true;
+}
+
+Step Lowering::step_of(const Pending& pending) const {
+  Step step{pending.run, pending.args, {}};
+  for (size_t i = 0; i < pending.operands.size(); ++i) {
+    const Ref ref = ref_of(pending.operands[i]);
+    if (pending.plain != nullptr)
+      pending.plain->refs.push_back(ref);
+    else
+      step.refs[i] = ref;
+  }
+  auto part = pending.parts.begin();
+  for (const size_t count : pending.layers) {
+    auto& layer = static_cast<PipelineArgs*>(pending.args)->layers.emplace_back();
+    for (size_t i = 0; i < count; ++i) layer.steps.push_back(step_of(*part++));
+  }
+  return step;
 }
 
 Result<Program> Lowering::lower() {
@@ -422,18 +446,11 @@ Result<Program> Lowering::lower() {
   }
   if (fault_) return *fault_;
   fuse_narrowing();
+  pipeline_layers();
   take_lifetimes();
   place_buffers();
   for (const Pending& pending : pending_) {
-    Step step{pending.run, pending.args, {}};
-    for (size_t i = 0; i < pending.operands.size(); ++i) {
-      const Ref ref = ref_of(pending.operands[i]);
-      if (pending.plain != nullptr)
-        pending.plain->refs.push_back(ref);
-      else
-        step.refs[i] = ref;
-    }
-    program_.steps.push_back(step);
+    program_.steps.push_back(step_of(pending));
     program_.names.push_back(pending.name);
   }
   return std::move(program_);

@@ -130,6 +130,9 @@ class Lowering {
     std::string name;
     std::vector<View> operands;
     PlainArgs* plain = nullptr;
+    // Of a pipeline: its steps, and how many of them each layer has.
+    std::vector<Pending> parts = {};
+    std::vector<size_t> layers = {};
   };
   struct Room {
     View image;
@@ -146,6 +149,9 @@ class Lowering {
   int add_buffer(uint32_t base, std::byte* memory, int64_t bytes);
   void collect_borders();
   void fuse_narrowing();
+  void pipeline_layers();
+  size_t pipelined_layer(size_t at, const Pending& before, const RecurrentArgs& args) const;
+  Step step_of(const Pending& pending) const;
   void take_lifetimes();
   void place_buffers();
   bool has_room_for_floats(int64_t count);

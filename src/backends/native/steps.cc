@@ -29,9 +29,7 @@ void each(const Outer& outer, F&& f) {
   }
 }
 
-}  // namespace
-
-bool run_dense(const Step& step, Bases bases) {
+kernels::Dense dense_of(const Step& step, Bases bases) {
   const auto& args = step.as<DenseArgs>();
   kernels::Dense dense = args.dense;
   dense.x = step.at<const float>(bases, 0);
@@ -40,6 +38,30 @@ bool run_dense(const Step& step, Bases bases) {
   dense.bias = step.at<const float>(bases, 3);
   dense.start = step.at<const float>(bases, 4);
   if (!args.segment_offsets.empty()) dense.segment_offsets = args.segment_offsets.data();
+  return dense;
+}
+
+// Rows of a layer whose rows lie one behind another.
+template <class Layer>
+Layer rows_of(const Layer& whole, int64_t first, int64_t last, int64_t x_size) {
+  Layer part = whole;
+  const bool by_inner = whole.inner == whole.m;
+  move(&part, first * (by_inner ? whole.x_inner : whole.x_outer), first * (by_inner ? whole.y_inner : whole.y_outer),
+       x_size);
+  part.m = last - first;
+  if (by_inner) part.inner = part.m;
+  return part;
+}
+
+}  // namespace
+
+void run_dense_rows(const Step& step, Bases bases, int64_t first, int64_t last) {
+  step.as<DenseArgs>().set->dense(rows_of(dense_of(step, bases), first, last, sizeof(float)));
+}
+
+bool run_dense(const Step& step, Bases bases) {
+  const auto& args = step.as<DenseArgs>();
+  const kernels::Dense dense = dense_of(step, bases);
   if (args.images == 1) {
     share_layer(bases, dense, sizeof(float), args.set->dense);
     return true;
@@ -82,6 +104,14 @@ void run_piece(const kernels::Set& set, kernels::Narrow narrow, kernels::NarrowK
 
 }  // namespace
 
+void run_narrow_dense_rows(const Step& step, Bases bases, int64_t first, int64_t last) {
+  const auto& args = step.as<NarrowDenseArgs>();
+  kernels::NarrowDense dense = args.dense;
+  dense.x = step.at<const std::byte>(bases, 0), dense.y = step.at<float>(bases, 1);
+  dense.packed = step.at<const float>(bases, 2), dense.bias = step.at<const float>(bases, 3);
+  args.set->of(args.narrow).dense(rows_of(dense, first, last, args.narrow == kernels::Narrow::kInt8 ? 1 : 2));
+}
+
 bool run_narrow_dense(const Step& step, Bases bases) {
   const auto& args = step.as<NarrowDenseArgs>();
   kernels::NarrowDense dense = args.dense;
@@ -120,6 +150,16 @@ bool run_narrow(const Step& step, Bases bases) {
   call.x = step.at<const float>(bases, 1);
   args.set->of(args.narrow).narrow(call);
   return true;
+}
+
+void run_narrow_rows(const Step& step, Bases bases, int64_t first, int64_t last, int64_t rows) {
+  const auto& args = step.as<NarrowArgs>();
+  kernels::Narrowing call = args.call;
+  const int64_t row = call.n / rows;
+  call.n = (last - first) * row;
+  call.y = step.at<std::byte>(bases, 0) + first * row * (args.narrow == kernels::Narrow::kInt8 ? 1 : 2);
+  call.x = step.at<const float>(bases, 1) + first * row;
+  args.set->of(args.narrow).narrow(call);
 }
 
 bool run_matmul(const Step& step, Bases bases) {
@@ -308,6 +348,11 @@ class OverState {
 }  // namespace
 
 bool run_recurrent(const Step& step, Bases bases) {
+  run_recurrent_part(step, bases, 0, step.as<RecurrentArgs>().steps);
+  return true;
+}
+
+void run_recurrent_part(const Step& step, Bases bases, int64_t first, int64_t last) {
   const auto& a = step.as<RecurrentArgs>();
   const int64_t gates = a.gru ? 3 : 4, width = gates * a.hidden, x_row = a.x_row;
   float *y = step.at<float>(bases, 0), *sums = step.at<float>(bases, 4), *cell = step.at<float>(bases, 7);
@@ -317,17 +362,18 @@ bool run_recurrent(const Step& step, Bases bases) {
   dense.m = a.rows, dense.n = width, dense.k = a.hidden, dense.inner = 1, dense.segment_length = a.hidden;
   dense.packed = step.at<const float>(bases, 1), dense.bias = step.at<const float>(bases, 2);
   dense.y = sums, dense.y_outer = width;
-  if (cell != nullptr) {
+  if (cell != nullptr && first == 0) {
     if (first_c != nullptr)
       std::memcpy(cell, first_c, static_cast<size_t>(a.rows * a.hidden) * sizeof(float));
     else
       std::memset(cell, 0, static_cast<size_t>(a.rows * a.hidden) * sizeof(float));
   }
   const OverState over_state(a, dense, sums + a.rows * width, bases);
-  const float* before = first_h;
-  int64_t before_row = a.hidden;
-  for (int64_t t = 0; t < a.steps; ++t) {
-    const int64_t at = a.reverse ? a.steps - 1 - t : t;
+  const auto place = [&](int64_t t) { return a.reverse ? a.steps - 1 - t : t; };
+  const float* before = first == 0 ? first_h : y + place(first - 1) * a.y_step;
+  int64_t before_row = first == 0 ? a.hidden : a.y_row;
+  for (int64_t t = first; t < last; ++t) {
+    const int64_t at = place(t);
     const float* projected = projections + at * a.x_step;
     float* h = y + at * a.y_step;
     dense.backwards = t % 2 != 0;
@@ -366,7 +412,6 @@ bool run_recurrent(const Step& step, Bases bases) {
     }
     before = h, before_row = a.y_row;
   }
-  return true;
 }
 
 namespace {

@@ -31,6 +31,8 @@ struct DenseArgs {
   int64_t images = 1, x_image = 0, y_image = 0;
 };
 bool run_dense(const Step& step, Bases bases);
+// Rows `first` to `last - 1` alone, of one image whose rows lie one behind another; nobody helps.
+void run_dense_rows(const Step& step, Bases bases, int64_t first, int64_t last);
 
 struct DenseRowArgs {  // x, y, packed, bias
   kernels::RowKernel kernel = nullptr;
@@ -49,6 +51,7 @@ struct NarrowDenseArgs {
   bool narrow_y = false;  // y too is of fewer bits, as dense.y_inverse_scale and y_zero say
 };
 bool run_narrow_dense(const Step& step, Bases bases);
+void run_narrow_dense_rows(const Step& step, Bases bases, int64_t first, int64_t last);  // as run_dense_rows
 
 struct NarrowArgs {  // y, x
   const kernels::Set* set = nullptr;
@@ -56,6 +59,7 @@ struct NarrowArgs {  // y, x
   kernels::Narrowing call;
 };
 bool run_narrow(const Step& step, Bases bases);
+void run_narrow_rows(const Step& step, Bases bases, int64_t first, int64_t last, int64_t rows);  // of so many
 
 struct MatMulArgs {  // a, b, y
   const kernels::Set* set = nullptr;
@@ -147,6 +151,8 @@ struct RecurrentArgs {
   std::optional<kernels::Narrow> narrow;
 };
 bool run_recurrent(const Step& step, Bases bases);
+// Steps `first` to `last - 1` in time alone, behind those before them.
+void run_recurrent_part(const Step& step, Bases bases, int64_t first, int64_t last);
 // A GRU whose reset gate comes before the product (linear_before_reset = 0). References: y, packed weights of z and r,
 // packed weights of the candidate, projections [T, N, 3*H], work [N, 3*H], first h [N, H].
 bool run_gru_reset_first(const Step& step, Bases bases);
