@@ -69,6 +69,17 @@ constexpr int64_t kSumBlock = 128;
 // where any instruction set can.
 constexpr int64_t kColumnGroup = 64;
 
+// Steps of k after which the chains of any sum have come round (vector.cc): who adds up a run of x in two segments, the
+// first of which is a multiple of so many, has the bits of one.
+constexpr int64_t kChainsRound = 8;
+
+// A layer in two calls, the first over the first segments, the second over the rest, each with its own packed weights:
+// kBegin stores where the sums of a row are by then, kEnd goes on from there, and y has the bits of one call over all.
+// Both are given the bias. What lies between them is one instruction set's own.
+enum class Part : uint8_t { kWhole, kBegin, kEnd };
+// Floats that kBegin stores for a row of n columns, whatever the instruction set.
+constexpr int64_t begun_size(int64_t n) { return (n + 15) / 16 * 32 + 32; }
+
 // y(r, 0..n) = act(start(r) + sum over k of x(r, k) * w(k, 0..n)), for rows r in 0..m.
 // Row r = (i, j) with i = r / inner, j = r % inner. x(r, .) is `segments` runs of `segment_length` consecutive floats,
 // run s starting at x + i * x_outer + j * x_inner + segment_offsets[s]; k = segments * segment_length. So a dense layer
@@ -82,6 +93,9 @@ struct DenseShape {
   const float* bias = nullptr;
   const float* start = nullptr;
   int64_t start_stride = 0;
+  // Of float layers: with kBegin row r's begun_size(n) floats go to y, through no activation, and there is no start;
+  // with kEnd they are the start.
+  Part part = Part::kWhole;
   float* y = nullptr;  // row (i, j) at y + i * y_outer + j * y_inner
   int64_t y_outer = 0, y_inner = 0;
   Activation activation;

@@ -161,6 +161,76 @@ TEST(Kernels, DenseWalksSegmentsAsAConvolutionDoes) {
     }
 }
 
+// A layer of `segments` runs of x in two calls, cut behind the first `begun` of them, has the bits of one; columns by
+// their groups too, as threads share them.
+TEST(Kernels, ALayerInTwoHasTheBitsOfOne) {
+  constexpr int64_t segments = 3, most = 13;
+  for (const Isa isa : supported_isas()) {
+    const Set& set = set_for(isa);
+    for (const int64_t n : {1, 3, 4, 5, 8, 9, 12, 16, 20, 24, 31, 32, 40, 48, 64, 65, 70, 80, 128, 130, 200})
+      for (const int64_t length : {0, 1, 5, 8, 13, 64})
+        for (const int64_t begun : {1, 2}) {
+          const int64_t k = segments * length, size = begun_size(n);
+          const std::vector<float> w = noise(k * n, 3), bias = noise(n, 4), x = noise(most * k, 5);
+          const auto layer = [&](int64_t first, int64_t last, std::vector<float>* packed) {
+            packed->resize(set.dense_packed_size((last - first) * length, n));
+            set.dense_pack(w.data() + first * length * n, (last - first) * length, n, n, 1, packed->data());
+            Dense a;
+            a.n = n, a.k = (last - first) * length, a.x = x.data() + first * length, a.x_inner = k, a.inner = most;
+            a.segments = last - first, a.segment_length = length, a.bias = n % 2 == 0 ? bias.data() : nullptr;
+            a.packed = packed->data(), a.activation = {Unary::kTanh};
+            return a;
+          };
+          const int64_t offsets[] = {0, length, 2 * length};
+          std::vector<float> of_whole, of_begin, of_end;
+          Dense whole = layer(0, segments, &of_whole), begin = layer(0, begun, &of_begin),
+                end = layer(begun, segments, &of_end);
+          for (Dense* each : {&whole, &begin, &end}) each->segment_offsets = offsets;
+          for (const int64_t m : {1, 2, 7, 13}) {
+            std::vector<float> wanted(m * n), sums(m * size), got(m * n);
+            whole.m = begin.m = end.m = m;
+            whole.y = wanted.data(), whole.y_inner = n;
+            set.dense(whole);
+            begin.y = sums.data(), begin.y_inner = size, begin.part = Part::kBegin, begin.activation = {};
+            end.start = sums.data(), end.start_stride = size, end.part = Part::kEnd, end.y = got.data(),
+            end.y_inner = n;
+            for (Dense* each : {&begin, &end})
+              for (int64_t from = 0; from < n; from += kColumnGroup) {
+                each->from = from, each->to = from + kColumnGroup;
+                set.dense(*each);
+              }
+            ASSERT_EQ(0, memcmp(got.data(), wanted.data(), got.size() * sizeof(float)))
+                << isa_name(isa) << " n " << n << ", " << length << " long, begun " << begun << " m " << m;
+          }
+        }
+  }
+}
+
+// A run that is cut where the chains have come round has the bits of one.
+TEST(Kernels, ChainsComeRoundWhereTheySay) {
+  for (const Isa isa : supported_isas())
+    for (const int64_t n : {3, 8, 20, 64, 130}) {
+      const Set& set = set_for(isa);
+      constexpr int64_t k = 45;
+      const Layer layer(set, k, n, 6);
+      const std::vector<float> x = noise(k, 7);
+      const std::vector<float> wanted = run_dense(set, layer, x, 1, n, k, {}, false);
+      std::vector<float> sums(begun_size(n)), got(n);
+      for (const Part part : {Part::kBegin, Part::kEnd}) {
+        const int64_t first = part == Part::kBegin ? 0 : 3 * kChainsRound,
+                      last = part == Part::kBegin ? 3 * kChainsRound : k;
+        std::vector<float> packed(set.dense_packed_size(last - first, n));
+        set.dense_pack(layer.w.data() + first * n, last - first, n, n, 1, packed.data());
+        Dense a;
+        a.m = 1, a.n = n, a.k = a.segment_length = last - first, a.x = x.data() + first, a.packed = packed.data();
+        a.bias = layer.bias.data(), a.part = part, a.y = part == Part::kBegin ? sums.data() : got.data();
+        if (part == Part::kEnd) a.start = sums.data(), a.start_stride = begun_size(n);
+        set.dense(a);
+      }
+      ASSERT_EQ(0, memcmp(got.data(), wanted.data(), got.size() * sizeof(float))) << isa_name(isa) << " n " << n;
+    }
+}
+
 TEST(Kernels, UnaryFunctionsEqualTheirPlainTwinsAndKeepNan) {
   std::vector<float> x;
   for (int i = -8000; i <= 8000; ++i) x.push_back(static_cast<float>(i) * 0.025f);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 namespace hayate::kernels::plain {
@@ -104,12 +105,16 @@ void dense(const Dense& a) {
       double sum = static_cast<double>(a.start != nullptr  ? a.start[r * a.start_stride + j]
                                        : a.bias != nullptr ? a.bias[j]
                                                            : 0.0f);
+      if (a.part == Part::kEnd) std::memcpy(&sum, a.start + r * a.start_stride + 2 * j, sizeof sum);
       for (int64_t s = 0; s < a.segments; ++s) {
         const float* run = x + (a.segment_offsets == nullptr ? 0 : a.segment_offsets[s]);
         for (int64_t i = 0; i < a.segment_length; ++i)
           sum += static_cast<double>(run[i]) * static_cast<double>(a.packed[(s * a.segment_length + i) * a.n + j]);
       }
-      y[j] = static_cast<float>(apply(a.activation, sum));
+      if (a.part == Part::kBegin)
+        std::memcpy(y + 2 * j, &sum, sizeof sum);  // as it is, in the place of two floats
+      else
+        y[j] = static_cast<float>(apply(a.activation, sum));
     }
   }
 }

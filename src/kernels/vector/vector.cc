@@ -124,6 +124,11 @@ HWY_INLINE void take_rows(const Dense& a, Place* place, int64_t column, const fl
   }
 }
 
+// What Part::kBegin stores of a row: the sums of the first chain by their columns, those of the second behind them, and
+// the edge's as they lie in registers.
+HWY_INLINE int64_t second_chain(int64_t n) { return (n + kUnit - 1) / kUnit * kUnit; }
+HWY_INLINE int64_t begun_edge(int64_t n) { return 2 * second_chain(n); }
+
 // Sums start with start(row), with the bias, or with 0.
 template <int kR, int kV>
 HWY_INLINE void start_sums(const Dense& a, V (&sums)[kR][kV], int64_t row, int64_t column, int64_t count) {
@@ -175,8 +180,8 @@ HWY_INLINE const float* add_steps(const float* const (&x)[kR], int64_t offset, i
   return panel;
 }
 
-// kR rows of one panel in kC chains.
-template <int kR, int kV, int kC>
+// kR rows of one panel in kC chains. Where the layer is whole nothing is asked: a tile of few steps would feel it.
+template <int kR, int kV, int kC, bool kWhole>
 HWY_INLINE void dense_tile(const Dense& a, const float* panel, int64_t row, Place* place, int64_t column) {
   const int64_t count = a.n - column;
   const float* x[kR];
@@ -192,9 +197,22 @@ HWY_INLINE void dense_tile(const Dense& a, const float* panel, int64_t row, Plac
     V odd[kR][kV];
     HAYATE_EACH (r, kR)
       HAYATE_EACH (v, kV) odd[r][v] = hn::Zero(d);
+    if (!kWhole && a.part == Part::kEnd) {
+      const float* begun = a.start + row * a.start_stride + second_chain(a.n) + column;
+      HAYATE_EACH (r, kR)
+        HAYATE_EACH (v, kV) odd[r][v] = hn::LoadU(d, begun + r * a.start_stride + v * kLanes);
+    }
     for (int64_t s = 0; s < a.segments; ++s)
       panel = add_steps<kR, kV, kC>(x, a.segment_offsets == nullptr ? 0 : a.segment_offsets[s], a.segment_length, panel,
                                     sums, odd);
+    if (!kWhole && a.part == Part::kBegin) {
+      HAYATE_EACH (r, kR)
+        HAYATE_EACH (v, kV) {
+          hn::StoreU(sums[r][v], d, ys[r] + v * kLanes);
+          hn::StoreU(odd[r][v], d, ys[r] + second_chain(a.n) + v * kLanes);
+        }
+      return;
+    }
     HAYATE_EACH (r, kR)
       HAYATE_EACH (v, kV) sums[r][v] = hn::Add(sums[r][v], odd[r][v]);
   }
@@ -203,20 +221,20 @@ HWY_INLINE void dense_tile(const Dense& a, const float* panel, int64_t row, Plac
 }
 
 // A tile of `rows` of at most kR rows.
-template <int kR, int kV, int kC>
+template <int kR, int kV, int kC, bool kWhole>
 HWY_INLINE void dense_tile_of(int64_t rows, const Dense& a, const float* panel, int64_t row, Place* place,
                               int64_t column) {
-  if (rows == kR) return dense_tile<kR, kV, kC>(a, panel, row, place, column);
-  if constexpr (kR > 1) dense_tile_of<next_tile(kR), kV, kC>(rows, a, panel, row, place, column);
+  if (rows == kR) return dense_tile<kR, kV, kC, kWhole>(a, panel, row, place, column);
+  if constexpr (kR > 1) dense_tile_of<next_tile(kR), kV, kC, kWhole>(rows, a, panel, row, place, column);
 }
 
-template <int kV, int kC>
+template <int kV, int kC, bool kWhole>
 HWY_NOINLINE void dense_panel(const Dense& a, const float* panel, int64_t column) {
   constexpr int kMost = rows_for(kV, kC);
   Place place;
   for (int64_t row = 0; row < a.m;) {
     const int64_t rows = tile_rows<kMost>(a.m - row);
-    dense_tile_of<kMost, kV, kC>(rows, a, panel, row, &place, column);
+    dense_tile_of<kMost, kV, kC, kWhole>(rows, a, panel, row, &place, column);
     row += rows;
   }
 }
@@ -244,6 +262,14 @@ struct Edge {
   HWY_INLINE Edge() {
     HAYATE_EACH (r, kR)
       HAYATE_EACH (j, kSums) sums[r][j] = hn::Zero(d);
+  }
+  HWY_INLINE void load(const float* from, int64_t stride) {
+    HAYATE_EACH (r, kR)
+      HAYATE_EACH (j, kSums) sums[r][j] = hn::LoadU(d, from + r * stride + j * kLanes);
+  }
+  HWY_INLINE void store(float* const (&to)[kR], int64_t offset) const {
+    HAYATE_EACH (r, kR)
+      HAYATE_EACH (j, kSums) hn::StoreU(sums[r][j], d, to[r] + offset + j * kLanes);
   }
   template <class X, class W>
   HWY_INLINE void step(const X& x_at, const W& w_at) {
@@ -279,37 +305,45 @@ struct Edge {
   }
 };
 
-template <int kR, int kW, int kWidth, int kC>
+template <int kR, int kW, int kWidth, int kC, bool kWhole>
 HWY_INLINE void edge_tile(const Dense& a, const float* panel, int64_t row, Place* place, int64_t column) {
   const int64_t count = std::min<int64_t>(a.n - column, kW);
   const float* x[kR];
   float* ys[kR];
   take_rows(a, place, column, x, ys);
-  V totals[kR][1];
-  start_sums(a, totals, row, column, count);
   Edge<kR, kW, kWidth, kC> edge;
+  // Of an edge in two calls in one of four lanes each, where in what a row has begun.
+  const int64_t begun = begun_edge(a.n) + (column - (a.n - edge_columns(a.n))) * kC;
+  V totals[kR][1];
+  if (!kWhole && a.part == Part::kEnd) {
+    load_starts(totals, nullptr, 0, a.bias == nullptr ? nullptr : a.bias + column, count);
+    edge.load(a.start + row * a.start_stride + begun, a.start_stride);
+  } else {
+    start_sums(a, totals, row, column, count);
+  }
   for (int64_t s = 0; s < a.segments; ++s)
     edge.add_steps(x, a.segment_offsets == nullptr ? 0 : a.segment_offsets[s], a.segment_length, &panel);
+  if (!kWhole && a.part == Part::kBegin) return edge.store(ys, begun - column);
   HAYATE_EACH (r, kR) totals[r][0] = hn::Add(totals[r][0], edge.total(r));
   if (!store_tile(totals, ys, count, a.activation))
     for (float* y : ys) plain::unary(a.activation, y, y, count);
 }
 
-template <int kR, int kW, int kWidth, int kC>
+template <int kR, int kW, int kWidth, int kC, bool kWhole>
 HWY_INLINE void edge_tile_of(int64_t rows, const Dense& a, const float* panel, int64_t row, Place* place,
                              int64_t column) {
-  if (rows == kR) return edge_tile<kR, kW, kWidth, kC>(a, panel, row, place, column);
-  if constexpr (kR > 1) edge_tile_of<next_tile(kR), kW, kWidth, kC>(rows, a, panel, row, place, column);
+  if (rows == kR) return edge_tile<kR, kW, kWidth, kC, kWhole>(a, panel, row, place, column);
+  if constexpr (kR > 1) edge_tile_of<next_tile(kR), kW, kWidth, kC, kWhole>(rows, a, panel, row, place, column);
 }
 
-template <int kW, int kWidth, int kC>
+template <int kW, int kWidth, int kC, bool kWhole>
 void edge_panel(const Dense& a, const float* panel, int64_t column) {
   constexpr int kSums = kC * kW / static_cast<int>(kLanes),
                 kMost = std::max(1, std::min(kRows, kRows * kVectors / kSums));
   Place place;
   for (int64_t row = 0; row < a.m;) {
     const int64_t rows = tile_rows<kMost>(a.m - row);
-    edge_tile_of<kMost, kW, kWidth, kC>(rows, a, panel, row, &place, column);
+    edge_tile_of<kMost, kW, kWidth, kC, kWhole>(rows, a, panel, row, &place, column);
     row += rows;
   }
 }
@@ -342,7 +376,10 @@ HWY_INLINE void with_edge(const float* packed, int64_t k, int64_t n, F&& f) {
 void dense_edge(const Dense& a) {
   if (a.to < a.n) return;
   with_edge(a.packed, a.k, a.n, [&]<int kW, int kWidth, int kC>(const float* panel, int64_t column) HWY_ATTR {
-    edge_panel<kW, kWidth, kC>(a, panel, column);
+    if (HWY_LIKELY(a.part == Part::kWhole))
+      edge_panel<kW, kWidth, kC, true>(a, panel, column);
+    else
+      edge_panel<kW, kWidth, kC, false>(a, panel, column);
   });
 }
 
@@ -350,7 +387,11 @@ void dense(const Dense& a) {
   if (a.backwards) dense_edge(a);
   each_panel(a.n, a.from, a.to, a.backwards, [&](int64_t column, int units) HWY_ATTR {
     with_shape(units, [&]<int kV, int kC>() HWY_ATTR {
-      dense_panel<kV, kC>(a, a.packed + a.k * column, column);  // no panel before it is padded
+      const float* panel = a.packed + a.k * column;       // no panel before it is padded
+      if (kC == 1 || HWY_LIKELY(a.part == Part::kWhole))  // in one chain a start is all that there is to a part
+        dense_panel<kV, kC, true>(a, panel, column);
+      else
+        dense_panel<kV, kC, kC == 1>(a, panel, column);
     });
   });
   if (!a.backwards) dense_edge(a);
