@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "graph/window.h"
+
 namespace hayate {
 namespace {
 
@@ -30,6 +32,17 @@ int64_t convolution_macs(const Node& node, const Facts& facts, size_t weights) {
               *y = shape_of(facts, node.outputs[0]);
   if (x == nullptr || w == nullptr || y == nullptr || w->empty() || w->front() == 0) return 0;
   return count_of(node.op == "ConvTranspose" ? *x : *y) * (count_of(*w) / w->front());
+}
+
+// Of a convolution in two: places of the output, by what each of them multiplies.
+int64_t convolution_part_macs(const Node& node, const Facts& facts) {
+  const Shape *w = shape_of(facts, node.input(1)), *y = shape_of(facts, node.outputs[0]);
+  if (w == nullptr || y == nullptr || w->size() < 3 || w->size() > y->size() || count_of(*w) == 0) return 0;
+  const Shape kernel(w->begin() + 2, w->end());
+  const Taps taps = taps_of(node, kernel);
+  int64_t places = y->front();
+  for (size_t i = 0; i < kernel.size(); ++i) places *= (*y)[2 + i];
+  return places * (count_of(*w) / kernel[taps.axis] * taps.count);
 }
 
 int64_t recurrent_macs(const Node& node, const Facts& facts) {
@@ -64,6 +77,7 @@ int64_t macs_of(const Node& node, const Facts& facts) {
   if (op == "QLinearConv") return convolution_macs(node, facts, 3);
   if (op == "Conv" || op == "ConvTranspose" || op == "ConvInteger" || op == "FusedConv")
     return convolution_macs(node, facts, 1);
+  if (op == "ConvBegin" || op == "ConvEnd") return convolution_part_macs(node, facts);
   if (op == "Gemm" || op == "MatMul" || op == "MatMulInteger" || op == "QLinearMatMul" || op == "FusedMatMul" ||
       op == "FusedGemm" || op == "QGemm")
     return product_macs(node, facts);

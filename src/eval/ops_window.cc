@@ -1,5 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
 #include "eval/floats.h"
 #include "eval/kernel.h"
 #include "graph/window.h"
@@ -38,6 +42,55 @@ Result<bool> convolution(const KernelContext& c) {
     else
       ref::conv(g, x.shape()[0], groups, in, out, x.data<T>(), w.data<T>(), bias, c.outputs[0]->data<T>());
   });
+}
+
+// Of weights [M, C, kernel...] the taps that the node multiplies.
+std::vector<double> multiplied(const Node& node, const Tensor& weights) {
+  const Shape kernel = spatial_of(weights.shape());
+  const Taps taps = taps_of(node, kernel);
+  const int64_t inner = ref::product(Shape(kernel.begin() + static_cast<std::ptrdiff_t>(taps.axis) + 1, kernel.end()));
+  std::vector<double> made;
+  for (int64_t i = 0; i < weights.count(); ++i)
+    if (const int64_t tap = i / inner % kernel[taps.axis]; tap >= taps.first && tap < taps.first + taps.count)
+      made.push_back(static_cast<double>(weights.data<float>()[i]));
+  return made;
+}
+
+std::vector<double> doubles(const Tensor* tensor) {
+  if (tensor == nullptr) return {};
+  return {tensor->data<float>(), tensor->data<float>() + tensor->count()};
+}
+
+// Of a convolution in two each part on float64, so that nothing is rounded between them: a sum lies in the place of two
+// floats.
+template <bool kEnd>
+Result<bool> convolution_part(const KernelContext& c) {
+  const Tensor &x = *c.inputs[0], &w = *c.inputs[1], &sums = kEnd ? *c.inputs[2] : *c.outputs[0];
+  const Result<Window> window = sliding_window(c.node, spatial_of(x.shape()), spatial_of(w.shape()));
+  if (!window.ok()) return window.error();
+  const ref::Window3 g = three_axes(window.value());
+  const int64_t images = x.shape()[0], groups = c.node.get<int64_t>("group", 1), filters = w.shape()[0],
+                width = filters / groups, places = ref::product(window.value().output), size = sums.shape().back();
+  std::vector<double> y(static_cast<size_t>(images * filters * places));
+  // f(sum in y, where its floats begin in `sums`).
+  const auto each = [&](auto&& f) {
+    for (int64_t i = 0; i < images * groups; ++i)
+      for (int64_t o = 0; o < width; ++o)
+        for (int64_t p = 0; p < places; ++p)
+          f(y[static_cast<size_t>((i * width + o) * places + p)], (i * places + p) * size + 2 * o);
+  };
+  if (kEnd) each([&](double& sum, int64_t at) { std::memcpy(&sum, sums.data<float>() + at, sizeof sum); });
+  const std::vector<double> from = doubles(&x), weights = multiplied(c.node, w), bias = doubles(c.input(kEnd ? 3 : 2));
+  ref::conv(g, images, groups, x.shape()[1] / groups, width, from.data(), weights.data(),
+            bias.empty() ? nullptr : bias.data(), y.data(), kEnd ? y.data() : nullptr);
+  float* to = c.outputs[0]->data<float>();
+  if (kEnd) {
+    std::transform(y.begin(), y.end(), to, [](double sum) { return static_cast<float>(sum); });
+  } else {
+    std::fill_n(to, sums.count(), 0.0f);
+    each([&](double& sum, int64_t at) { std::memcpy(to + at, &sum, sizeof sum); });
+  }
+  return true;
 }
 
 // Calls f.operator()<T>() for the types that pools take: floats, and bytes for the maximum.
@@ -118,6 +171,8 @@ Result<bool> max_unpool(const KernelContext& c) {
 void add_window_kernels(std::vector<KernelEntry>* table) {
   table->push_back({"", "Conv", convolution<false>});
   table->push_back({"", "ConvTranspose", convolution<true>});
+  table->push_back({"hayate", "ConvBegin", convolution_part<false>});
+  table->push_back({"hayate", "ConvEnd", convolution_part<true>});
   for (const char* op : {"MaxPool", "AveragePool", "LpPool"}) table->push_back({"", op, pool});
   for (const char* op : {"GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"}) table->push_back({"", op, global_pool});
   table->push_back({"", "MaxUnpool", max_unpool});

@@ -37,7 +37,8 @@ std::optional<Narrowed> narrowed(Window w, const Places& need, int64_t length) {
 }
 
 void set_window(const Window& w, Node* node) {
-  const bool apart = node->is("Conv") && w.dilation != node->get<Shape>("dilations", w.dilation);
+  const bool apart =
+      node->is("Conv") && w.kernel.back() > 1 && w.dilation.back() != node->get<Shape>("dilations", w.dilation).back();
   Shape pads = w.pads_begin;
   pads.insert(pads.end(), w.pads_end.begin(), w.pads_end.end());
   node->attributes["strides"] = w.stride, node->attributes["pads"] = pads;

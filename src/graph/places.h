@@ -28,7 +28,8 @@ struct Narrowed {
 // alone. Requires: ceil_mode is 0, 1 or more places.
 std::optional<Narrowed> narrowed(Window window, const Places& need, int64_t length);
 
-// Gives a Conv or pool that window. Of taps that were dilated and are neighbours now sums go as before (taps_apart).
+// Gives a Conv or pool that window. Of taps of a kernel row that were dilated and are neighbours now sums go as before
+// (taps_apart).
 void set_window(const Window& window, Node* node);
 
 }  // namespace hayate

@@ -39,8 +39,22 @@ Result<Window> window_of(const Node& node, const Shape& spatial, const Shape& ke
 
 }  // namespace
 
+Taps taps_of(const Node& node, const Shape& kernel) {
+  const bool begins = node.op == "ConvBegin";
+  if (kernel.empty() || node.domain != "hayate" || (!begins && node.op != "ConvEnd"))
+    return {0, 0, kernel.empty() ? 0 : kernel[0]};
+  const int64_t axis = node.get<int64_t>("axis", 2) - 2;
+  Taps made;
+  made.axis = static_cast<size_t>(std::clamp<int64_t>(axis, 0, static_cast<int64_t>(kernel.size()) - 1));
+  const int64_t all = kernel[made.axis], taps = std::clamp<int64_t>(node.get<int64_t>("taps", 0), 0, all);
+  made.first = begins ? 0 : taps, made.count = begins ? taps : all - taps;
+  return made;
+}
+
 Result<Window> sliding_window(const Node& node, const Shape& spatial, const Shape& kernel) {
-  Result<Window> made = window_of(node, spatial, kernel);
+  Shape multiplied = kernel;
+  if (const Taps taps = taps_of(node, kernel); !kernel.empty()) multiplied[taps.axis] = taps.count;
+  Result<Window> made = window_of(node, spatial, multiplied);
   if (!made.ok()) return made;
   Window& w = made.value();
   const std::string auto_pad = node.get<std::string>("auto_pad", "NOTSET");
@@ -130,17 +144,58 @@ Types image(const ShapeContext& c, int64_t channels, const Shape& spatial) {
   return {{c.type(0), out}};
 }
 
-Result<Types> conv(const ShapeContext& c) {
+Result<Types> conv_with_bias(const ShapeContext& c, size_t bias) {
   if (const auto error = float_images(c)) return *error;
   const int64_t groups = c.node.get<int64_t>("group", 1);
   const Shape &x = c.shape(0), &w = c.shape(1);
   if (w.size() != x.size() || groups < 1 || x[1] % groups != 0 || w[0] % groups != 0 || w[1] != x[1] / groups)
     return c.error(fmt::format("weights {} in {} groups do not fit input {}", shape_text(w), groups, shape_text(x)));
-  if (c.has(2) && c.shape(2) != Shape{w[0]})
-    return c.error(fmt::format("bias {} must be [{}]", shape_text(c.shape(2)), w[0]));
+  if (c.has(bias) && c.shape(bias) != Shape{w[0]})
+    return c.error(fmt::format("bias {} must be [{}]", shape_text(c.shape(bias)), w[0]));
   const Result<Window> window = sliding_window(c.node, spatial_of(x), spatial_of(w));
   if (!window.ok()) return window.error();
   return image(c, w[0], window.value().output);
+}
+
+Result<Types> conv(const ShapeContext& c) { return conv_with_bias(c, 2); }
+
+// A convolution in two, where what its first taps along an axis see is there before the rest: `axis` (of x) and `taps`
+// say which those are. Otherwise each has the attributes of a Conv over its own x, which together see what the whole
+// sees; float32.
+//   hayate.ConvBegin(x, W, B) -> the sums so far [N, groups, output..., size], as the backend has them: those of a
+//     place's M / groups filters take `size` floats, 2 * M / groups or more
+//   hayate.ConvEnd(x, W, sums, B) -> what a Conv over all taps gives
+Result<Types> conv_part(const ShapeContext& c, size_t bias) {
+  for (size_t i = 0; i < c.input_count(); ++i)
+    if (auto error = type_error(c, i, {Type::kFloat32})) return *error;
+  return conv_with_bias(c, bias);
+}
+
+Shape sums_shape(const Shape& y, int64_t groups, int64_t size) {
+  Shape sums{y[0], groups};
+  sums.insert(sums.end(), y.begin() + 2, y.end());
+  sums.push_back(size);
+  return sums;
+}
+
+Result<Types> conv_begin(const ShapeContext& c) {
+  const Result<Types> whole = conv_part(c, 2);
+  if (!whole.ok()) return whole;
+  const Shape& y = whole.value()[0].shape;
+  const int64_t groups = c.node.get<int64_t>("group", 1), size = c.node.get<int64_t>("size", 0);
+  if (size < 2 * y[1] / groups || size > kExtentMax)
+    return c.error(fmt::format("size {} does not hold the sums of {} filters", size, y[1] / groups));
+  return Types{{c.type(0), sums_shape(y, groups, size)}};
+}
+
+Result<Types> conv_end(const ShapeContext& c) {
+  const Result<Types> whole = conv_part(c, 3);
+  if (!whole.ok()) return whole;
+  const Shape &y = whole.value()[0].shape, &sums = c.shape(2);
+  const int64_t groups = c.node.get<int64_t>("group", 1);
+  if (sums.empty() || sums.back() < 2 * y[1] / groups || sums != sums_shape(y, groups, sums.back()))
+    return c.error(fmt::format("sums {} are none of its output {}", shape_text(sums), shape_text(y)));
+  return whole;
 }
 
 Result<Types> conv_transpose(const ShapeContext& c) {
@@ -209,6 +264,8 @@ Result<Types> max_unpool(const ShapeContext& c) {
 void add_window_rules(std::vector<OpEntry>* table) {
   table->push_back({"", "Conv", 2, 3, conv});
   table->push_back({"", "ConvTranspose", 2, 3, conv_transpose});
+  table->push_back({"hayate", "ConvBegin", 2, 3, conv_begin});
+  table->push_back({"hayate", "ConvEnd", 3, 4, conv_end});
   table->push_back({"", "MaxPool", 1, 1, pool});
   table->push_back({"", "AveragePool", 1, 1, pool});
   table->push_back({"", "GlobalAveragePool", 1, 1, global_pool});

@@ -10,7 +10,17 @@ struct Window {
   Shape kernel, stride, dilation, pads_begin, pads_end, input, output;
 };
 
-// The window of a Conv or pool over `spatial`. Resolves auto_pad and ceil_mode; errors where the attributes do not fit.
+// Taps of a kernel along one of its axes.
+struct Taps {
+  size_t axis = 0;
+  int64_t first = 0, count = 0;
+};
+// Those of the whole kernel that a node multiplies: all, but of a hayate.ConvBegin the first `taps` along `axis` (of
+// x), and of a ConvEnd the others.
+Taps taps_of(const Node& node, const Shape& kernel);
+
+// The window of a Conv, one of its parts, or pool over `spatial`, `kernel` being the whole's. Resolves auto_pad and
+// ceil_mode; errors where the attributes do not fit.
 Result<Window> sliding_window(const Node& node, const Shape& spatial, const Shape& kernel);
 // The window of a ConvTranspose (its output may be given by output_shape).
 Result<Window> transposed_window(const Node& node, const Shape& spatial, const Shape& kernel);

@@ -75,13 +75,15 @@ std::string StreamExecutable::explain() const {
     const Streamed& what = line.what;
     std::string how;
     if (what.kind == Streamed::kColumns)
-      how = fmt::format("kept: {} of {} columns", what.length - what.left - what.right, what.length);
+      how = fmt::format("kept: {} of {} columns", std::max<int64_t>(0, what.length - what.left - what.right),
+                        what.length);
     if (what.kind == Streamed::kSteps) how = fmt::format("steps from the window's start: {}", what.length);
     if (what.kind == Streamed::kTail) how = "for the answer alone";
     if (what.kind == Streamed::kStatic) how = "does not change";
     if (what.left > 0) how += fmt::format(", {} see the zeros before the window", what.left);
     if (what.every > 1) how += fmt::format(", {} rows apart, of which every phase is kept", what.every);
     if (what.right > 0) how += fmt::format(", {} see those behind it and are made again", what.right);
+    if (line.begun > 0) how += fmt::format(", {} of {} taps before the row comes", line.begun, line.taps);
     text += fmt::format("{:<28} {}\n    {}\n", how.substr(0, how.find(',')), printable(line.value),
                         line.node + (how.find(',') == std::string::npos ? "" : how.substr(how.find(','))));
   }
@@ -94,6 +96,7 @@ std::string StreamExecutable::explain() const {
   if (!gains())
     return text + fmt::format("Every row runs the whole window ({} MACs): {}.\n", d.macs_window, d.cut.reason);
   text += fmt::format("Before the answer: {} MACs of the window's {}", d.macs_answer, d.macs_window);
+  if (d.cut.begun > 0) text += fmt::format(", and {} before its row comes, which convolutions begin with", d.cut.begun);
   if (!d.blocks.empty())
     text += fmt::format("; after it: {} MACs, one step of {} windows in flight{}, in {} blocks{}",
                         d.macs_follow + d.macs_start + d.macs_prepare, d.cut.in_flight,
@@ -101,7 +104,7 @@ std::string StreamExecutable::explain() const {
                         d.start == nullptr ? "" : fmt::format(" and the first {} rows of one", d.cut.start_rows));
   if (d.cut.edges > 0)
     text += fmt::format(". {} columns that see the window's start are made for every row, by {} MACs after the answer",
-                        d.cut.edges, d.macs_ahead);
+                        d.cut.edges, d.macs_ahead - d.cut.begun);
   if (!d.cut.whole.empty())
     text += fmt::format(". On all of the window, for the answer alone: {}, and what follows", d.cut.whole);
   text += fmt::format(". {} histories, {} states.\n", d.cut.histories.size(), d.cut.states.size());
@@ -238,7 +241,8 @@ Result<bool> cut_window(Parts* parts, Graph graph, const Plan& plan) {
   const TensorType& type = types.value().begin()->second;
   const Result<int64_t> axis = time_axis(graph, type, plan);
   if (!axis.ok()) return axis.error();
-  Result<CutModel> cut = cut_model(graph, types.value(), axis.value(), 1);
+  PartsPlan as{plan, std::nullopt};
+  Result<CutModel> cut = cut_model(graph, types.value(), as, axis.value(), 1);
   if (!cut.ok()) return cut.error();
   parts->cut = std::move(cut.value().cut), parts->macs_window = cut.value().macs, parts->time = axis.value();
   const size_t at = static_cast<size_t>(axis.value());
@@ -247,7 +251,6 @@ Result<bool> cut_window(Parts* parts, Graph graph, const Plan& plan) {
     if (i != at) (i < at ? parts->outer : parts->inner_bytes) *= type.shape[i];
   parts->row_bytes = parts->outer * parts->inner_bytes, parts->row_type = type_name(type.type);
   const Batch batch{1, "the window of a stream", types.value(), {}};
-  PartsPlan as{plan, std::nullopt};
   if (plan.precision == "int8" && plan.backend == "native" && parts->cut.reason.empty()) {
     auto ranges = ranges_of_parts(graph, find_batch(graph, types.value()), cut.value().parted, parts->cut, plan);
     if (!ranges.ok()) return ranges.error();

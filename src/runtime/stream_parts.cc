@@ -22,7 +22,8 @@ size_t place_of(const std::vector<PortType>& ports, const std::string& name) {
 size_t input_of(const Compiled& compiled, const std::string& name) { return place_of(compiled.inputs(), name); }
 size_t output_of(const Compiled& compiled, const std::string& name) { return place_of(compiled.outputs(), name); }
 
-Result<CutModel> cut_model(const Graph& graph, const InputTypes& types, int64_t time, int64_t lanes) {
+Result<CutModel> cut_model(const Graph& graph, const InputTypes& types, const PartsPlan& as, int64_t time,
+                           int64_t lanes) {
   Result<Graph> whole = rewrite(graph, types);
   if (!whole.ok()) return whole.error();
   const Result<Facts> facts = infer(whole.value(), types);
@@ -30,7 +31,8 @@ Result<CutModel> cut_model(const Graph& graph, const InputTypes& types, int64_t 
   Graph parted = split_recurrences(whole.value(), facts.value());
   const Result<Facts> parted_facts = infer(parted, types);
   if (!parted_facts.ok()) return parted_facts.error();
-  Result<Incremental> cut = make_incremental(parted, parted_facts.value(), time, lanes);
+  const bool floats = as.plan.precision == "fp32" && !as.ranges;
+  Result<Incremental> cut = make_incremental(parted, parted_facts.value(), time, floats, lanes);
   if (!cut.ok()) return cut.error();
   const int64_t macs = macs_of(whole.value(), facts.value());
   return CutModel{std::move(whole).value(), std::move(parted), std::move(cut).value(), macs};

@@ -57,7 +57,9 @@ struct CutModel {
   Incremental cut;
   int64_t macs = 0;  // of the whole
 };
-Result<CutModel> cut_model(const Graph& graph, const InputTypes& types, int64_t time, int64_t lanes);
+// For parts that are compiled as `as`.
+Result<CutModel> cut_model(const Graph& graph, const InputTypes& types, const PartsPlan& as, int64_t time,
+                           int64_t lanes);
 
 // `macs`: set to what one run takes.
 Result<std::shared_ptr<const Compiled>> compile_part(const Graph& floats, const PartsPlan& as, int64_t* macs);

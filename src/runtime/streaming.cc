@@ -72,7 +72,7 @@ class Incrementally final : public Streaming {
   }
   State* answer() noexcept override { return answer_.get(); }
   Status refill(const std::byte* rows, int64_t count, int64_t row_bytes) noexcept override {
-    if (count * (of_.macs_answer + of_.macs_follow) <= of_.macs_window)
+    if (count * (of_.macs_answer + of_.macs_ahead + of_.macs_follow) <= of_.macs_window)
       return Streaming::refill(rows, count, row_bytes);
     next_ = of_.cut.window;
     for (int64_t r = 0; r < count; ++r) rows_.put(next_ + r, rows + r * row_bytes);
@@ -97,10 +97,11 @@ class Incrementally final : public Streaming {
       return true;
     }
     if (windows_ && windows_->step(status)) return true;
-    // What ran meanwhile has driven from the caches what the next answer reads. The last row once more brings it back;
-    // all that writes is written again before it is read.
-    (void)answer_->run(1);
     warm_ = true;
+    if (!windows_) return false;
+    // They have driven from the caches what the next answer reads. The last row once more brings it back; all that
+    // writes is written again before it is read.
+    (void)answer_->run(1);
     return true;
   }
 
@@ -161,8 +162,10 @@ class Incrementally final : public Streaming {
     return {};
   }
   // The first of the rows that are behind, without its answer: histories and columns follow from rows alone, whatever
-  // the states.
+  // the states and the columns that see the window's start.
   Status take() noexcept {
+    if (of_.cut.begun > 0)
+      if (const Status status = look_ahead(); !status.ok()) return status;
     if (windows_)
       if (const Status status = windows_->make_room(); !status.ok()) return status;
     const std::byte* row = rows_.row(next_ - behind_);

@@ -42,7 +42,7 @@ Result<std::shared_ptr<const Compiled>> compile_wide(const StreamExecutable::Dat
   const Result<InputTypes> types = declared_types(graph, rows);
   if (!types.ok()) return none;
   if (of.cut.window > 0) {
-    const Result<CutModel> cut = cut_model(graph, types.value(), of.time, rows);
+    const Result<CutModel> cut = cut_model(graph, types.value(), of.as, of.time, rows);
     if (!cut.ok()) return cut.error();
     if (!cut.value().cut.reason.empty()) return none;
     int64_t macs = 0;

@@ -18,6 +18,7 @@ namespace hayate {
 namespace {
 
 constexpr int64_t kFlightMax = 4096;  // windows: each row takes a step of all
+constexpr int64_t kBegunMin = 2000;   // multiply-adds: to begin with fewer costs as much as it saves
 
 struct Value : Streamed {
   int64_t batch = -1;  // of steps: the axis of extent 1 that counts windows in `follow`
@@ -53,9 +54,15 @@ class Cutter {
 
  public:
   // `rows` are those that `start` takes; `lanes` those of the batch.
-  Cutter(const Graph& graph, const Facts& facts, int64_t time, int64_t rows, int64_t lanes,
+  Cutter(const Graph& graph, const Facts& facts, int64_t time, bool begin, int64_t rows, int64_t lanes,
          std::map<std::string, int64_t> deepest)
-      : graph_(graph), facts_(facts), time_(time), rows_(rows), lanes_(lanes), deepest_(std::move(deepest)) {}
+      : graph_(graph),
+        facts_(facts),
+        time_(time),
+        rows_(rows),
+        lanes_(lanes),
+        begin_(begin),
+        deepest_(std::move(deepest)) {}
 
   // Columns that `start` has too many of where a recurrence begins: so many rows fewer will do.
   int64_t spare_rows() const { return spare_; }
@@ -97,6 +104,7 @@ class Cutter {
       made_.answer.outputs.insert(made_.answer.outputs.begin() + position_++, {name, output.type, false, {}});
       made_.outputs.push_back(name);
     }
+    renew_histories();
     if (!ahead_.outputs.empty()) {
       for (const auto& [name, tensor] : graph_.constants) ahead_.constants.emplace(name, tensor);
       made_.ahead = std::move(ahead_);
@@ -142,7 +150,8 @@ class Cutter {
     return whole;
   }
   void say(const std::string& value, const std::string& node, const Streamed& what) {
-    made_.lines.push_back({value, node, what});
+    const auto [begun, taps] = taps_[value];
+    made_.lines.push_back({value, node, what, begun, taps});
   }
 
   static void add_input(Graph* graph, const std::string& name, Type type, const Shape& shape) {
@@ -183,24 +192,48 @@ class Cutter {
       const std::string all = lengthened(value, most);
       return lengthened_[{value, back}] = slice(&made_.answer, all, v.axis, most - back, most + 1 + v.right);
     }
-    const int64_t rows = back * v.every;  // one of all phases for every row
-    const Image image(shape(value), v.axis, rows);
+    keep_history(value, back);
+    const std::string columns = newest_phase(&made_.answer, value, back);
+    return lengthened_[{value, back}] = add_node(&made_.answer, "Concat", {columns, v.name}, value, {{"axis", v.axis}});
+  }
+
+  // Has so many columns kept, of every phase. Requires: nobody asks for more of them.
+  void keep_history(const std::string& value, int64_t back) {
+    const bool is_kept = std::any_of(made_.histories.begin(), made_.histories.end(), [&](const auto& each) {
+      return each.value == value && each.input == history_name(value, back);
+    });
+    if (is_kept) return;
+    const Value& v = values_[value];
     Incremental::History history;
-    history.value = value, history.input = fmt::format("{}/history_{}", value, back), history.shape = image.shape;
-    const std::string before = past(&made_.answer, value, back), columns = newest_phase(&made_.answer, value, back);
-    const std::string made = add_node(&made_.answer, "Concat", {columns, v.name}, value, {{"axis", v.axis}});
-    if (v.every == 1) {
-      history.output = slice(&made_.answer, made, v.axis, 1, 1 + back);
-    } else {
-      const std::string newest = slice(&made_.answer, v.name, v.axis, 0, 1),
-                        all = add_node(&made_.answer, "Concat", {before, newest}, value, {{"axis", v.axis}});
-      history.output = slice(&made_.answer, all, v.axis, 1, 1 + rows);
-    }
-    if (image.last_channels)
-      history.output = add_node(&made_.answer, "Transpose", {history.output}, value, {{"perm", image.to}});
-    add_output(&made_.answer, history.output, type(value).type);
+    history.value = value, history.input = history_name(value, back);
+    history.shape = Image(shape(value), v.axis, back * v.every).shape;
     made_.histories.push_back(history);
-    return lengthened_[{value, back}] = made;
+    backs_.push_back(back);
+    (void)past(&made_.answer, value, back);
+  }
+  static std::string history_name(const std::string& value, int64_t back) {
+    return fmt::format("{}/history_{}", value, back);
+  }
+  // What is kept for the next row: the columns but the oldest, and the newest.
+  void renew_histories() {
+    for (size_t i = 0; i < backs_.size(); ++i) {
+      Incremental::History& history = made_.histories[i];
+      const std::string& value = history.value;
+      const Value& v = values_[value];
+      const int64_t rows = backs_[i] * v.every;
+      const auto all = lengthened_.find({value, backs_[i]});
+      if (v.every == 1 && all != lengthened_.end()) {
+        history.output = slice(&made_.answer, all->second, v.axis, 1, 1 + rows);
+      } else {
+        std::vector<std::string> parts;
+        if (rows > 1) parts.push_back(slice(&made_.answer, past(&made_.answer, value, backs_[i]), v.axis, 1, rows));
+        parts.push_back(v.right == 0 ? v.name : slice(&made_.answer, v.name, v.axis, 0, 1));
+        history.output = add_node(&made_.answer, "Concat", std::move(parts), value, {{"axis", v.axis}});
+      }
+      if (const Image image(shape(value), v.axis, rows); image.last_channels)
+        history.output = add_node(&made_.answer, "Transpose", {history.output}, value, {{"perm", image.to}});
+      add_output(&made_.answer, history.output, type(value).type);
+    }
   }
 
   // What makes columns by QuantizeLinear or DequantizeLinear: of them what they were made of is kept, so that a layer
@@ -239,7 +272,7 @@ class Cutter {
     if (!made.empty()) return made;
     const Value& v = values_[value];
     const Image image(shape(value), v.axis, back * v.every);
-    const std::string input = fmt::format("{}/history_{}", value, back);
+    const std::string input = history_name(value, back);
     add_input(graph, input, type(value).type, image.shape);
     return made = image.last_channels ? add_node(graph, "Transpose", {input}, value, {{"perm", image.from}}) : input;
   }
@@ -316,7 +349,7 @@ class Cutter {
     std::string from;
     if (graph == &ahead_) {
       const int64_t most = deepest(value, back);
-      (void)lengthened(value, most);  // which keeps that history
+      keep_history(value, most);
       from = places(graph, newest_phase(graph, value, most), newest - most, newest, kept);
     } else {
       from = places(graph, lengthened(value, back), newest - back, v.length, kept);
@@ -873,8 +906,12 @@ class Cutter {
     pads.insert(pads.end(), w.pads_end.begin(), w.pads_end.end());
     own.attributes["pads"] = pads;
     own.attributes["auto_pad"] = std::string("NOTSET");
-    own.inputs[0] = lengthened(node.inputs[0], reach + rest);
-    put(&made_.answer, node, own);
+    if (const int64_t taps = first_taps(node, w, reach + rest, length - newest); taps > 0) {
+      begin_window(node, own, w, reach + rest, length - newest, taps);
+    } else {
+      own.inputs[0] = lengthened(node.inputs[0], reach + rest);
+      put(&made_.answer, node, own);
+    }
     pads = own.get<Shape>("pads", {});
     pads[t] = w.pads_begin[t], pads[t + w.kernel.size()] = 0;
     own.attributes["pads"] = pads;
@@ -885,6 +922,63 @@ class Cutter {
     v.name = v.step = v.first = "";
     define(node, 0, v);
     return true;
+  }
+
+  // How many taps of a convolution see kept columns alone in all of the newest `columns` columns that it makes of those
+  // of its input from `back` kept ones on. 0: it cannot begin with them, or that saves too little.
+  int64_t first_taps(const Node& node, const Window& w, int64_t back, int64_t columns) const {
+    if (!begin_ || !node.is("Conv")) return 0;
+    const Value& x = values_.at(node.inputs[0]);
+    const bool known = graph_.constants.contains(node.inputs[1]) &&
+                       (node.input(2).empty() || graph_.constants.contains(node.input(2)));
+    if (!known || type(node.inputs[0]).type != Type::kFloat32 || quantiser_of(node.inputs[0]) != nullptr ||
+        w.kernel.size() > 2)
+      return 0;
+    const size_t t = static_cast<size_t>(x.axis) - 2;
+    const Shape& weights = shape(node.inputs[1]);
+    // Sums have to go through the first taps first, and those of a kernel row may go as one run (lower_conv.cc).
+    const bool in_row = t + 1 == w.kernel.size(), apart = weights[1] % kernels::kChainsRound == 0 ||
+                                                          w.dilation[t] > 1 || node.get<int64_t>("taps_apart", 0) != 0;
+    if (in_row && (!apart || (t == 1 && w.kernel[0] > 1))) return 0;
+    const int64_t seen = back - (columns - 1) * w.stride[t];
+    const int64_t taps = std::min(w.kernel[t] - 1, (seen + w.dilation[t] - 1) / w.dilation[t]);
+    if (seen <= 0 || taps < 1) return 0;
+    const Shape made = with(shape(node.outputs[0]), x.axis, columns);
+    return checked_count(made).value() * macs_of(node, taps) >= kBegunMin ? taps : 0;
+  }
+
+  // Cuts such a convolution behind so many taps; `own` is it for the newest columns.
+  void begin_window(const Node& node, const Node& own, const Window& w, int64_t back, int64_t columns, int64_t taps) {
+    const std::string &x = node.inputs[0], &y = node.outputs[0], sums = y + "/begun";
+    const Value& v = values_[x];
+    const size_t t = static_cast<size_t>(v.axis) - 2;
+    const int64_t groups = node.get<int64_t>("group", 1), size = kernels::begun_size(shape(y)[1] / groups),
+                  reads = (taps - 1) * w.dilation[t] + (columns - 1) * w.stride[t] + 1;
+    Node begin = own, end = own;
+    begin.op = "ConvBegin", end.op = "ConvEnd";
+    Shape pads = own.get<Shape>("pads", {});
+    pads[t + w.kernel.size()] = 0;
+    begin.attributes["pads"] = pads, begin.attributes["size"] = size;
+    for (Node* each : {&begin, &end})
+      each->domain = "hayate", each->attributes["axis"] = v.axis, each->attributes["taps"] = taps;
+
+    begin.inputs[0] = columns_at(&ahead_, x, {v.axis, v.length - v.right - 1 - back, 1, reads});
+    begin.outputs = {sums};
+    put(&ahead_, node, std::move(begin));
+    add_output(&ahead_, sums, Type::kFloat32);
+
+    Shape made = with(shape(y), v.axis, columns);
+    made_.begun += checked_count(made).value() * macs_of(node, taps);
+    made[1] = groups, made.push_back(size);
+    add_input(&made_.answer, sums, Type::kFloat32, made);
+    end.inputs = {lengthened(x, back - taps * w.dilation[t]), node.inputs[1], sums, node.input(2)};
+    put(&made_.answer, node, std::move(end));
+    taps_[y] = {taps, w.kernel[t]};
+  }
+  // Multiply-adds of one place of what a convolution makes, over so many taps along time.
+  int64_t macs_of(const Node& node, int64_t taps) const {
+    const Shape& weights = shape(node.inputs[1]);
+    return checked_count(with(weights, values_.at(node.inputs[0]).axis, taps)).value() / weights[0];
   }
 
   bool dense(const Node& node, const std::vector<size_t>& moving) {
@@ -1132,6 +1226,7 @@ class Cutter {
   const Graph& graph_;
   const Facts& facts_;
   int64_t time_, rows_, lanes_;
+  bool begin_;
   Incremental made_;
   Graph follow_, prepare_, ahead_;
   std::map<std::string, Value> values_;
@@ -1141,6 +1236,8 @@ class Cutter {
   std::map<std::string, const Node*> makers_;           // of values of columns
   std::map<std::pair<std::string, bool>, Edge> edges_;  // of values; whether in `ahead`
   std::map<std::string, Places> wanted_;                // of those, what will have to be made
+  std::vector<int64_t> backs_;                          // of the histories, how many columns each keeps
+  std::map<std::string, std::pair<int64_t, int64_t>> taps_;  // of values whose convolution begins: as Line has them
   int64_t position_ = 0;
   int count_ = 0;
 };
@@ -1152,19 +1249,19 @@ const char* kind_name(Streamed::Kind kind) {
   return kNames[kind];
 }
 
-Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int64_t time, int64_t lanes) {
+Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int64_t time, bool begin, int64_t lanes) {
   if (graph.inputs.size() != 1)
     return Error{Code::kUnsupported, graph.source,
                  fmt::format("takes {} inputs; a stream takes one, whose rows arrive (bind others with --set)",
                              graph.inputs.size())};
   const int64_t window = facts.find(graph.inputs[0].name)->second.type.shape[static_cast<size_t>(time)];
-  Cutter all(graph, facts, time, window, lanes, {});
+  Cutter all(graph, facts, time, begin, window, lanes, {});
   Incremental made = all.run();
   std::set<std::string> kept;
   for (const Incremental::History& each : made.histories) kept.insert(each.value);
   if (!made.start && kept.size() == made.histories.size()) return made;
   // Once more, for a start of as few rows as do and one history of each value.
-  return Cutter(graph, facts, time, made.start ? window - all.spare_rows() : window, lanes, all.depths()).run();
+  return Cutter(graph, facts, time, begin, made.start ? window - all.spare_rows() : window, lanes, all.depths()).run();
 }
 
 Graph Incremental::follow_of(int64_t windows) const {

@@ -10,6 +10,9 @@
 // steps, the whole window runs again. Where a tail asks for columns that see the zeros before the window, or a
 // convolution reaches over the whole of it, those columns alone that are asked for are made again, evenly spaced ones
 // where the head looks at one place, and before the row comes where they do not see it.
+//
+// A convolution along time whose first taps see kept columns alone begins before the row comes: its sums over those
+// taps are made then, and the row's own taps go on from there, with the bits of the whole.
 #pragma once
 
 #include <map>
@@ -47,6 +50,7 @@ struct Incremental {
   std::optional<Graph> follow;
   int64_t in_flight = 0, every = 1;  // of each phase; rows between two of a window's steps, and so many phases
   int64_t edges = 0;                 // columns that see the window's start and are made again for every row
+  int64_t begun = 0;                 // multiply-adds that convolutions begin with before the row comes
   Graph follow_of(int64_t windows) const;
   // Where recurrences start on columns that see the zeros before the window: runs after the answer on the first
   // `start_rows` rows of the window that joins those in flight, the last of which came one row ago. Outputs: its
@@ -56,8 +60,8 @@ struct Incremental {
   // Runs last after the answer: what the next one needs of the oldest window's states alone (the products of recurrent
   // weights with h). Inputs: states [1, 1, hidden]; outputs, under the same names inputs of `answer`.
   std::optional<Graph> prepare;
-  // Runs after the answer too: columns of the next window that see its start and not the row that is to come. Inputs:
-  // histories; outputs, under the same names inputs of `answer`.
+  // Runs after the answer too: columns of the next window that see its start and not the row that is to come, and what
+  // convolutions begin with. Inputs: histories; outputs, under the same names inputs of `answer`.
   std::optional<Graph> ahead;
 
   struct History {
@@ -88,13 +92,16 @@ struct Incremental {
   struct Line {
     std::string value, node;
     Streamed what;
+    int64_t begun = 0, taps = 0;  // of a convolution that begins before the row comes: taps by then, and all
   };
   std::vector<Line> lines;
 };
 
-// `graph` is rewritten for `lanes` rows of the batch and the whole window; axis `time` of its only input is time. With
-// more than one lane `answer` takes rows of so many windows; its ports are those of one lane, with the lanes where
+// `graph` is rewritten for `lanes` rows of the batch and the whole window; axis `time` of its only input is time.
+// `begin`: convolutions on float32 may begin before the row comes; not where they run on fewer bits. With more than one
+// lane `answer` takes rows of so many windows; its ports are those of one lane, with the lanes where
 // those have an extent of 1. The other graphs are of one lane alone.
-Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int64_t time, int64_t lanes = 1);
+Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int64_t time, bool begin,
+                                     int64_t lanes = 1);
 
 }  // namespace hayate

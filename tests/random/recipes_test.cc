@@ -21,6 +21,7 @@ const std::map<std::string, std::string>& without_recipe() {
   static const std::map<std::string, std::string> kAll = {
       {"hayate.Attention", kRewritten},        {"hayate.RecurrentInput", kRewritten},
       {"hayate.RecurrentProduct", kRewritten}, {"hayate.RecurrentSteps", kRewritten},
+      {"hayate.ConvBegin", kRewritten},        {"hayate.ConvEnd", kRewritten},
       {"hayate.LinearBooster", kImported},     {"hayate.Objective", kImported},
       {"hayate.TreeEnsemble", kImported},
   };

@@ -114,15 +114,16 @@ void emit_dense(Lowering& l, const View& x, const DenseWeights& weights, const V
 }
 
 void emit_layer(Lowering& l, const char* kernel, DenseArgs args, const View& x, const DenseWeights& weights,
-                const View* bias, const View& y) {
+                const View* bias, const View& y, const View* start) {
   const kernels::Dense& dense = args.dense;
-  if (!weights.narrow && dense.m == 1 && args.images == 1 && args.segment_offsets.empty()) {
+  const bool whole = dense.part == kernels::Part::kWhole && start == nullptr;
+  if (!weights.narrow && whole && dense.m == 1 && args.images == 1 && args.segment_offsets.empty()) {
     l.emit(run_dense_row, kernel, DenseRowArgs{args.set->row_kernel(dense.n), {dense.n, dense.k, dense.activation}},
            {&x, &y, &weights.packed, bias});
     return;
   }
   if (!weights.narrow) {
-    l.emit(run_dense, kernel, std::move(args), {&x, &y, &weights.packed, bias, nullptr});
+    l.emit(run_dense, kernel, std::move(args), {&x, &y, &weights.packed, bias, start});
     return;
   }
   NarrowDenseArgs narrow;

@@ -33,9 +33,10 @@ kernels::Activation activation_of(const Lowering& l, const Node& node);
 // y = act(x w + bias) over all rows of x; y is row-major. bias may be null.
 void emit_dense(Lowering& l, const View& x, const DenseWeights& weights, const View* bias, const View& y,
                 kernels::Activation activation);
-// The same for any shape of `args`; x is where its first element lies.
+// The same for any shape of `args`; x is where its first element lies, `start` (may be null) where the first row
+// starts.
 void emit_layer(Lowering& l, const char* kernel, DenseArgs args, const View& x, const DenseWeights& weights,
-                const View* bias, const View& y);
+                const View* bias, const View& y, const View* start = nullptr);
 // Where the result of an elementwise node lies: as its largest operand, channels last where that is.
 View make_like(Lowering& l, const std::string& name, const std::vector<View>& operands);
 // False, and nothing emitted, where the loop over it needs too many dimensions.

@@ -67,9 +67,12 @@ bool run_dense(const Step& step, Bases bases) {
     return true;
   }
   share(bases, args.images, 1, args.images * dense.m * dense.n * dense.k, [&](int64_t first, int64_t last) {
-    kernels::Dense image = dense;
-    image.x += first * args.x_image, image.y += first * args.y_image;
-    for (int64_t i = first; i < last; ++i, image.x += args.x_image, image.y += args.y_image) args.set->dense(image);
+    for (int64_t i = first; i < last; ++i) {
+      kernels::Dense image = dense;
+      image.x += i * args.x_image, image.y += i * args.y_image;
+      if (image.start != nullptr) image.start += i * args.start_image;
+      args.set->dense(image);
+    }
   });
   return true;
 }

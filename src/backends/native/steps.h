@@ -22,13 +22,13 @@ struct Outer {
   int64_t strides[3][kDimsMax] = {};
 };
 
-// `images` calls of one dense, the input x_image and the output y_image floats apart. References: x, y, packed, bias,
-// start.
+// `images` calls of one dense, the input x_image, the output y_image and the start start_image floats apart.
+// References: x, y, packed, bias, start.
 struct DenseArgs {
   const kernels::Set* set = nullptr;
   kernels::Dense dense;
   std::vector<int64_t> segment_offsets;
-  int64_t images = 1, x_image = 0, y_image = 0;
+  int64_t images = 1, x_image = 0, y_image = 0, start_image = 0;
 };
 bool run_dense(const Step& step, Bases bases);
 // Rows `first` to `last - 1` alone, of one image whose rows lie one behind another; nobody helps.

@@ -50,15 +50,17 @@ int64_t volume(const int64_t (&e)[3]) { return e[0] * e[1] * e[2]; }
 
 template <typename T>
 void conv(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t out, const T* x, const T* w,
-          const T* bias, T* y) {
+          const T* bias, T* y, const T* starts) {
   const int64_t x_plane = volume(g.input), y_plane = volume(g.output), cells = volume(g.kernel);
   for (int64_t n = 0; n < images; ++n)
     for (int64_t o = 0; o < groups * out; ++o) {
       const T* image = x + (n * groups + o / out) * in * x_plane;
       const T* filter = w + o * in * cells;
-      T* plane = y + (n * groups * out + o) * y_plane;
+      const int64_t first = (n * groups * out + o) * y_plane;
+      T* plane = y + first;
       for_positions(g.output, [&](int64_t i, const int64_t(&position)[3]) {
         double sum = bias == nullptr ? 0.0 : static_cast<double>(bias[o]);
+        if (starts != nullptr) sum = static_cast<double>(starts[first + i]);
         for_window(g, position, [&](int64_t at, int64_t cell) {
           for (int64_t c = 0; c < in; ++c)
             sum += static_cast<double>(image[c * x_plane + at]) * static_cast<double>(filter[c * cells + cell]);
@@ -147,10 +149,10 @@ void pool(const Window3& g, const Pooling& pooling, int64_t planes, const T* x, 
     });
 }
 
-template void conv(const Window3&, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*,
-                   float*);
+template void conv(const Window3&, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*, float*,
+                   const float*);
 template void conv(const Window3&, int64_t, int64_t, int64_t, int64_t, const double*, const double*, const double*,
-                   double*);
+                   double*, const double*);
 template void conv_transpose(const Window3&, int64_t, int64_t, int64_t, int64_t, const float*, const float*,
                              const float*, float*);
 template void conv_transpose(const Window3&, int64_t, int64_t, int64_t, int64_t, const double*, const double*,

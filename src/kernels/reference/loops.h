@@ -95,10 +95,10 @@ struct Window3 {
 };
 
 // x [images, groups * in, spatial], w [groups * out, in, kernel], bias [groups * out] or null, y [images, groups * out,
-// output].
+// output]. Sums go tap by tap; where `starts` is given, which may be y, each goes on from there and not from its bias.
 template <typename T>
 void conv(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t out, const T* x, const T* w,
-          const T* bias, T* y);
+          const T* bias, T* y, const T* starts = nullptr);
 // w [groups * in, out, kernel]; g.input is x's extent, g.output y's.
 template <typename T>
 void conv_transpose(const Window3& g, int64_t images, int64_t groups, int64_t in, int64_t out, const T* x, const T* w,
