@@ -100,6 +100,11 @@ class Compare(unittest.TestCase):
         rounds = [({"m": 4.0}, {"m": 2.0}), ({"m": 9.0}, {"m": 3.0}), ({"m": 5.0}, {"m": 5.0})]
         self.assertEqual(compare.summary(rounds), [("m", 5.0, 3.0, 2.0, 1.0, 3.0)])
 
+    def test_precisions_are_told_apart(self):
+        report = dict(results=[row("native", "fp32", 2.0), row("native", "int8", 1.0)])
+        self.assertEqual(compare.times(report, True), {"m.onnx fp32": 2.0, "m.onnx int8": 1.0})
+        self.assertEqual(compare.times(dict(results=report["results"][:1]), False), {"m.onnx": 2.0})
+
 
 if __name__ == "__main__":
     unittest.main()
