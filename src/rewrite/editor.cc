@@ -53,6 +53,14 @@ size_t Editor::use_count(const std::string& name) const {
   return (it == readers_.end() ? 0 : it->second.total) + (is_output(name) ? 1 : 0);
 }
 
+std::vector<const Node*> Editor::readers(const std::string& name) {
+  index();
+  std::vector<const Node*> made;
+  if (const auto it = readers_.find(name); it != readers_.end())
+    for (const auto& place : it->second.places) made.push_back(&node(place.first));
+  return made;
+}
+
 Node* Editor::only_reader(const std::string& name) {
   index();
   const auto it = readers_.find(name);

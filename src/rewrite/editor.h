@@ -40,6 +40,7 @@ class Editor {
 
   Node* maker(const std::string& name);             // null for inputs, constants and what is not there
   size_t use_count(const std::string& name) const;  // readers, and one more where it is the graph's output
+  std::vector<const Node*> readers(const std::string& name);
   Node* only_reader(const std::string& name);       // null unless one node reads it, once, and it is no output
   bool is_output(const std::string& name) const { return outputs_.contains(name); }
   bool is_input(const std::string& name) const { return inputs_.contains(name); }

@@ -31,8 +31,7 @@ Result<CutModel> cut_model(const Graph& graph, const InputTypes& types, const Pa
   Graph parted = split_recurrences(whole.value(), facts.value());
   const Result<Facts> parted_facts = infer(parted, types);
   if (!parted_facts.ok()) return parted_facts.error();
-  const bool floats = as.plan.precision == "fp32" && !as.ranges;
-  Result<Incremental> cut = make_incremental(parted, parted_facts.value(), time, floats, lanes);
+  Result<Incremental> cut = make_incremental(parted, parted_facts.value(), time, as.plan.precision != "bf16", lanes);
   if (!cut.ok()) return cut.error();
   const int64_t macs = macs_of(whole.value(), facts.value());
   return CutModel{std::move(whole).value(), std::move(parted), std::move(cut).value(), macs};

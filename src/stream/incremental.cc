@@ -929,11 +929,9 @@ class Cutter {
   int64_t first_taps(const Node& node, const Window& w, int64_t back, int64_t columns) const {
     if (!begin_ || !node.is("Conv")) return 0;
     const Value& x = values_.at(node.inputs[0]);
-    const bool known = graph_.constants.contains(node.inputs[1]) &&
-                       (node.input(2).empty() || graph_.constants.contains(node.input(2)));
-    if (!known || type(node.inputs[0]).type != Type::kFloat32 || quantiser_of(node.inputs[0]) != nullptr ||
-        w.kernel.size() > 2)
-      return 0;
+    const bool known =
+        constant(node.inputs[1]) != nullptr && (node.input(2).empty() || constant(node.input(2)) != nullptr);
+    if (!known || type(node.inputs[0]).type != Type::kFloat32 || w.kernel.size() > 2) return 0;
     const size_t t = static_cast<size_t>(x.axis) - 2;
     const Shape& weights = shape(node.inputs[1]);
     // Sums have to go through the first taps first, and those of a kernel row may go as one run (lower_conv.cc).

@@ -98,7 +98,7 @@ struct Incremental {
 };
 
 // `graph` is rewritten for `lanes` rows of the batch and the whole window; axis `time` of its only input is time.
-// `begin`: convolutions on float32 may begin before the row comes; not where they run on fewer bits. With more than one
+// `begin`: convolutions may begin before the row comes; not where they run on bfloat16. With more than one
 // lane `answer` takes rows of so many windows; its ports are those of one lane, with the lanes where
 // those have an extent of 1. The other graphs are of one lane alone.
 Result<Incremental> make_incremental(const Graph& graph, const Facts& facts, int64_t time, bool begin,

@@ -58,8 +58,8 @@ bool conv(Lowering& l, const Node& node) {
   const int64_t size = size_of_sums(l, node);
   if (part != Part::kWhole && size < kernels::begun_size(width)) return false;
   const int64_t taps = win.kernel[0] * (spatial == 2 ? win.kernel[1] : 1);
-  const bool narrows = groups == 1 && part == Part::kWhole;
-  const std::optional<Integers> integers = narrows ? l.integers_of(node, 1, 0) : std::nullopt;
+  const std::optional<Integers> integers = groups == 1 ? l.integers_of(node, 1, 0) : std::nullopt;
+  const bool narrows = groups == 1 && (part == Part::kWhole || integers);  // no kernel has bfloat16 in two
   // The taps of a kernel row that lie side by side run as one segment. That goes through the chains of a sum in another
   // order where a tap is no whole round of them; there it follows from the layer alone, and not from how x lies.
   const bool rounds = depth % (l.bf16() ? kRoundOfBf16 : kernels::kChainsRound) == 0,

@@ -132,6 +132,7 @@ void emit_layer(Lowering& l, const char* kernel, DenseArgs args, const View& x, 
   narrow.kernel = args.set->of(narrow.narrow).kernel_for(dense);
   narrow.segment_offsets = args.segment_offsets;
   narrow.images = args.images, narrow.x_image = args.x_image, narrow.y_image = args.y_image;
+  narrow.start_image = args.start_image;
   int64_t count = 0;
   if (dense.m > 0 && dense.k > 0 && args.images > 0) {
     const int64_t last =
@@ -142,7 +143,7 @@ void emit_layer(Lowering& l, const char* kernel, DenseArgs args, const View& x, 
   const View from = l.narrowed(x, x.offset, count, weights);
   const bool int8 = *weights.narrow == kernels::Narrow::kInt8;
   const std::string name = std::string(kernel) + (int8 ? "_int8" : "_bf16");
-  l.emit(run_narrow_dense, name.c_str(), std::move(narrow), {&from, &y, &weights.packed, bias, nullptr});
+  l.emit(run_narrow_dense, name.c_str(), std::move(narrow), {&from, &y, &weights.packed, bias, start});
 }
 
 void add_dense_lowers(LowerTable* table) { table->insert({{"Gemm", gemm}, {"MatMul", matmul}}); }

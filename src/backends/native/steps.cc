@@ -128,6 +128,7 @@ bool run_narrow_dense(const Step& step, Bases bases) {
   const auto image = [&](int64_t i) {
     kernels::NarrowDense one = dense;
     one.x = x + i * args.x_image * size;
+    if (one.start != nullptr) one.start += i * args.start_image;
     if (args.narrow_y)
       one.narrow_y = y + i * args.y_image * size;
     else

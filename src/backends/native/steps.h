@@ -47,7 +47,7 @@ struct NarrowDenseArgs {
   kernels::NarrowKernel kernel = nullptr;  // for the whole of a layer
   kernels::NarrowDense dense;
   std::vector<int64_t> segment_offsets;
-  int64_t images = 1, x_image = 0, y_image = 0;
+  int64_t images = 1, x_image = 0, y_image = 0, start_image = 0;
   bool narrow_y = false;  // y too is of fewer bits, as dense.y_inverse_scale and y_zero say
 };
 bool run_narrow_dense(const Step& step, Bases bases);

@@ -93,7 +93,7 @@ struct DenseShape {
   const float* bias = nullptr;
   const float* start = nullptr;
   int64_t start_stride = 0;
-  // Of float layers: with kBegin row r's begun_size(n) floats go to y, through no activation, and there is no start;
+  // Not of bfloat16. With kBegin row r's begun_size(n) floats go to y, through no activation, and there is no start;
   // with kEnd they are the start.
   Part part = Part::kWhole;
   float* y = nullptr;  // row (i, j) at y + i * y_outer + j * y_inner

@@ -109,6 +109,50 @@ std::vector<Case> cases() {
   return made;
 }
 
+// Integers in two calls, cut behind the first `begun` segments, have the bits of one; of every way that there is.
+TEST(Narrow, ALayerOfIntegersInTwoHasTheBitsOfOne) {
+  for (const Case& c : cases()) {
+    if (c.segments < 2 || c.start || c.shift != 0) continue;
+    const Data data(c);
+    for (const Isa isa : supported_isas()) {
+      const NarrowSet& set = set_for(isa).int8;
+      std::vector<NarrowKernel> ways{set.dense};
+      for (const NarrowWay& way : set.ways) ways.push_back(way.dense);
+      const std::vector<float> wanted = run(set_for(isa), Narrow::kInt8, c, data);
+      std::vector<uint8_t> x(static_cast<size_t>(Data::count(c)) + 3);
+      set.narrow({.n = Data::count(c), .x = data.x.data(), .y = x.data(), .inverse_scale = 40, .zero = 117});
+      const int64_t size = begun_size(c.n);
+      std::vector<float> sums(static_cast<size_t>(c.m * size)), got(wanted.size());
+      for (const NarrowKernel way : ways)
+        for (const int64_t begun : {int64_t{1}, c.segments - 1}) {
+          for (const kernels::Part part : {kernels::Part::kBegin, kernels::Part::kEnd}) {
+            const int64_t first = part == kernels::Part::kBegin ? 0 : begun,
+                          last = part == kernels::Part::kBegin ? begun : c.segments;
+            NarrowWeights weights{.segments = last - first, .segment_length = c.length, .n = c.n, .k_stride = c.n};
+            weights.n_stride = 1, weights.w = data.bytes.data() + first * c.length * c.n;
+            weights.scale = data.scale.data(), weights.x_zero = 117;
+            AlignedVector<float> packed(static_cast<size_t>(set.packed_bytes(weights) / 4));
+            set.pack(weights, packed.data());
+            NarrowDense a;
+            a.m = c.m, a.n = c.n, a.k = (last - first) * c.length, a.part = part;
+            a.segments = last - first, a.segment_length = c.length, a.segment_offsets = data.offsets.data() + first;
+            a.inner = c.inner, a.x_inner = Data::row(c), a.x_outer = Data::run(c);
+            a.x = x.data(), a.packed = packed.data(), a.bias = data.bias.data();
+            a.y = part == kernels::Part::kBegin ? sums.data() : got.data(),
+            a.y_inner = part == kernels::Part::kBegin ? size : c.n;
+            a.y_outer = c.inner * a.y_inner;
+            if (part == kernels::Part::kEnd) a.start = sums.data(), a.start_stride = size, a.activation = c.activation;
+            way(a);
+          }
+          ASSERT_EQ(0, std::memcmp(got.data(), wanted.data(), got.size() * sizeof(float)))
+              << isa_name(isa) << " m " << c.m << " n " << c.n << ", " << begun << " of " << c.segments << " by "
+              << c.length;
+        }
+      if (set_for(isa).release != nullptr) set_for(isa).release();
+    }
+  }
+}
+
 TEST(Narrow, DenseEqualsItsPlainTwin) {
   for (const Narrow narrow : {Narrow::kBf16, Narrow::kInt8})
     for (const Case& c : cases()) {

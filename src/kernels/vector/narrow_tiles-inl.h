@@ -68,15 +68,38 @@ HWY_NOINLINE void store_others(const NarrowDense& a, float* room, const int64_t*
   each([](V y) HWY_ATTR { return y; });
 }
 
+// Sums of integers that another call goes on from, with what the zero point takes from them.
+template <class Op, int kR, int kV>
+HWY_INLINE void store_begun(const NarrowDense& a, const typename Op::Sum (&sums)[kR][kV], const int64_t (&places)[kR],
+                            int64_t column) {
+  const auto* zeros = reinterpret_cast<const int32_t*>(static_cast<const float*>(a.packed) + padded(a.n));
+  HAYATE_EACH (v, kV) {
+    const auto zero = hn::LoadU(hn::RebindToSigned<D>(), zeros + column + v * kLanes);
+    HAYATE_EACH (r, kR) hn::StoreU(hn::BitCast(d, hn::Add(sums[r][v], zero)), d, a.y + places[r] + v * kLanes);
+  }
+}
+
 // What becomes of the sums of kR rows from `row` on: answers, through the activation to their places, which hold the
-// column. Of the kV vectors only the last may be of fewer columns.
+// column. Of the kV vectors only the last may be of fewer columns. Layers of integers may be in two calls, between
+// which their sums lie in the floats' place.
 template <class Op, int kR, int kV>
 HWY_INLINE void finish(const NarrowDense& a, const typename Op::Sum (&sums)[kR][kV], const int64_t (&places)[kR],
                        int64_t row, int64_t column) {
   const int64_t count = a.n - column;
   const auto left = [&](int v) { return v + 1 < kV ? kLanes : count - v * kLanes; };
   V made[kR][kV];
-  if (a.start == nullptr) {
+  if constexpr (Op::kScaled) {
+    if (HWY_UNLIKELY(a.part == Part::kBegin)) return store_begun<Op>(a, sums, places, column);
+  }
+  if (Op::kScaled && HWY_UNLIKELY(a.part == Part::kEnd)) {
+    HAYATE_EACH (r, kR)
+      HAYATE_EACH (v, kV) {
+        const int64_t at = column + v * kLanes;
+        const V start = a.bias == nullptr ? hn::Zero(d) : load_some(a.bias + at, left(v)),
+                begun = hn::LoadU(d, a.start + (row + r) * a.start_stride + at);
+        made[r][v] = answers<Op>(a, hn::Add(sums[r][v], hn::BitCast(hn::DFromV<typename Op::Sum>(), begun)), at, start);
+      }
+  } else if (a.start == nullptr) {
     HAYATE_EACH (v, kV) {
       const int64_t at = column + v * kLanes;
       const V start = a.bias == nullptr ? hn::Zero(d) : load_some(a.bias + at, left(v));

@@ -32,7 +32,8 @@ void int8_narrow(const Narrowing& a) {
   }
 }
 
-// Calls f(x, y, start) for every row: x its first element, y where it goes, start what it starts from for column 0.
+// Calls f(x, y, start, row) for every row: x its first element, y where it goes, start what it starts from for column
+// 0.
 template <typename X, typename F>
 void each_row(const NarrowDense& a, void (*narrow)(const Narrowing&), F&& f) {
   std::vector<float> room(static_cast<size_t>(a.n));
@@ -40,7 +41,8 @@ void each_row(const NarrowDense& a, void (*narrow)(const Narrowing&), F&& f) {
     const int64_t i = r / a.inner, j = r % a.inner, place = i * a.y_outer + j * a.y_inner;
     float* y = a.narrow_y == nullptr ? a.y + place : room.data();
     f(static_cast<const X*>(a.x) + i * a.x_outer + j * a.x_inner, y,
-      a.start != nullptr ? a.start + r * a.start_stride : a.bias);
+      a.start != nullptr && a.part != Part::kEnd ? a.start + r * a.start_stride : a.bias, r);
+    if (a.part == Part::kBegin) continue;
     const int64_t n = std::min(a.to, a.n) - a.from;
     unary(a.activation, y + a.from, y + a.from, n);
     if (a.narrow_y != nullptr)
@@ -64,7 +66,7 @@ void bf16_pack(const NarrowWeights& weights, void* packed) {
 
 void bf16_dense(const NarrowDense& a) {
   const auto* w = static_cast<const uint16_t*>(a.packed);
-  each_row<uint16_t>(a, bf16_narrow, [&](const uint16_t* x, float* y, const float* start) {
+  each_row<uint16_t>(a, bf16_narrow, [&](const uint16_t* x, float* y, const float* start, int64_t) {
     for (int64_t c = a.from; c < std::min(a.to, a.n); ++c) {
       double sum = start == nullptr ? 0 : static_cast<double>(start[c]);
       for (int64_t p = 0; p < a.k; ++p)
@@ -96,11 +98,16 @@ void int8_dense(const NarrowDense& a) {
   const auto* scales = static_cast<const float*>(a.packed);
   const auto* zeros = reinterpret_cast<const int32_t*>(scales + a.n);
   const auto* w = reinterpret_cast<const int8_t*>(zeros + a.n);
-  each_row<uint8_t>(a, int8_narrow, [&](const uint8_t* x, float* y, const float* start) {
+  each_row<uint8_t>(a, int8_narrow, [&](const uint8_t* x, float* y, const float* start, int64_t row) {
     for (int64_t c = a.from; c < std::min(a.to, a.n); ++c) {
-      int32_t sum = -zeros[c];
+      int32_t sum = 0;
+      if (a.part == Part::kEnd) std::memcpy(&sum, a.start + row * a.start_stride + c, sizeof sum);
+      sum -= zeros[c];
       for (int64_t p = 0; p < a.k; ++p) sum += x[offset_of(a, p)] * w[p * a.n + c];
-      y[c] = (start == nullptr ? 0.0f : start[c]) + scales[c] * static_cast<float>(sum);
+      if (a.part == Part::kBegin)
+        std::memcpy(y + c, &sum, sizeof sum);
+      else
+        y[c] = (start == nullptr ? 0.0f : start[c]) + scales[c] * static_cast<float>(sum);
     }
   });
 }

@@ -25,21 +25,30 @@ int64_t work_for(const Node& node, const Editor& editor) {
   return work_of(node, own);
 }
 
-// Weights of a layer on integers: the layer reads its input through DequantizeLinear too, or that is a state, and a
-// backend may run both as they are.
+// Whether a layer that runs on integers reads those as its weights: it reads its input through DequantizeLinear too, or
+// that is a state.
+bool is_integer_layer(const Node& reader, const std::string& weights, Editor* editor) {
+  if (reader.inputs.size() < 2 || reader.inputs[0] == weights) return false;
+  const bool own = reader.domain == "hayate";
+  if (own && (reader.op == "RecurrentSteps" || reader.op == "RecurrentProduct"))  // over a state of known bounds
+    return reader.inputs[1] == weights;
+  const Node* input = editor->maker(reader.inputs[0]);
+  const auto is_one = [&](std::initializer_list<std::string_view> ops) {
+    return std::any_of(ops.begin(), ops.end(), [&](std::string_view op) { return reader.op == op; });
+  };
+  return input != nullptr && input->is("DequantizeLinear") &&
+         (own ? is_one({"RecurrentInput", "ConvBegin", "ConvEnd"})
+              : reader.domain.empty() && is_one({"Gemm", "MatMul", "Conv", "LSTM", "GRU", "RNN"}));
+}
+
+// Weights of layers on integers, which a backend may run as they are.
 bool stays_integer(const Node& node, Editor* editor) {
   if (!node.is("DequantizeLinear")) return false;
-  const Node* reader = editor->only_reader(node.outputs[0]);
-  if (reader == nullptr || reader->inputs.size() < 2 || reader->inputs[0] == node.outputs[0]) return false;
-  const Node* input = editor->maker(reader->inputs[0]);
-  const auto is_layer = [&](std::initializer_list<std::string_view> ops) {
-    return std::any_of(ops.begin(), ops.end(), [&](std::string_view op) { return reader->is(op); });
-  };
-  const bool own = reader->domain == "hayate";
-  if (own && (reader->op == "RecurrentSteps" || reader->op == "RecurrentProduct"))  // over a state of known bounds
-    return reader->inputs[1] == node.outputs[0];
-  return input != nullptr && input->is("DequantizeLinear") &&
-         (is_layer({"Gemm", "MatMul", "Conv", "LSTM", "GRU", "RNN"}) || (own && reader->op == "RecurrentInput"));
+  const std::string& weights = node.outputs[0];
+  const std::vector<const Node*> readers = editor->readers(weights);
+  return !readers.empty() && editor->use_count(weights) == readers.size() &&
+         std::all_of(readers.begin(), readers.end(),
+                     [&](const Node* reader) { return is_integer_layer(*reader, weights, editor); });
 }
 
 }  // namespace
