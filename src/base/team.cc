@@ -9,17 +9,7 @@ namespace hayate {
 namespace {
 
 constexpr uint64_t kLeft = 0xff;  // the lowest byte; the job's number is above
-// Looks at memory between two pauses. A virtual machine takes a processor that pauses again at once for one that waits
-// in vain, and lets somebody else have it for microseconds; pauses far apart it lets be.
-constexpr int kLooks = 64;
 constexpr int kSpinsBetweenClocks = 16;
-constexpr int kSpinsBeforeYield = 10'000;  // a helper that has begun is on another core, unless there are too few
-
-// Until met() or for kLooks looks.
-template <class Met>
-void look(Met&& met) {
-  for (int i = 0; i < kLooks && !met(); ++i) continue;
-}
 
 }  // namespace
 
@@ -60,9 +50,7 @@ void Team::run(int parts, Function function, void* of) noexcept {
   }
   int own = 0;
   for (int part = 0; take(&seen, &part); ++own) function(of, part);
-  const auto all_done = [&] { return done_.load(std::memory_order_acquire) == parts - own; };
-  for (int64_t spins = 0; look(all_done), !all_done(); ++spins)
-    spins < kSpinsBeforeYield ? pause_core() : std::this_thread::yield();
+  wait_until([&] { return done_.load(std::memory_order_acquire) == parts - own; });
 }
 
 void Team::help() noexcept {

@@ -411,10 +411,9 @@ Step Lowering::step_of(const Pending& pending) const {
       step.refs[i] = ref;
   }
   auto part = pending.parts.begin();
-  for (const size_t count : pending.layers) {
-    auto& layer = static_cast<PipelineArgs*>(pending.args)->layers.emplace_back();
-    for (size_t i = 0; i < count; ++i) layer.steps.push_back(step_of(*part++));
-  }
+  for (size_t stage = 0; stage < pending.stages.size(); ++stage)
+    for (size_t i = 0; i < pending.stages[stage]; ++i)
+      static_cast<PipelineArgs*>(pending.args)->stages[stage].steps.push_back(step_of(*part++));
   return step;
 }
 

@@ -130,9 +130,9 @@ class Lowering {
     std::string name;
     std::vector<View> operands;
     PlainArgs* plain = nullptr;
-    // Of a pipeline: its steps, and how many of them each layer has.
+    // Of a pipeline: its steps, and how many of them each stage has.
     std::vector<Pending> parts = {};
-    std::vector<size_t> layers = {};
+    std::vector<size_t> stages = {};
   };
   struct Room {
     View image;

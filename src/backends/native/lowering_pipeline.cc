@@ -21,6 +21,18 @@ bool is_plain_rows(const kernels::DenseShape& dense, int64_t images, int64_t m) 
   return images == 1 && dense.m == m && (dense.inner == 1 || dense.inner == dense.m) && dense.segments == 1;
 }
 
+// Whether a step of a layer writes its operand `o`: what it makes, and where a recurrence works.
+bool writes(StepFunction run, size_t o) {
+  return run == run_recurrent ? o == 0 || o == 4 || o == 7 : run == run_narrow ? o == 0 : o == 1;
+}
+
+int64_t width_of(const RecurrentArgs& args) { return args.hidden * (args.gru ? 3 : 4); }
+
+// Multiply-adds as if of float32.
+int64_t as_floats(int64_t macs, const std::optional<kernels::Narrow>& narrow) {
+  return !narrow ? macs : *narrow == kernels::Narrow::kInt8 ? macs / 4 : macs / 2;
+}
+
 }  // namespace
 
 // The layer whose projections begin at `at`, behind a recurrence with these arguments; where it ends, or `at`.
@@ -48,67 +60,57 @@ size_t Lowering::pipelined_layer(size_t at, const Pending& before, const Recurre
   }
   if (!fits || dense.operands[0].buffer != read.buffer || dense.operands[0].offset != read.offset ||
       dense.operands[4].buffer >= 0 || steps.run != run_recurrent ||
-      steps.operands[3].buffer != dense.operands[1].buffer)
+      steps.operands[3].buffer != dense.operands[1].buffer || steps.operands[3].offset != dense.operands[1].offset)
     return at;
   const auto& of = *static_cast<const RecurrentArgs*>(steps.args);
-  return of.reverse || of.steps != args.steps || of.rows != args.rows ? at : next + 2;
+  const bool fits_steps = !of.reverse && of.steps == args.steps && of.rows == args.rows && of.y_row == of.hidden &&
+                          of.x_row == width_of(of) && of.x_step == of.rows * of.x_row;
+  return fits_steps ? next + 2 : at;
 }
 
 void Lowering::pipeline_layers() {
   if (threads() < 2) return;
   std::vector<Pending> made;
   for (size_t at = 0; at < pending_.size();) {
-    const auto* first =
-        pending_[at].run == run_recurrent ? static_cast<const RecurrentArgs*>(pending_[at].args) : nullptr;
-    if (first == nullptr || first->reverse || first->rows == 0 || first->y_row != first->hidden ||
-        first->steps <= chunk_of(first->steps)) {
-      made.push_back(std::move(pending_[at++]));
-      continue;
-    }
-    auto args = std::make_shared<PipelineArgs>();
-    args->time = first->steps, args->rows = first->rows, args->chunk = chunk_of(first->steps);
-    args->macs = INT64_MAX, args->release = set_.release;
-    std::set<int> written;
-    std::vector<size_t> ends{at + 1};  // of layers
-    const RecurrentArgs* last = first;
-    size_t begins = at;  // of the layer whose recurrence is the last seen
-    for (;;) {
-      const Pending& steps = pending_[ends.back() - 1];
-      const int64_t width = last->hidden * (last->gru ? 3 : 4), in = begins == at ? 0 : last->hidden,
-                    size = !last->narrow                             ? 4
-                           : *last->narrow == kernels::Narrow::kInt8 ? 1
-                                                                     : 2;
-      args->macs = std::min(args->macs, args->chunk * args->rows * width * (last->hidden + in) * size / 4);
-      for (size_t i = begins; i < ends.back(); ++i)
-        for (const View& operand : pending_[i].operands) written.insert(operand.buffer);
-      if (ends.size() == kPipelinedMax) break;
-      const size_t end = pipelined_layer(ends.back(), steps, *last);
-      if (end == ends.back()) break;
-      // The layer's first state must not wait for what a layer before it leaves.
-      const Pending& next = pending_[end - 1];
-      const auto waits = [&](size_t i) {
-        return next.operands[i].buffer >= 0 && buffers_[next.operands[i].buffer].base != 1 &&
-               written.contains(next.operands[i].buffer);
-      };
-      const auto* of = static_cast<const RecurrentArgs*>(next.args);
-      if (waits(5) || waits(6) || waits(8) || of->y_row != of->hidden) break;
-      begins = ends.back(), last = of;
-      ends.push_back(end);
+    const auto args_of = [&](size_t i) { return static_cast<const RecurrentArgs*>(pending_[i].args); };
+    const RecurrentArgs* first = pending_[at].run == run_recurrent ? args_of(at) : nullptr;
+    std::vector<size_t> ends{at + 1};  // of layers, each of which ends with its recurrence
+    if (first != nullptr && !first->reverse && first->rows > 0 && first->y_row == first->hidden &&
+        first->steps > chunk_of(first->steps)) {
+      std::set<int> written;
+      for (size_t begin = at; ends.size() < kPipelinedMax; begin = ends[ends.size() - 2]) {
+        for (size_t i = begin; i < ends.back(); ++i)
+          for (size_t o = 0; o < pending_[i].operands.size(); ++o)
+            if (writes(pending_[i].run, o)) written.insert(pending_[i].operands[o].buffer);
+        const size_t end = pipelined_layer(ends.back(), pending_[ends.back() - 1], *args_of(ends.back() - 1));
+        if (end == ends.back()) break;
+        // The layer's first state must not wait for what a layer before it leaves.
+        const std::vector<View>& next = pending_[end - 1].operands;
+        const auto waits = [&](size_t o) { return next[o].buffer >= 0 && written.contains(next[o].buffer); };
+        if (waits(5) || waits(6) || waits(8)) break;
+        ends.push_back(end);
+      }
     }
     if (ends.size() < 2) {
       made.push_back(std::move(pending_[at++]));
       continue;
     }
+    auto args = std::make_shared<PipelineArgs>();
+    args->time = first->steps, args->rows = first->rows, args->chunk = chunk_of(first->steps);
+    args->release = program_.release;
     Pending group{run_pipeline, args.get(), "pipeline of " + std::to_string(ends.size()) + " layers", {}, nullptr,
                   {},           {}};
-    for (size_t layer = 0; layer < ends.size(); ++layer) {
-      const size_t from = layer == 0 ? at : ends[layer - 1];
-      group.layers.push_back(ends[layer] - from);
-      group.name += (layer == 0 ? ": " : ", ") + pending_[ends[layer] - 1].name;
-      for (size_t i = from; i < ends[layer]; ++i) group.parts.push_back(std::move(pending_[i]));
+    int64_t before = 0;
+    for (const size_t end : ends) {
+      const RecurrentArgs& of = *args_of(end - 1);
+      const int64_t width = of.rows * width_of(of);
+      args->stages.push_back({{}, as_floats(width * before, of.narrow), as_floats(width * of.hidden, of.narrow)});
+      group.stages.push_back(end - at);
+      before = of.hidden;
+      group.name += (group.parts.empty() ? ": " : ", ") + pending_[end - 1].name;
+      for (; at < end; ++at) group.parts.push_back(std::move(pending_[at]));
     }
     keep(args);
-    at = ends.back();
     made.push_back(std::move(group));
   }
   pending_ = std::move(made);

@@ -107,23 +107,34 @@ void run_piece(const kernels::Set& set, kernels::Narrow narrow, kernels::NarrowK
 
 }  // namespace
 
-void run_narrow_dense_rows(const Step& step, Bases bases, int64_t first, int64_t last) {
-  const auto& args = step.as<NarrowDenseArgs>();
-  kernels::NarrowDense dense = args.dense;
-  dense.x = step.at<const std::byte>(bases, 0), dense.y = step.at<float>(bases, 1);
-  dense.packed = step.at<const float>(bases, 2), dense.bias = step.at<const float>(bases, 3);
-  args.set->of(args.narrow).dense(rows_of(dense, first, last, args.narrow == kernels::Narrow::kInt8 ? 1 : 2));
-}
+namespace {
 
-bool run_narrow_dense(const Step& step, Bases bases) {
+kernels::NarrowDense narrow_dense_of(const Step& step, Bases bases) {
   const auto& args = step.as<NarrowDenseArgs>();
   kernels::NarrowDense dense = args.dense;
-  const auto* x = step.at<const std::byte>(bases, 0);
-  auto* y = step.at<std::byte>(bases, 1);
+  dense.x = step.at<const std::byte>(bases, 0);
+  dense.y = step.at<float>(bases, 1);
   dense.packed = step.at<const float>(bases, 2);
   dense.bias = step.at<const float>(bases, 3);
   dense.start = step.at<const float>(bases, 4);
   if (!args.segment_offsets.empty()) dense.segment_offsets = args.segment_offsets.data();
+  return dense;
+}
+
+}  // namespace
+
+void run_narrow_dense_rows(const Step& step, Bases bases, int64_t first, int64_t last) {
+  const auto& args = step.as<NarrowDenseArgs>();
+  const kernels::NarrowDense rows =
+      rows_of(narrow_dense_of(step, bases), first, last, args.narrow == kernels::Narrow::kInt8 ? 1 : 2);
+  args.set->of(args.narrow).dense(rows);
+}
+
+bool run_narrow_dense(const Step& step, Bases bases) {
+  const auto& args = step.as<NarrowDenseArgs>();
+  const kernels::NarrowDense dense = narrow_dense_of(step, bases);
+  const auto* x = step.at<const std::byte>(bases, 0);
+  auto* y = step.at<std::byte>(bases, 1);
   const int64_t size = args.narrow == kernels::Narrow::kInt8 ? 1 : 2;
   const auto image = [&](int64_t i) {
     kernels::NarrowDense one = dense;

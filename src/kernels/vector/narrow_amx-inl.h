@@ -360,7 +360,7 @@ inline double cost_of_multiply_adds(const DenseShape& a) {
   return kStep * vector_steps<dot::Bf16>(a) + kRow * static_cast<double>((a.m - 1) * ((a.n + kWidth - 1) / kWidth));
 }
 
-// Zeros do not undo what is not finite: such weights take the order that AVX-512 has, however many rows there are.
+// Zeros do not undo what is not finite: such weights take the order of bfloat16 pairs, however many rows there are.
 template <NarrowKernel kDense>
 void of_finite(const NarrowDense& a) {
   const bool finite = *finite_flag<dot::Bf16>(a.segments, a.segment_length, a.n, a.packed) != 0;

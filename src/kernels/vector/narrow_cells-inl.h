@@ -47,18 +47,27 @@ struct Quotients {
   Several<kN> of, by;
 };
 
-// x p(x^2) and q(x^2) whose quotient is within 2e-5 of tanh(x * kTimes), kTimes 1 or 1/2. NaN stays NaN: a minimum or
-// maximum gives its second operand where one is NaN.
+// x held between least and most; NaN stays NaN.
+HWY_INLINE V held(V x, V least, V most) {
+#if HWY_ARCH_X86  // a minimum or maximum gives its second operand where one is NaN
+  return hn::Max(least, hn::Min(most, x));
+#else
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::Max(least, hn::Min(most, x)));
+#endif
+}
+
+// x p(x^2) and q(x^2) whose quotient is within 1.2e-5 of tanh(x * times), and from +-6.25 on +-1 to the last places: a
+// gate that is open or shut stays so for thousands of steps.
 template <int kN>
 HWY_INLINE Quotients<kN> tanh_near(const Several<kN>& x, float times) {
   const float square = times * times;
   const V most = hn::Set(d, 6.25f / times), least = hn::Set(d, -6.25f / times);
-  const auto v = each_of<kN>([&](int i) HWY_ATTR { return hn::Max(least, hn::Min(most, x.v[i])); });
+  const auto v = each_of<kN>([&](int i) HWY_ATTR { return held(x.v[i], least, most); });
   const auto s = product(v, v);
-  auto p = times_and(s, 1.46410185e-03f * square * square * times, 0.113964846f * square * times);
-  auto q = times_and(s, 5.32320851e-05f * square * square * square, 0.017298745f * square * square);
-  p = product_and(p, s, 0.999962681f * times);
-  q = product_and(q, s, 0.44718232f * square);
+  auto p = times_and(s, 1.42882132e-03f * square * square * times, 0.113377588f * square * times);
+  auto q = times_and(s, 5.10902233e-05f * square * square * square, 0.0170832592f * square * square);
+  p = product_and(p, s, 0.999951044f * times);
+  q = product_and(q, s, 0.446563117f * square);
   return {product(v, p), product_and(q, s, 1.0f)};
 }
 
