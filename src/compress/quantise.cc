@@ -4,6 +4,8 @@
 #include <cmath>
 #include <set>
 
+#include "graph/window.h"
+
 namespace hayate {
 namespace {
 
@@ -17,7 +19,7 @@ Tensor one_float(float value) {
 
 // Which axis of the weights is the output channel.
 int64_t channel_axis(const Node& node, size_t input) {
-  if (node.is("Conv") || node.op == "ConvBegin" || node.op == "ConvEnd") return 0;
+  if (node.is("Conv") || is_conv_part(node)) return 0;
   if (node.is("Gemm") && input == 1) return node.get<int64_t>("transB", 0) != 0 ? 0 : 1;
   return 1;
 }

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <set>
 
+#include "graph/window.h"
+
 namespace hayate {
 
 bool can_be_integers(const Graph& graph, const Node& node) {
@@ -16,8 +18,7 @@ bool can_be_integers(const Graph& graph, const Node& node) {
   if (node.is("Gemm"))
     return rank == 2 && node.get<int64_t>("transA", 0) == 0 && node.get<float>("alpha", 1.0f) == 1.0f;
   if (node.is("MatMul")) return rank == 2;
-  const bool part = node.domain == "hayate" && (node.op == "ConvBegin" || node.op == "ConvEnd");
-  if (node.is("Conv") || part) return rank > 2 && node.get<int64_t>("group", 1) == 1;
+  if (node.is("Conv") || is_conv_part(node)) return rank > 2 && node.get<int64_t>("group", 1) == 1;
   if (node.domain == "hayate" && node.op == "RecurrentInput") return rank == 3;
   return (node.is("LSTM") || node.is("GRU") || node.is("RNN")) && rank == 3 && floats(2);
 }

@@ -77,7 +77,7 @@ int64_t macs_of(const Node& node, const Facts& facts) {
   if (op == "QLinearConv") return convolution_macs(node, facts, 3);
   if (op == "Conv" || op == "ConvTranspose" || op == "ConvInteger" || op == "FusedConv")
     return convolution_macs(node, facts, 1);
-  if (op == "ConvBegin" || op == "ConvEnd") return convolution_part_macs(node, facts);
+  if (is_conv_part(node)) return convolution_part_macs(node, facts);
   if (op == "Gemm" || op == "MatMul" || op == "MatMulInteger" || op == "QLinearMatMul" || op == "FusedMatMul" ||
       op == "FusedGemm" || op == "QGemm")
     return product_macs(node, facts);

@@ -39,10 +39,13 @@ Result<Window> window_of(const Node& node, const Shape& spatial, const Shape& ke
 
 }  // namespace
 
+bool is_conv_part(const Node& node) {
+  return node.domain == "hayate" && (node.op == "ConvBegin" || node.op == "ConvEnd");
+}
+
 Taps taps_of(const Node& node, const Shape& kernel) {
   const bool begins = node.op == "ConvBegin";
-  if (kernel.empty() || node.domain != "hayate" || (!begins && node.op != "ConvEnd"))
-    return {0, 0, kernel.empty() ? 0 : kernel[0]};
+  if (kernel.empty() || !is_conv_part(node)) return {0, 0, kernel.empty() ? 0 : kernel[0]};
   const int64_t axis = node.get<int64_t>("axis", 2) - 2;
   Taps made;
   made.axis = static_cast<size_t>(std::clamp<int64_t>(axis, 0, static_cast<int64_t>(kernel.size()) - 1));

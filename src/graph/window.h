@@ -15,6 +15,8 @@ struct Taps {
   size_t axis = 0;
   int64_t first = 0, count = 0;
 };
+// Whether it is one of the two parts that a Conv is in a stream, hayate.ConvBegin or ConvEnd.
+bool is_conv_part(const Node& node);
 // Those of the whole kernel that a node multiplies: all, but of a hayate.ConvBegin the first `taps` along `axis` (of
 // x), and of a ConvEnd the others.
 Taps taps_of(const Node& node, const Shape& kernel);

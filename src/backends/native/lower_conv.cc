@@ -9,7 +9,7 @@ namespace {
 constexpr int64_t kRoundOfBf16 = 32;  // elements of a tile (docs/decisions/0006), as kChainsRound of float32
 
 kernels::Part conv_part(const Node& node) {
-  if (node.domain.empty()) return kernels::Part::kWhole;
+  if (!is_conv_part(node)) return kernels::Part::kWhole;
   return node.op == "ConvBegin" ? kernels::Part::kBegin : kernels::Part::kEnd;
 }
 

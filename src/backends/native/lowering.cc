@@ -340,8 +340,7 @@ void Lowering::plain(const Node& node) {
 // What Conv nodes pad is room to leave around the image they read, so that its maker writes where they read.
 void Lowering::collect_borders() {
   for (const Node& node : graph_.nodes) {
-    const bool part = node.domain == "hayate" && (node.op == "ConvBegin" || node.op == "ConvEnd");
-    if (!node.is("Conv") && !part) continue;
+    if (!node.is("Conv") && !is_conv_part(node)) continue;
     const Shape &x = type(node.inputs[0]).shape, &w = type(node.inputs[1]).shape;
     const Result<Window> window = sliding_window(node, Shape(x.begin() + 2, x.end()), Shape(w.begin() + 2, w.end()));
     if (!window.ok()) continue;
