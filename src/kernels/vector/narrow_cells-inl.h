@@ -151,10 +151,10 @@ struct CellOf {
   template <int kN, bool kWhole>
   HWY_INLINE void lstm(const LstmCell& a, int64_t row, int64_t k) const {
     const int64_t count = a.hidden - k;
-    const float *x = a.x + row * a.x_row + k, *r = a.r + row * a.r_row + k;
+    const int64_t x = row * a.x_row + k, r = row * a.r_row + k;  // from a.r, which may be null
     const auto gate = [&](int64_t g) HWY_ATTR {
-      const auto of_x = load_several<kN, kWhole>(x + g * a.hidden, count);
-      return a.r == nullptr ? of_x : sum(of_x, load_several<kN, kWhole>(r + g * a.hidden, count));
+      const auto of_x = load_several<kN, kWhole>(a.x + x + g * a.hidden, count);
+      return a.r == nullptr ? of_x : sum(of_x, load_several<kN, kWhole>(a.r + r + g * a.hidden, count));
     };
     const auto in = sigmoid_near(gate(0)), forget = sigmoid_near(gate(2));
     const auto fresh = tanh_near(gate(3), 1.0f);
