@@ -84,6 +84,12 @@ Compiled compiled(const Stack& stack, int threads, Precision precision) {
   return made.value();
 }
 
+#ifdef HAYATE_SANITIZED  // kernels that are not optimised take minutes for more
+constexpr int kRuns = 2;
+#else
+constexpr int kRuns = 20;
+#endif
+
 // A hand-over this dear is none that steps so small pay for, though a turn does.
 constexpr int64_t kPieceMacs = 4'000;
 
@@ -91,7 +97,7 @@ std::vector<std::string> answers(const Compiled& executable, const Tensor& x, Te
   native::NativeState state(executable);
   state.set_team(team, piece_macs);
   std::vector<std::string> made;
-  for (int again = 0; again < (team == nullptr ? 1 : 20); ++again) {
+  for (int again = 0; again < (team == nullptr ? 1 : kRuns); ++again) {
     std::memcpy(state.input(0), x.bytes(), x.byte_count());
     EXPECT_TRUE(state.run().ok());
     std::vector<std::string> now;
