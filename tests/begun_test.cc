@@ -2,7 +2,6 @@
 #include <cstring>
 #include <limits>
 
-#include "import/onnx/onnx_writer.h"
 #include "kernels/vector/kernels.h"
 #include "one_node.h"
 #include "streamed.h"
@@ -139,9 +138,9 @@ TEST(Begun, PartsThatDoNotFitAreRefused) {
 // ---- streams
 
 // Convolutions along time at random, of [1, T, F], some of them beside each other; to a few numbers of the window.
-class Layers {
+class Layers : public RandomGraph {
  public:
-  explicit Layers(unsigned seed) : random_(seed) {
+  explicit Layers(unsigned seed) : RandomGraph(seed, 0.3f) {
     window = 16 + pick(14);
     const int64_t features = 3 + pick(6);
     graph_.source = "layers", graph_.opset = 17;
@@ -160,32 +159,9 @@ class Layers {
     end();
   }
 
-  const Graph& graph() const { return graph_; }
-  int64_t window = 0;
-
  private:
   enum Kind { kLine, kDown, kAlong };  // one spatial axis; time is the first of two, or the second
 
-  int64_t pick(int64_t n) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(n)); }
-  std::string constant(const Shape& shape) {
-    Tensor made(Type::kFloat32, shape);
-    std::normal_distribution<float> normal(0, 0.3f);
-    for (int64_t i = 0; i < made.count(); ++i) made.data<float>()[i] = normal(random_);
-    return keep(made);
-  }
-  std::string numbers(const Shape& values) {
-    return keep(Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values));
-  }
-  std::string keep(const Tensor& tensor) {
-    const std::string name = "c" + std::to_string(count_++);
-    graph_.constants.emplace(name, tensor);
-    return name;
-  }
-  std::string add(const std::string& op, std::vector<std::string> inputs, Attributes attributes = {}) {
-    const std::string name = "v" + std::to_string(count_++);
-    graph_.nodes.push_back({name, "", op, std::move(inputs), {name}, std::move(attributes)});
-    return name;
-  }
   // An attribute of the spatial axes, of time and the other.
   Shape spatial(int64_t time, int64_t other) const {
     if (kind_ == kLine) return {time};
@@ -239,11 +215,7 @@ class Layers {
     const int64_t time = kind_ == kAlong ? 3 : 2;
     const bool recurrent = kind_ == kLine && pick(3) == 0;
     if (recurrent) {
-      name_ = add("Transpose",
-                  {
-                      name_,
-                  },
-                  {{"perm", Shape{2, 0, 1}}});
+      name_ = add("Transpose", {name_}, {{"perm", Shape{2, 0, 1}}});
       name_ = add("LSTM", {name_, constant({1, 20, channels_}), constant({1, 20, 5})}, {{"hidden_size", int64_t{5}}});
       name_ = add("Squeeze", {name_, numbers({1})});
       name_ = add("Gather", {name_, keep(Tensor::of<int64_t>({}, {-1}))}, {{"axis", int64_t{0}}});
@@ -258,11 +230,7 @@ class Layers {
   }
 
   Kind kind_ = kLine;
-  std::mt19937 random_;
-  Graph graph_;
-  std::string name_;
   int64_t channels_ = 0, across_ = 1, length_ = 0;
-  int count_ = 0;
 };
 
 // What may happen to a stream between two rows: all that an answer leaves is done, or a piece of it, or nothing; it
@@ -295,18 +263,14 @@ TEST(Begun, StreamsEqualTheFullWindow) {
   int begun = 0;
   for (unsigned seed = 0; seed < kModels; ++seed) {
     const Layers layers(seed);
-    const Result<bool> written = export_onnx(layers.graph(), path);
-    ASSERT_TRUE(written.ok()) << written.error().text();
-    const Result<Model> model = Model::load(path);
-    ASSERT_TRUE(model.ok()) << model.error().text() << "\n" << layers.graph().text();
-    const StreamExecutable executable = streamed(model.value(), layers.window);
+    const Model model = loaded(layers.graph(), path);
+    const StreamExecutable executable = streamed(model, layers.window);
     const int64_t rows = 2 * layers.window + 5;
     const std::vector<float> x = noise(rows * executable.row_bytes() / 4, 21);
-    expect_equal(model.value(), layers.window, rows, "seed " + std::to_string(seed), "fp32", 0,
+    expect_equal(model, layers.window, rows, "seed " + std::to_string(seed), "fp32", 0,
                  [&](Stream* stream, int64_t r) { disturb(stream, r, x); });
     if (seed % 4 == 0)
-      expect_equal(model.value(), layers.window, layers.window + 5, "seed " + std::to_string(seed) + ", int8", "int8",
-                   0);
+      expect_equal(model, layers.window, layers.window + 5, "seed " + std::to_string(seed) + ", int8", "int8", 0);
     if (HasFatalFailure()) return;
     begun += executable.explain().find("taps before the row comes") != std::string::npos;
   }
@@ -342,18 +306,15 @@ TEST(Begun, SaysHowManyTapsCameBefore) {
                    {"max", "", "ReduceMax", {"y"}, {"z"}, {{"axes", Shape{2}}, {"keepdims", int64_t{0}}}}};
     graph.outputs = {{"z", Type::kFloat32, false, {}}};
     const std::string path = scratch_file("begun-one");
-    ASSERT_TRUE(export_onnx(graph, path).ok());
-    const Result<Model> model = Model::load(path);
-    ASSERT_TRUE(model.ok()) << model.error().text();
+    const Model model = loaded(graph, path);
     for (const char* precision : {"fp32", "bf16", "int8"}) {
-      const std::string said = streamed(model.value(), 20, precision).explain(),
-                        what = std::string(each.said) + precision;
+      const std::string said = streamed(model, 20, precision).explain(), what = std::string(each.said) + precision;
       const bool begins = std::string(precision) != "bf16" && *each.said != 0;
       EXPECT_EQ(said.find("taps before the row comes") != std::string::npos, begins) << said;
       if (begins) {
         EXPECT_NE(said.find(std::string(each.said) + " before the row comes"), std::string::npos) << said;
       }
-      expect_equal(model.value(), 20, 50, what, precision, 0);
+      expect_equal(model, 20, 50, what, precision, 0);
     }
   }
 }

@@ -3,17 +3,10 @@
 #include <numeric>
 
 #include "guard.h"
-#include "import/onnx/onnx_writer.h"
 #include "streamed.h"
 
 namespace hayate {
 namespace {
-
-Model loaded(const std::string& path) {
-  const Result<Model> model = Model::load(path);
-  EXPECT_TRUE(model.ok()) << model.error().text();
-  return model.value();
-}
 
 StreamGroup grouped(const StreamExecutable& executable, size_t count) {
   Result<StreamGroup> made = executable.group(count);
@@ -99,8 +92,7 @@ TEST(StreamGroups, RandomModelsHaveTheBitsOfLoneStreams) {
   int at_once = 0;
   for (unsigned seed = 900; seed < 900 + kModels; ++seed) {
     const RandomModel random(seed);
-    ASSERT_TRUE(export_onnx(random.graph(), path).ok());
-    const StreamExecutable executable = streamed(loaded(path), random.window);
+    const StreamExecutable executable = streamed(loaded(random.graph(), path), random.window);
     at_once += grouped(executable, 5).rows_at_once() == 4;
     expect_lone_answers(executable, 5, 60, "seed " + std::to_string(seed));
     if (HasFatalFailure()) return;
@@ -162,10 +154,9 @@ TEST(StreamGroups, ARowThatFailsLeavesTheOthersAsTheyWere) {
                  {"n", "", "Neg", {"h_next"}, {"y"}, {}}};
   graph.outputs = {{"h_next", Type::kFloat32, false, {}}, {"y", Type::kFloat32, false, {}}};
   const std::string path = scratch_file("stream-group-table");
-  ASSERT_TRUE(export_onnx(graph, path).ok());
   Plan plan;
   plan.window = 0, plan.states = {"h=h_next"};
-  const Result<StreamExecutable> executable = compile_stream(loaded(path), plan);
+  const Result<StreamExecutable> executable = compile_stream(loaded(graph, path), plan);
   ASSERT_TRUE(executable.ok()) << executable.error().text();
   StreamGroup group = grouped(executable.value(), 4);
   EXPECT_EQ(group.rows_at_once(), 4);
@@ -210,10 +201,9 @@ TEST(StreamGroups, WhereTheirNumberDecidesRowsGoOneAfterAnother) {
        {{"then_branch", std::make_shared<const Graph>(four)}, {"else_branch", std::make_shared<const Graph>(other)}}}};
   graph.outputs = {{"h_next", Type::kFloat32, false, {}}, {"y", Type::kFloat32, false, {}}};
   const std::string path = scratch_file("stream-group-fours");
-  ASSERT_TRUE(export_onnx(graph, path).ok());
   Plan plan;
   plan.window = 0, plan.states = {"h=h_next"};
-  const Result<StreamExecutable> executable = compile_stream(loaded(path), plan);
+  const Result<StreamExecutable> executable = compile_stream(loaded(graph, path), plan);
   ASSERT_TRUE(executable.ok()) << executable.error().text();
   EXPECT_EQ(grouped(executable.value(), 5).rows_at_once(), 1);
   expect_lone_answers(executable.value(), 5, 60, "one by one");

@@ -17,12 +17,6 @@ constexpr const char* kPrecisions[] = {"fp32", "bf16", "int8"};
 constexpr std::pair<const char*, int64_t> kRecurrent[] = {{"gru", 50}, {"lstm_a", 50}, {"deeplob", 100}};
 #endif
 
-Model loaded(const std::string& path) {
-  const Result<Model> model = Model::load(path);
-  EXPECT_TRUE(model.ok()) << model.error().text();
-  return model.value();
-}
-
 // Rows that come before anything has settled, and in between slices of it: windows lag, some take their steps alone,
 // some are about to be too late.
 TEST(StreamState, BurstsEqualTheFullWindow) {
@@ -60,10 +54,9 @@ TEST(StreamState, RandomModelsInBurstsEqualTheFullWindow) {
 #endif
   for (unsigned seed = 500; seed < 500 + kModels; ++seed) {
     const RandomModel random(seed);
-    ASSERT_TRUE(export_onnx(random.graph(), path).ok());
     std::mt19937 slices(seed);
-    expect_equal(loaded(path), random.window, 3 * random.window, "seed " + std::to_string(seed), "fp32", 0,
-                 [&](Stream* stream, int64_t) {
+    expect_equal(loaded(random.graph(), path), random.window, 3 * random.window, "seed " + std::to_string(seed), "fp32",
+                 0, [&](Stream* stream, int64_t) {
                    Status status;
                    for (unsigned i = slices() % 4; i > 0 && stream->settle_slice(&status); --i)
                      ASSERT_TRUE(status.ok());
@@ -157,8 +150,7 @@ TEST(StreamState, RandomModelsAreRefilledToTheBitsOfRowsThatCame) {
 #endif
   for (unsigned seed = 1300; seed < 1300 + kModels; ++seed) {
     const RandomModel random(seed);
-    ASSERT_TRUE(export_onnx(random.graph(), path).ok());
-    const StreamExecutable executable = streamed(loaded(path), random.window);
+    const StreamExecutable executable = streamed(loaded(random.graph(), path), random.window);
     const int64_t width = executable.row_bytes() / 4, rows = 3 * random.window;
     const std::vector<float> x = noise(rows * width, seed);
     Stream whole = executable.stream(), gapped = executable.stream();
@@ -240,8 +232,7 @@ TEST(StreamState, RowsBehindARefillOfRandomModelsHaveTheFullWindowsAnswers) {
 #endif
   for (unsigned seed = 2100; seed < 2100 + kModels; ++seed) {
     const RandomModel random(seed);
-    ASSERT_TRUE(export_onnx(random.graph(), path).ok());
-    expect_refilled(loaded(path), random.window, "seed " + std::to_string(seed), "fp32", 0, seed);
+    expect_refilled(loaded(random.graph(), path), random.window, "seed " + std::to_string(seed), "fp32", 0, seed);
     if (HasFatalFailure()) return;
   }
 }
@@ -367,8 +358,7 @@ TEST(StreamState, AStreamFitsWithoutTheFullWindowsProgram) {
     }
     graph.outputs = {{"y", Type::kFloat32, false, {}}};
     const std::string path = scratch_file("stream-tight");
-    ASSERT_TRUE(export_onnx(graph, path).ok());
-    const StreamExecutable roomy = streamed(loaded(path), kWindow);
+    const StreamExecutable roomy = streamed(loaded(graph, path), kWindow);
     ASSERT_TRUE(roomy.gains()) << roomy.explain();
     std::optional<StreamExecutable> tight;
     for (LoadOptions limited; !tight; limited.memory_max += 16384) {
@@ -465,8 +455,7 @@ Model carrying(const std::string& name, bool same_shape = true) {
                  {"e", "", "MatMul", {"h_next", "v"}, {"y"}, {}}};
   graph.outputs = {{"h_next", Type::kFloat32, false, {}}, {"y", Type::kFloat32, false, {}}};
   const std::string path = scratch_file(name);
-  EXPECT_TRUE(export_onnx(graph, path).ok());
-  return loaded(path);
+  return loaded(graph, path);
 }
 
 TEST(StreamState, AModelCarriesItsOwnState) {

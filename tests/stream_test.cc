@@ -7,7 +7,6 @@
 #include "backends/calibration.h"
 #include "guard.h"
 #include "import/import.h"
-#include "import/onnx/onnx_writer.h"
 #include "streamed.h"
 
 namespace hayate {
@@ -185,13 +184,10 @@ TEST(Stream, RandomModelsEqualTheFullWindow) {
   const std::string path = scratch_file("stream-random");
   for (unsigned seed = 0; seed < kModels; ++seed) {
     const RandomModel random(seed);
-    const Result<bool> written = export_onnx(random.graph(), path);
-    ASSERT_TRUE(written.ok()) << written.error().text();
-    const Result<Model> model = Model::load(path);
-    ASSERT_TRUE(model.ok()) << model.error().text() << "\n" << random.graph().text();
-    expect_equal(model.value(), random.window, 3 * random.window, "seed " + std::to_string(seed), "fp32", 0);
+    const Model model = loaded(random.graph(), path);
+    expect_equal(model, random.window, 3 * random.window, "seed " + std::to_string(seed), "fp32", 0);
     if (HasFatalFailure()) return;
-    gained += streamed(model.value(), random.window).gains();
+    gained += streamed(model, random.window).gains();
   }
   EXPECT_GT(gained, kModels / 2);
 }
@@ -207,19 +203,16 @@ TEST(Stream, RandomModelsOfMoreLayersEqualTheFullWindow) {
   unsigned gained = 0;
   for (unsigned seed = 0; seed < kModels; ++seed) {
     const RandomModel random(seed, true);
-    const Result<bool> written = export_onnx(random.graph(), path);
-    ASSERT_TRUE(written.ok()) << written.error().text();
-    const Result<Model> model = Model::load(path);
-    ASSERT_TRUE(model.ok()) << model.error().text() << "\n" << random.graph().text();
+    const Model model = loaded(random.graph(), path);
     std::mt19937 slices(seed);
-    expect_equal(model.value(), random.window, 3 * random.window, "seed " + std::to_string(seed), "fp32", 0,
+    expect_equal(model, random.window, 3 * random.window, "seed " + std::to_string(seed), "fp32", 0,
                  [&](Stream* stream, int64_t) {
                    Status status;
                    for (unsigned i = slices() % 4; i > 0 && stream->settle_slice(&status); --i)
                      ASSERT_TRUE(status.ok());
                  });
     if (HasFatalFailure()) return;
-    gained += streamed(model.value(), random.window).gains();
+    gained += streamed(model, random.window).gains();
   }
   EXPECT_GT(gained, kModels / 3);
 }
@@ -258,10 +251,7 @@ struct Written {
   Model model() {
     graph.outputs = {{name, Type::kFloat32, false, {}}};
     const std::string path = scratch_file("stream-written");
-    EXPECT_TRUE(export_onnx(graph, path).ok());
-    const Result<Model> made = Model::load(path);
-    EXPECT_TRUE(made.ok()) << made.error().text();
-    return made.value();
+    return loaded(graph, path);
   }
 };
 
@@ -358,10 +348,7 @@ Model quantised(const Graph& graph, const std::string& path) {
   plan.precision = "int8";
   const Result<Graph> made = quantised_model(graph, find_batch(graph, types.value()), plan);
   EXPECT_TRUE(made.ok()) << made.error().text();
-  EXPECT_TRUE(export_onnx(made.value(), path).ok());
-  const Result<Model> model = Model::load(path);
-  EXPECT_TRUE(model.ok()) << model.error().text();
-  return model.value();
+  return loaded(made.value(), path);
 }
 
 TEST(Stream, QuantisedModelsAreCut) {
@@ -872,10 +859,7 @@ TEST(Stream, AWindowAloneInFlightEqualsTheFullOne) {
                  {"d", "", "RNN", {"c", "w", "r"}, {"", "d"}, {{"hidden_size", int64_t{4}}}}};
   graph.outputs = {{"d", Type::kFloat32, false, {}}};
   const std::string path = scratch_file("stream-alone");
-  ASSERT_TRUE(export_onnx(graph, path).ok());
-  const Result<Model> model = Model::load(path);
-  ASSERT_TRUE(model.ok()) << model.error().text();
-  expect_equal(model.value(), 3, 12, "alone", "fp32", 0);
+  expect_equal(loaded(graph, path), 3, 12, "alone", "fp32", 0);
 }
 
 // [1, T, F] -> (a causal convolution) -> GRU -> all its steps as one -> head.

@@ -12,6 +12,7 @@
 
 #include "graph/graph.h"
 #include "hayate/stream.h"
+#include "import/onnx/onnx_writer.h"
 #include "tensor/tensor.h"
 
 namespace hayate {
@@ -31,6 +32,20 @@ inline std::vector<float> noise(int64_t n, unsigned seed) {
   std::vector<float> made(static_cast<size_t>(n));
   for (float& value : made) value = normal(random);
   return made;
+}
+
+inline Model loaded(const std::string& path) {
+  const Result<Model> model = Model::load(path);
+  EXPECT_TRUE(model.ok()) << model.error().text();
+  return model.value();
+}
+// The graph as a file says it, which is written at `path`.
+inline Model loaded(const Graph& graph, const std::string& path) {
+  const Result<bool> written = export_onnx(graph, path);
+  EXPECT_TRUE(written.ok()) << written.error().text();
+  const Result<Model> model = Model::load(path);
+  EXPECT_TRUE(model.ok()) << model.error().text() << "\n" << graph.text();
+  return model.value();
 }
 
 inline StreamExecutable streamed(const Model& model, int64_t window, const std::string& precision = "fp32") {
@@ -94,11 +109,51 @@ inline void expect_equal(const Model& model, int64_t window, int64_t rows, const
   }
 }
 
+// What builds a graph at random.
+class RandomGraph {
+ public:
+  const Graph& graph() const { return graph_; }
+  int64_t window = 0;
+
+ protected:
+  // Constants are of this deviation.
+  RandomGraph(unsigned seed, float deviation) : random_(seed), deviation_(deviation) {}
+
+  int64_t pick(int64_t n) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(n)); }
+  std::string keep(const Tensor& tensor) {
+    const std::string name = "c" + std::to_string(count_++);
+    graph_.constants.emplace(name, tensor);
+    return name;
+  }
+  std::string numbers(const Shape& values) {
+    return keep(Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values));
+  }
+  std::string constant(const Shape& shape) {
+    Tensor made(Type::kFloat32, shape);
+    std::normal_distribution<float> normal(0, deviation_);
+    for (int64_t i = 0; i < made.count(); ++i) made.data<float>()[i] = normal(random_);
+    return keep(made);
+  }
+  std::string add(const std::string& op, std::vector<std::string> inputs, Attributes attributes = {}) {
+    const std::string name = "v" + std::to_string(count_++);
+    graph_.nodes.push_back({name, "", op, std::move(inputs), {name}, std::move(attributes)});
+    return name;
+  }
+
+  Graph graph_;
+  std::string name_;  // of what the layers so far make
+
+ private:
+  std::mt19937 random_;
+  float deviation_;
+  int count_ = 0;
+};
+
 // Models of the layers that a stream cuts, put together at random: [1, T, F] to the last place's few numbers.
-class RandomModel {
+class RandomModel : public RandomGraph {
  public:
   // `more`: also branches that are joined, averages, recurrences of both directions, z-scores of the window.
-  explicit RandomModel(unsigned seed, bool more = false) : more_(more), random_(seed) {
+  explicit RandomModel(unsigned seed, bool more = false) : RandomGraph(seed, 0.4f), more_(more) {
     window = 12 + pick(20), width_ = 3 + pick(5);
     graph_.source = "random", graph_.opset = 17;
     graph_.inputs = {{"x", Type::kFloat32, true, {{1, ""}, {window, ""}, {width_, ""}}}};
@@ -123,24 +178,7 @@ class RandomModel {
     graph_.outputs = {{add("MatMul", {name_, w}), Type::kFloat32, false, {}}};
   }
 
-  const Graph& graph() const { return graph_; }
-  int64_t window = 0;
-
  private:
-  int64_t pick(int64_t n) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(n)); }
-  std::string constant(const Shape& shape) {
-    Tensor made(Type::kFloat32, shape);
-    std::normal_distribution<float> normal(0, 0.4f);
-    for (int64_t i = 0; i < made.count(); ++i) made.data<float>()[i] = normal(random_);
-    const std::string name = "c" + std::to_string(count_++);
-    graph_.constants.emplace(name, made);
-    return name;
-  }
-  std::string add(const std::string& op, std::vector<std::string> inputs, Attributes attributes = {}) {
-    const std::string name = "v" + std::to_string(count_++);
-    graph_.nodes.push_back({name, "", op, std::move(inputs), {name}, std::move(attributes)});
-    return name;
-  }
   // Of the features, by constants.
   void batch_norm(int64_t axis) {
     const Shape perm{0, 2, 1};
@@ -200,14 +238,9 @@ class RandomModel {
   void row_layers() {
     const int64_t to = 3 + pick(4);
     if (more_ && pick(2) == 0) {  // over rows alone
-      const auto shape = [&](const Shape& values) {
-        const std::string key = "c" + std::to_string(count_++);
-        graph_.constants.emplace(key, Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values));
-        return key;
-      };
-      const std::string rows = add("Reshape", {name_, shape({length_, width_})});
+      const std::string rows = add("Reshape", {name_, numbers({length_, width_})});
       name_ = add("Gemm", {rows, constant({to, width_}), constant({to})}, {{"transB", int64_t{1}}});
-      name_ = add("Reshape", {name_, shape(time_ == 0 ? Shape{length_, 1, to} : Shape{1, length_, to})});
+      name_ = add("Reshape", {name_, numbers(time_ == 0 ? Shape{length_, 1, to} : Shape{1, length_, to})});
     } else {
       name_ = add("MatMul", {name_, constant({width_, to})});
       name_ = add("Add", {name_, constant({to})});
@@ -235,18 +268,12 @@ class RandomModel {
     const std::string y = add(op, inputs, attributes);
     width_ = hidden;
     if (both) {  // [T, 2, 1, H] to [T, 1, 2 H]
-      const std::string beside = add("Transpose", {y}, {{"perm", Shape{0, 2, 1, 3}}}),
-                        shape = "c" + std::to_string(count_++);
-      graph_.constants.emplace(shape, Tensor::of<int64_t>({3}, {length_, 1, 2 * hidden}));
-      name_ = add("Reshape", {beside, shape});
+      const std::string beside = add("Transpose", {y}, {{"perm", Shape{0, 2, 1, 3}}});
+      name_ = add("Reshape", {beside, numbers({length_, 1, 2 * hidden})});
       width_ = 2 * hidden;
       return;
     }
-    Tensor axes(Type::kInt64, {1});
-    *axes.data<int64_t>() = 1;
-    const std::string name = "c" + std::to_string(count_++);
-    graph_.constants.emplace(name, axes);
-    name_ = add("Squeeze", {y, name});
+    name_ = add("Squeeze", {y, numbers({1})});
     if (pick(3) == 0) name_ = add("Tanh", {name_});
   }
   // x less its mean over the window; or that over its deviation.
@@ -256,8 +283,7 @@ class RandomModel {
     if (!more_ || pick(2) == 0) return;
     const std::string variance = add("ReduceMean", {add("Mul", {name_, name_})},
                                      {{"axes", std::vector<int64_t>{1}}, {"keepdims", int64_t{1}}}),
-                      least = "c" + std::to_string(count_++);
-    graph_.constants.emplace(least, Tensor::of<float>({1}, {1e-3f}));
+                      least = keep(Tensor::of<float>({1}, {1e-3f}));
     name_ = add("Div", {name_, add("Sqrt", {add("Add", {variance, least})})});
   }
   // The last place of an axis, or all of them as one.
@@ -268,11 +294,8 @@ class RandomModel {
                   {{"axes", std::vector<int64_t>{axis}}, {"keepdims", int64_t{0}}});
       return;
     }
-    Tensor index(Type::kInt64, {});
-    *index.data<int64_t>() = pick(2) == 0 ? -1 : length_ - 1;
-    const std::string name = "c" + std::to_string(count_++);
-    graph_.constants.emplace(name, index);
-    name_ = add("Gather", {name_, name}, {{"axis", axis}});
+    const int64_t last = pick(2) == 0 ? -1 : length_ - 1;
+    name_ = add("Gather", {name_, keep(Tensor::of<int64_t>({}, {last}))}, {{"axis", axis}});
   }
 
   // Softmax(x w x^T) x over [1, T, F].
@@ -285,11 +308,7 @@ class RandomModel {
 
   bool more_;
   int64_t time_ = 1;  // the axis of rows
-  std::mt19937 random_;
-  Graph graph_;
-  std::string name_;
   int64_t width_ = 0, length_ = 0;
-  int count_ = 0;
 };
 
 }  // namespace hayate

@@ -290,8 +290,7 @@ kernels::Activation Lowering::take_activation(std::string* name) {
 
 void Lowering::emit_kept(StepFunction run, const char* kernel, void* args, const std::vector<const View*>& operands,
                          PlainArgs* plain) {
-  Pending pending{run, args, std::string(kernel) + ": " + (node_ == nullptr ? "output" : node_->where()), {}, plain,
-                  {},  {}};
+  Pending pending{run, args, std::string(kernel) + ": " + (node_ == nullptr ? "output" : node_->where()), {}, plain};
   for (const View* operand : operands) pending.operands.push_back(operand == nullptr ? View() : *operand);
   pending_.push_back(std::move(pending));
 }

@@ -150,7 +150,7 @@ class Lowering {
   void collect_borders();
   void fuse_narrowing();
   void pipeline_layers();
-  size_t pipelined_layer(size_t at, const Pending& before, const RecurrentArgs& args) const;
+  size_t pipelined_layer(size_t at) const;
   Step step_of(const Pending& pending) const;
   void take_lifetimes();
   void place_buffers();

@@ -35,9 +35,10 @@ int64_t as_floats(int64_t macs, const std::optional<kernels::Narrow>& narrow) {
 
 }  // namespace
 
-// The layer whose projections begin at `at`, behind a recurrence with these arguments; where it ends, or `at`.
-size_t Lowering::pipelined_layer(size_t at, const Pending& before, const RecurrentArgs& args) const {
-  const View& y = before.operands[0];
+// The layer whose projections begin at `at`, behind a recurrence; where it ends, or `at`.
+size_t Lowering::pipelined_layer(size_t at) const {
+  const RecurrentArgs& args = *static_cast<const RecurrentArgs*>(pending_[at - 1].args);
+  const View& y = pending_[at - 1].operands[0];
   size_t next = at;
   View read = y;
   if (next < pending_.size() && pending_[next].run == run_narrow) {
@@ -82,7 +83,7 @@ void Lowering::pipeline_layers() {
         for (size_t i = begin; i < ends.back(); ++i)
           for (size_t o = 0; o < pending_[i].operands.size(); ++o)
             if (writes(pending_[i].run, o)) written.insert(pending_[i].operands[o].buffer);
-        const size_t end = pipelined_layer(ends.back(), pending_[ends.back() - 1], *args_of(ends.back() - 1));
+        const size_t end = pipelined_layer(ends.back());
         if (end == ends.back()) break;
         // The layer's first state must not wait for what a layer before it leaves.
         const std::vector<View>& next = pending_[end - 1].operands;
@@ -98,8 +99,7 @@ void Lowering::pipeline_layers() {
     auto args = std::make_shared<PipelineArgs>();
     args->time = first->steps, args->rows = first->rows, args->chunk = chunk_of(first->steps);
     args->release = program_.release;
-    Pending group{run_pipeline, args.get(), "pipeline of " + std::to_string(ends.size()) + " layers", {}, nullptr,
-                  {},           {}};
+    Pending group{run_pipeline, args.get(), "pipeline of " + std::to_string(ends.size()) + " layers", {}};
     int64_t before = 0;
     for (const size_t end : ends) {
       const RecurrentArgs& of = *args_of(end - 1);

@@ -82,10 +82,6 @@ class Pipeline {
   Progress progress_[kPipelinedMax];
 };
 
-}  // namespace
-
-namespace {
-
 // Many rows multiply some three times as fast as one.
 constexpr int64_t kFewRows = 4, kSpeedOfMany = 3;
 

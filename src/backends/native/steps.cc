@@ -105,9 +105,7 @@ void run_piece(const kernels::Set& set, kernels::Narrow narrow, kernels::NarrowK
   if (set.release != nullptr) set.release();
 }
 
-}  // namespace
-
-namespace {
+int64_t size_of(kernels::Narrow narrow) { return narrow == kernels::Narrow::kInt8 ? 1 : 2; }
 
 kernels::NarrowDense narrow_dense_of(const Step& step, Bases bases) {
   const auto& args = step.as<NarrowDenseArgs>();
@@ -125,8 +123,7 @@ kernels::NarrowDense narrow_dense_of(const Step& step, Bases bases) {
 
 void run_narrow_dense_rows(const Step& step, Bases bases, int64_t first, int64_t last) {
   const auto& args = step.as<NarrowDenseArgs>();
-  const kernels::NarrowDense rows =
-      rows_of(narrow_dense_of(step, bases), first, last, args.narrow == kernels::Narrow::kInt8 ? 1 : 2);
+  const kernels::NarrowDense rows = rows_of(narrow_dense_of(step, bases), first, last, size_of(args.narrow));
   args.set->of(args.narrow).dense(rows);
 }
 
@@ -135,7 +132,7 @@ bool run_narrow_dense(const Step& step, Bases bases) {
   const kernels::NarrowDense dense = narrow_dense_of(step, bases);
   const auto* x = step.at<const std::byte>(bases, 0);
   auto* y = step.at<std::byte>(bases, 1);
-  const int64_t size = args.narrow == kernels::Narrow::kInt8 ? 1 : 2;
+  const int64_t size = size_of(args.narrow);
   const auto image = [&](int64_t i) {
     kernels::NarrowDense one = dense;
     one.x = x + i * args.x_image * size;
@@ -172,7 +169,7 @@ void run_narrow_rows(const Step& step, Bases bases, int64_t first, int64_t last,
   kernels::Narrowing call = args.call;
   const int64_t row = call.n / rows;
   call.n = (last - first) * row;
-  call.y = step.at<std::byte>(bases, 0) + first * row * (args.narrow == kernels::Narrow::kInt8 ? 1 : 2);
+  call.y = step.at<std::byte>(bases, 0) + first * row * size_of(args.narrow);
   call.x = step.at<const float>(bases, 1) + first * row;
   args.set->of(args.narrow).narrow(call);
 }
@@ -338,7 +335,7 @@ class OverState {
       return;
     }
     const kernels::NarrowSet& kernel = args_.set->of(*args_.narrow);
-    const int64_t size = *args_.narrow == kernels::Narrow::kInt8 ? 1 : 2;
+    const int64_t size = size_of(*args_.narrow);
     for (int64_t r = 0; r < dense.m && !left; ++r)
       kernel.narrow({.n = dense.k,
                      .x = h + r * h_row,

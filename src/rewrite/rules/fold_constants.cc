@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "eval/macs.h"
+#include "graph/window.h"
 #include "rewrite/rules/rules.h"
 
 namespace hayate {
@@ -37,7 +38,7 @@ bool is_integer_layer(const Node& reader, const std::string& weights, Editor* ed
     return std::any_of(ops.begin(), ops.end(), [&](std::string_view op) { return reader.op == op; });
   };
   return input != nullptr && input->is("DequantizeLinear") &&
-         (own ? is_one({"RecurrentInput", "ConvBegin", "ConvEnd"})
+         (own ? reader.op == "RecurrentInput" || is_conv_part(reader)
               : reader.domain.empty() && is_one({"Gemm", "MatMul", "Conv", "LSTM", "GRU", "RNN"}));
 }
 
