@@ -80,7 +80,8 @@ void add_plan(CLI::App* command, Plan* plan) {
       ->add_option(
           "--threads", plan->threads,
           "Threads of one run: onnxruntime's own, or native's helpers and the caller, who share the steps that "
-          "`hayate machine --measure` found large enough, or run recurrent layers one behind the other")
+          "`hayate machine --measure` found large enough, or run recurrent layers one behind the other and the two "
+          "directions of one at once")
       ->check(CLI::Range(1, 1024))
       ->each([plan](const std::string&) { share_as_measured(plan); })
       ->capture_default_str();

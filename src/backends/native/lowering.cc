@@ -7,7 +7,6 @@
 #include <string_view>
 
 #include "backends/native/lower_ops.h"
-#include "backends/native/pipeline.h"
 #include "backends/native/placement.h"
 #include "base/memory_budget.h"
 #include "eval/trees.h"

@@ -10,6 +10,7 @@
 #include <tuple>
 #include <vector>
 
+#include "backends/native/pipeline.h"
 #include "backends/native/program.h"
 #include "backends/native/steps.h"
 #include "backends/native/view.h"
@@ -150,7 +151,12 @@ class Lowering {
   void collect_borders();
   void fuse_narrowing();
   void pipeline_layers();
+  const RecurrentArgs& recurrence(size_t at) const;
+  bool is_projected(size_t at) const;
   size_t pipelined_layer(size_t at) const;
+  std::vector<size_t> pipelined_layers(size_t at) const;
+  std::vector<size_t> directions(size_t at) const;
+  PipelineArgs::Stage stage_of(size_t begin, size_t end) const;
   Step step_of(const Pending& pending) const;
   void take_lifetimes();
   void place_buffers();

@@ -75,11 +75,16 @@ NativeState::NativeState(std::shared_ptr<const NativeExecutable> executable, std
   bases_.resize(2 + executable_->inputs().size() + executable_->outputs().size(), nullptr);
 }
 
+void NativeState::set_team(Team* team, int64_t piece_macs) {
+  helped_ = {nullptr, team, piece_macs, 0};
+  if (team != nullptr) helped_.pipelines = quicker_pipelines(executable_->program(), team->threads(), piece_macs);
+}
+
 RunStatus NativeState::run() noexcept {
   const Program& program = executable_->program();
   const std::vector<Step>& steps = program.steps;
   size_t done = 0;
-  while (done < steps.size() && steps[done].run(steps[done], {bases_.data(), team_, piece_macs_})) ++done;
+  while (done < steps.size() && steps[done].run(steps[done], bases())) ++done;
   if (program.release != nullptr) program.release();
   return done == steps.size() ? RunStatus{} : RunStatus{static_cast<int32_t>(done)};
 }
@@ -90,7 +95,7 @@ RunStatus NativeState::run_timed(std::vector<uint64_t>* ticks) {
   RunStatus status;
   for (size_t i = 0; i < steps.size() && status.ok(); ++i) {
     const uint64_t start = ticks_now();
-    if (!steps[i].run(steps[i], {bases_.data(), team_, piece_macs_})) status = {static_cast<int32_t>(i)};
+    if (!steps[i].run(steps[i], bases())) status = {static_cast<int32_t>(i)};
     (*ticks)[i] = ticks_now() - start;
   }
   if (executable_->program().release != nullptr) executable_->program().release();
@@ -102,8 +107,7 @@ Error NativeState::error(RunStatus status) const {
   const Step& step = executable_->program().steps[at];
   Error error{Code::kOutOfRange, executable_->program().names[at], "a value is out of range"};
   if (step.run != run_plain) return error;
-  if (Result<bool> again = call_plain(step, {bases_.data(), team_, piece_macs_}); !again.ok())
-    error.what = again.error().what;
+  if (Result<bool> again = call_plain(step, bases()); !again.ok()) error.what = again.error().what;
   return error;
 }
 

@@ -74,7 +74,7 @@ class NativeState {
   void bind_output(size_t i, std::byte* memory) { bases_[2 + executable_->inputs().size() + i] = memory; }
   // Who helps, with pieces of so many multiply-adds or more; null: nobody. Of no more threads than the executable was
   // compiled for.
-  void set_team(Team* team, int64_t piece_macs) { team_ = team, piece_macs_ = piece_macs; }
+  void set_team(Team* team, int64_t piece_macs);
   // No allocation, lock or system call, but in plain steps.
   RunStatus run() noexcept;
   // The same; ticks[i] (base/tsc.h) is what step i took, for finding out where time goes.
@@ -84,12 +84,13 @@ class NativeState {
   Error error(RunStatus status) const;
 
  private:
+  Bases bases() const { return {bases_.data(), helped_.team, helped_.piece_macs, helped_.pipelines}; }
+
   std::shared_ptr<const NativeExecutable> executable_;
   Tensor arena_;
   std::vector<Tensor> memory_;
   std::vector<std::byte*> bases_;
-  Team* team_ = nullptr;
-  int64_t piece_macs_ = 1;
+  Bases helped_;  // but for `at`
 };
 
 }  // namespace hayate::native

@@ -26,6 +26,7 @@ struct Bases {
   std::byte* const* at = nullptr;
   Team* team = nullptr;    // null: nobody
   int64_t piece_macs = 1;  // that a helper's piece has at least
+  uint64_t pipelines = 0;  // which of the program's the team runs as such, see pipeline.h; a bit for each
 
   std::byte* operator[](size_t i) const { return at[i]; }
 };

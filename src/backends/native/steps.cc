@@ -357,94 +357,74 @@ class OverState {
   kernels::NarrowKernel kernel_ = nullptr;
 };
 
-}  // namespace
-
-bool run_recurrent(const Step& step, Bases bases) {
-  run_recurrent_part(step, bases, 0, step.as<RecurrentArgs>().steps);
-  return true;
+// Steps `from` to `to - 1` of the walk: f(how many came before, projections of the step, h of the step before, how far
+// its rows lie apart, where h goes), step by step.
+template <typename F>
+void walk_steps(const Step& step, Bases bases, int64_t from, int64_t to, F&& f) {
+  const auto& a = step.as<RecurrentArgs>();
+  float* y = step.at<float>(bases, 0);
+  const float *projections = step.at<const float>(bases, 3), *first = step.at<const float>(bases, 5);
+  const auto place = [&](int64_t t) { return a.reverse ? a.steps - 1 - t : t; };
+  const float* before = from == 0 ? first : y + place(from - 1) * a.y_step;
+  int64_t before_row = from == 0 ? a.hidden : a.y_row;
+  for (int64_t t = from; t < to; ++t) {
+    float* h = y + place(t) * a.y_step;
+    f(t, projections + place(t) * a.x_step, before, before_row, h);
+    before = h, before_row = a.y_row;
+  }
 }
 
-void run_recurrent_part(const Step& step, Bases bases, int64_t first, int64_t last) {
+void walk_recurrent(const Step& step, Bases bases, int64_t from, int64_t to) {
   const auto& a = step.as<RecurrentArgs>();
   const int64_t gates = a.gru ? 3 : 4, width = gates * a.hidden, x_row = a.x_row;
-  float *y = step.at<float>(bases, 0), *sums = step.at<float>(bases, 4), *cell = step.at<float>(bases, 7);
-  const float *projections = step.at<const float>(bases, 3), *first_h = step.at<const float>(bases, 5),
-              *first_c = step.at<const float>(bases, 6), *first_product = step.at<const float>(bases, 8);
+  float *sums = step.at<float>(bases, 4), *cell = step.at<float>(bases, 7);
+  const float *first_c = step.at<const float>(bases, 6), *first_product = step.at<const float>(bases, 8);
   kernels::Dense dense;
   dense.m = a.rows, dense.n = width, dense.k = a.hidden, dense.inner = 1, dense.segment_length = a.hidden;
   dense.packed = step.at<const float>(bases, 1), dense.bias = step.at<const float>(bases, 2);
   dense.y = sums, dense.y_outer = width;
-  if (cell != nullptr && first == 0) {
+  if (cell != nullptr && from == 0) {
     if (first_c != nullptr)
       std::memcpy(cell, first_c, static_cast<size_t>(a.rows * a.hidden) * sizeof(float));
     else
       std::memset(cell, 0, static_cast<size_t>(a.rows * a.hidden) * sizeof(float));
   }
   const OverState over_state(a, dense, sums + a.rows * width, bases);
-  const auto place = [&](int64_t t) { return a.reverse ? a.steps - 1 - t : t; };
-  const float* before = first == 0 ? first_h : y + place(first - 1) * a.y_step;
-  int64_t before_row = first == 0 ? a.hidden : a.y_row;
-  for (int64_t t = first; t < last; ++t) {
-    const int64_t at = place(t);
-    const float* projected = projections + at * a.x_step;
-    float* h = y + at * a.y_step;
-    dense.backwards = t % 2 != 0;
-    const float* made_before = t == 0 ? first_product : nullptr;
-    if (a.gru) {
-      if (made_before == nullptr) over_state(dense, before, before_row, t > 0);
-      kernels::GruCell args{.m = a.rows,
-                            .hidden = a.hidden,
-                            .x = projected,
-                            .r = made_before != nullptr ? made_before : sums,
-                            .x_row = x_row,
-                            .r_row = width,
-                            .h_before = before,
-                            .h_before_row = before_row,
-                            .h = h,
-                            .h_row = a.y_row};
-      a.narrow ? a.set->of(*a.narrow).gru_cell(args, over_state.state()) : a.set->gru_cell(args);
-    } else {
-      kernels::LstmCell args{.m = a.rows,
-                             .hidden = a.hidden,
-                             .x = projected,
-                             .r = nullptr,
-                             .x_row = x_row,
-                             .r_row = width,
-                             .c = cell,
-                             .c_row = a.hidden,
-                             .h = h,
-                             .h_row = a.y_row};
-      if (made_before != nullptr) {
-        args.r = made_before;
-      } else if (before != nullptr) {
-        over_state(dense, before, before_row, t > 0);
-        args.r = sums;
-      }
-      a.narrow ? a.set->of(*a.narrow).lstm_cell(args, over_state.state()) : a.set->lstm_cell(args);
-    }
-    before = h, before_row = a.y_row;
-  }
+  walk_steps(step, bases, from, to,
+             [&](int64_t t, const float* projected, const float* before, int64_t before_row, float* h) {
+               dense.backwards = t % 2 != 0;
+               const float* made_before = t == 0 ? first_product : nullptr;
+               if (made_before == nullptr && before != nullptr) over_state(dense, before, before_row, t > 0);
+               const float* product = made_before != nullptr ? made_before : before != nullptr ? sums : nullptr;
+               if (a.gru) {
+                 const kernels::GruCell args{.m = a.rows,
+                                             .hidden = a.hidden,
+                                             .x = projected,
+                                             .r = product,
+                                             .x_row = x_row,
+                                             .r_row = width,
+                                             .h_before = before,
+                                             .h_before_row = before_row,
+                                             .h = h,
+                                             .h_row = a.y_row};
+                 a.narrow ? a.set->of(*a.narrow).gru_cell(args, over_state.state()) : a.set->gru_cell(args);
+               } else {
+                 const kernels::LstmCell args{.m = a.rows,
+                                              .hidden = a.hidden,
+                                              .x = projected,
+                                              .r = product,
+                                              .x_row = x_row,
+                                              .r_row = width,
+                                              .c = cell,
+                                              .c_row = a.hidden,
+                                              .h = h,
+                                              .h_row = a.y_row};
+                 a.narrow ? a.set->of(*a.narrow).lstm_cell(args, over_state.state()) : a.set->lstm_cell(args);
+               }
+             });
 }
 
-namespace {
-
-// Calls f(projections of the step, h of the step before, how far its rows lie apart, where h goes, whether it is every
-// other step) step by step.
-template <typename F>
-void walk_steps(const RecurrentArgs& a, int64_t width, const float* projections, const float* first, float* y, F&& f) {
-  const float* before = first;
-  int64_t before_row = a.hidden;
-  for (int64_t t = 0; t < a.steps; ++t) {
-    const int64_t at = a.reverse ? a.steps - 1 - t : t;
-    float* h = y + at * a.y_step;
-    f(projections + at * a.rows * width, before, before_row, h, t % 2 != 0);
-    before = h, before_row = a.y_row;
-  }
-}
-
-}  // namespace
-
-bool run_gru_reset_first(const Step& step, Bases bases) {
+void walk_gru_reset_first(const Step& step, Bases bases, int64_t from, int64_t to) {
   const auto& a = step.as<RecurrentArgs>();
   const int64_t n = a.hidden;
   float *gates = step.at<float>(bases, 4), *reset = gates + n, *candidate = gates + a.rows * 2 * n;  // z, r of a row
@@ -464,9 +444,9 @@ bool run_gru_reset_first(const Step& step, Bases bases) {
     each.a = x, each.a_row = x_row, each.b = y, each.b_row = y_row, each.y = to, each.y_row = to_row;
     a.set->binary(op, each);
   };
-  walk_steps(a, 3 * n, step.at<const float>(bases, 3), step.at<const float>(bases, 5), step.at<float>(bases, 0),
-             [&](const float* projected, const float* before, int64_t before_row, float* h, bool odd) {
-               of_gates.backwards = of_candidate.backwards = odd;
+  walk_steps(step, bases, from, to,
+             [&](int64_t t, const float* projected, const float* before, int64_t before_row, float* h) {
+               of_gates.backwards = of_candidate.backwards = t % 2 != 0;
                of_gates.start = projected;
                gates_over(of_gates, before, before_row);
                combine(kernels::Binary::kMul, reset, 2 * n, before, before_row, reset, 2 * n);
@@ -477,21 +457,40 @@ bool run_gru_reset_first(const Step& step, Bases bases) {
                combine(kernels::Binary::kMul, reset, 2 * n, gates, 2 * n, reset, 2 * n);
                combine(kernels::Binary::kAdd, reset, 2 * n, candidate, n, h, a.y_row);
              });
-  return true;
 }
 
-bool run_rnn(const Step& step, Bases bases) {
+void walk_rnn(const Step& step, Bases bases, int64_t from, int64_t to) {
   const auto& a = step.as<RecurrentArgs>();
   kernels::Dense dense;
   dense.m = a.rows, dense.n = dense.k = dense.segment_length = a.hidden, dense.start_stride = a.hidden;
   dense.packed = step.at<const float>(bases, 1), dense.y_outer = a.y_row, dense.activation = a.activation;
   const OverState over_state(a, dense, step.at<float>(bases, 4), bases);
-  walk_steps(a, a.hidden, step.at<const float>(bases, 3), step.at<const float>(bases, 5), step.at<float>(bases, 0),
-             [&](const float* projected, const float* before, int64_t before_row, float* h, bool odd) {
-               dense.backwards = odd, dense.start = projected, dense.y = h;
+  walk_steps(step, bases, from, to,
+             [&](int64_t t, const float* projected, const float* before, int64_t before_row, float* h) {
+               dense.backwards = t % 2 != 0, dense.start = projected, dense.y = h;
                over_state(dense, before, before_row);
              });
+}
+
+}  // namespace
+
+bool run_recurrent(const Step& step, Bases bases) {
+  walk_recurrent(step, bases, 0, step.as<RecurrentArgs>().steps);
   return true;
+}
+bool run_gru_reset_first(const Step& step, Bases bases) {
+  walk_gru_reset_first(step, bases, 0, step.as<RecurrentArgs>().steps);
+  return true;
+}
+bool run_rnn(const Step& step, Bases bases) {
+  walk_rnn(step, bases, 0, step.as<RecurrentArgs>().steps);
+  return true;
+}
+
+void run_recurrence_part(const Step& step, Bases bases, int64_t first, int64_t last) {
+  if (step.run == run_rnn) return walk_rnn(step, bases, first, last);
+  if (step.run == run_gru_reset_first) return walk_gru_reset_first(step, bases, first, last);
+  walk_recurrent(step, bases, first, last);
 }
 
 bool run_trees(const Step& step, Bases bases) {

@@ -151,13 +151,18 @@ struct RecurrentArgs {
   std::optional<kernels::Narrow> narrow;
 };
 bool run_recurrent(const Step& step, Bases bases);
-// Steps `first` to `last - 1` in time alone, behind those before them.
-void run_recurrent_part(const Step& step, Bases bases, int64_t first, int64_t last);
 // A GRU whose reset gate comes before the product (linear_before_reset = 0). References: y, packed weights of z and r,
 // packed weights of the candidate, projections [T, N, 3*H], work [N, 3*H], first h [N, H].
 bool run_gru_reset_first(const Step& step, Bases bases);
 // References: y, packed recurrent weights, none, projections [T, N, H], work, first h [N, H].
 bool run_rnn(const Step& step, Bases bases);
+
+inline bool is_recurrence(StepFunction run) {
+  return run == run_recurrent || run == run_gru_reset_first || run == run_rnn;
+}
+// Of one of these three, steps `first` to `last - 1` of its walk alone (in reverse the first is the last in time),
+// behind those before them.
+void run_recurrence_part(const Step& step, Bases bases, int64_t first, int64_t last);
 
 struct TreeArgs {  // out, x, touched: sums in the program's type
   const kernels::TreeProgram* trees = nullptr;
