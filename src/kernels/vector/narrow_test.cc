@@ -99,7 +99,8 @@ std::vector<Case> cases() {
       for (const auto& [segments, length] : {std::pair<int64_t, int64_t>{1, 8}, {1, 41}, {3, 9}, {2, 23}, {2, 48}})
         for (const int64_t m : {1, 4, 11})
           made.push_back({m, whole + left, segments, length, {Unary::kRelu}, m % 2 == 0, m == 4 ? 2 : 1});
-  for (int64_t m = 1; m <= 20; ++m) made.push_back({m, 65, 2, 37, {Unary::kTanh}, false});
+  for (const int64_t n : {17, 33, 65})
+    for (int64_t m = 1; m <= 20; ++m) made.push_back({m, n, 2, 37, {Unary::kTanh}, false});
   // Large enough for tiles of 16 rows and 64 bytes: whole ones, halves and rests of each, rows with gaps; more than are
   // gathered at once.
   for (const auto& [segments, length] : {std::pair<int64_t, int64_t>{1, 128}, {9, 32}, {7, 17}, {3, 101}, {9, 45}})
@@ -261,13 +262,16 @@ TEST(Narrow, PartsOfTheColumnsAreThoseOfTheWhole) {
 
 // Scales of 1 and no bias: floats that hold the integer sums themselves.
 TEST(Narrow, IntegerSumsAreExact) {
-  for (const int64_t n : {1, 5, 16, 17, 25, 33, 40, 64, 65, 71, 130, 136}) {
-    const Case c{5, n, 1, 101, {}, false};
-    Data data(c);
-    std::fill(data.scale.begin(), data.scale.end(), 1.0f), std::fill(data.bias.begin(), data.bias.end(), 0.0f);
-    const std::vector<float> wanted = run(set_for(Isa::kPlain), Narrow::kInt8, c, data);
-    for (const Isa isa : supported_isas()) EXPECT_EQ(run(set_for(isa), Narrow::kInt8, c, data), wanted);
-  }
+  for (const int64_t n : {1, 5, 16, 17, 20, 25, 33, 36, 40, 64, 65, 71, 130, 136})
+    for (const int64_t m : {5, 11})
+      for (const int64_t k : {16, 31, 96, 101}) {
+        const Case c{m, n, 1, k, {}, false};
+        Data data(c);
+        std::fill(data.scale.begin(), data.scale.end(), 1.0f), std::fill(data.bias.begin(), data.bias.end(), 0.0f);
+        const std::vector<float> wanted = run(set_for(Isa::kPlain), Narrow::kInt8, c, data);
+        for (const Isa isa : supported_isas())
+          EXPECT_EQ(run(set_for(isa), Narrow::kInt8, c, data), wanted) << isa_name(isa) << " n " << n << " m " << m;
+      }
 }
 
 TEST(Narrow, ARowsBitsDoNotDependOnItsNeighbours) {

@@ -18,6 +18,14 @@ HWY_INLINE void multiply_groups(typename Op::Sum (&sums)[kR][kV][kC], int c, con
   }
 }
 
+// Sums that a loop carries stay each in its own register: the compiler would move them to others and back for every
+// step, which takes as long as their products.
+template <class Sum, int kR, int kV>
+HWY_INLINE void keep_in_registers(Sum (&sums)[kR][kV][1]) {
+  HAYATE_EACH (r, kR)
+    HAYATE_EACH (v, kV) sums[r][v][0] = in_register(sums[r][v][0]);
+}
+
 // Answers of vector v of a panel: the sums scaled where they are integers, and added to what they start from.
 template <class Op>
 HWY_INLINE V answers(const NarrowDense& a, typename Op::Sum sums, int64_t column, V start) {
@@ -216,6 +224,20 @@ HWY_INLINE Sum added_up(Sum a, Sum b) {
   return hn::Add(halves, hn::Shuffle1032(halves));
 }
 
+// The lanes of an edge's blocks added up to the sums of its columns, which are vector kLast of `totals`.
+template <int kR, int kE, int kLast, class Sum>
+HWY_INLINE void join_blocks(const Sum (&ends)[kR][kE][1], Sum (&totals)[kR][kLast + 1]) {
+  if constexpr (kE == 2) {
+    HAYATE_EACH (r, kR) totals[r][kLast] = from_blocks<0>(added_up(ends[r][0][0], ends[r][1][0]));
+  } else {  // two rows at once
+    HAYATE_EACH (r, kR / 2) {
+      const auto both = added_up(ends[2 * r][0][0], ends[2 * r + 1][0][0]);
+      totals[2 * r][kLast] = from_blocks<0>(both), totals[2 * r + 1][kLast] = from_blocks<1>(both);
+    }
+    if constexpr (kR % 2 == 1) totals[kR - 1][kLast] = from_blocks<0>(added_up(ends[kR - 1][0][0], ends[kR - 1][0][0]));
+  }
+}
+
 // The sums of kR rows of an edge of kE vectors, as vector kLast of `totals`.
 template <class Op, int kR, int kE, int kLast>
 HWY_INLINE void sum_edge(const NarrowDense& a, const typename Op::X* const (&x)[kR], const typename Op::W* edge,
@@ -227,26 +249,68 @@ HWY_INLINE void sum_edge(const NarrowDense& a, const typename Op::X* const (&x)[
   for (int64_t s = 0; s < a.segments; ++s) {
     int64_t at = a.segment_offsets == nullptr ? 0 : a.segment_offsets[s], left = a.segment_length;
     const auto whole = [&](int r) HWY_ATTR { return in_blocks(x[r] + at); };
-    for (; left >= kStep; left -= kStep, at += kStep, edge += kWeights) multiply_groups<Op>(sums, 0, edge, whole);
-    if (left == 0) continue;
-    at += left - kStep;
+    const int64_t last = at + left - kStep;
     if constexpr (Op::kScaled) {  // what is read once more meets weights of 0
-      multiply_groups<Op>(sums, 0, edge, whole);
+      for (; left > 0; left -= kStep, at = std::min(at + kStep, last), edge += kWeights) {
+        multiply_groups<Op>(sums, 0, edge, whole);
+        keep_in_registers(sums);
+      }
     } else {  // which do not undo what is infinite
+      for (; left >= kStep; left -= kStep, at += kStep, edge += kWeights) multiply_groups<Op>(sums, 0, edge, whole);
+      if (left == 0) continue;
+      at = last;
       const VI kept = last_bytes(left * static_cast<int64_t>(sizeof(typename Op::X)));
       multiply_groups<Op>(sums, 0, edge, [&](int r) HWY_ATTR { return hn::And(whole(r), kept); });
+      edge += kWeights;
     }
-    edge += kWeights;
   }
-  if constexpr (kE == 2) {
-    HAYATE_EACH (r, kR) totals[r][kLast] = from_blocks<0>(added_up(sums[r][0][0], sums[r][1][0]));
-  } else {  // two rows at once
-    HAYATE_EACH (r, kR / 2) {
-      const auto both = added_up(sums[2 * r][0][0], sums[2 * r + 1][0][0]);
-      totals[2 * r][kLast] = from_blocks<0>(both), totals[2 * r + 1][kLast] = from_blocks<1>(both);
+  join_blocks<kR, kE, kLast>(sums, totals);
+}
+
+// Whether the sums of a panel and of an edge of one vector are made together: where the rows are chains enough and all
+// of them fit the registers beside 16 bytes of each row's x.
+template <class Op, int kR, int kV, int kE>
+constexpr bool kTogether = Op::kScaled&& kE == 1 && kV > 0 && kV <= 2 && kR > 2 && kR*(kV + 2) + kV + 1 <= kRegisters;
+
+// Sums of integers of kR rows, of a panel of kV vectors and of the edge behind it. A step of the edge is four groups of
+// the panel. So few products for each load would wait for loads: x of two of the four groups comes out of the edge's.
+template <class Op, int kR, int kV>
+HWY_INLINE void sum_both(const NarrowDense& a, const typename Op::X* const (&x)[kR], const typename Op::W* panel,
+                         const typename Op::W* edge, typename Op::Sum (&totals)[kR][kV + 1]) {
+  constexpr int64_t kStep = kEdgeStep<Op>, kPanel = kV * kLanes * Op::kGroup, kEdge = kLanes * Op::kGroup;
+  typename Op::Sum sums[kR][kV][1], ends[kR][1][1];
+  HAYATE_EACH (r, kR) {
+    HAYATE_EACH (v, kV) sums[r][v][0] = Op::zero();
+    ends[r][0][0] = Op::zero();
+  }
+  for (int64_t s = 0; s < a.segments; ++s) {
+    int64_t at = a.segment_offsets == nullptr ? 0 : a.segment_offsets[s], left = a.segment_length;
+    const int64_t last = at + left - kStep;
+    const auto group = [&](const auto& x_of) HWY_ATTR {
+      multiply_groups<Op>(sums, 0, panel, x_of);
+      keep_in_registers(sums);
+      panel += kPanel;
+    };
+    const auto loaded = [&](int r) HWY_ATTR { return Op::broadcast(x[r] + at); };
+    for (; left >= kStep; left -= kStep, edge += kEdge) {
+      VI blocks[kR];
+      HAYATE_EACH (r, kR) blocks[r] = in_register(in_blocks(x[r] + at));
+      multiply_groups<Op>(ends, 0, edge, [&](int r) HWY_ATTR { return blocks[r]; });
+      keep_in_registers(ends);
+      group([&](int r) HWY_ATTR { return hn::Broadcast<0>(blocks[r]); });
+      group([&](int r) HWY_ATTR { return hn::Broadcast<1>(blocks[r]); });
+      at += 2 * Op::kGroup;
+      group(loaded), at += Op::kGroup;
+      group(loaded), at += Op::kGroup;
     }
-    if constexpr (kR % 2 == 1) totals[kR - 1][kLast] = from_blocks<0>(added_up(sums[kR - 1][0][0], sums[kR - 1][0][0]));
+    if (left == 0) continue;
+    multiply_groups<Op>(ends, 0, edge, [&](int r) HWY_ATTR { return in_blocks(x[r] + last); });
+    edge += kEdge;
+    for (; left > 0; left -= Op::kGroup, at += Op::kGroup) group(loaded);  // weights behind the end are 0
   }
+  HAYATE_EACH (r, kR)
+    HAYATE_EACH (v, kV) totals[r][v] = sums[r][v][0];
+  join_blocks<kR, 1, kV>(ends, totals);
 }
 #endif
 
@@ -259,9 +323,15 @@ HWY_INLINE void tile(const NarrowDense& a, const typename Op::W* panel, [[maybe_
   int64_t places[kR];
   take_rows<Op>(a, place, column, x, places);
   typename Op::Sum totals[kR][kAll];
-  if constexpr (kV > 0) sum_panel<Op, kR, kV, kC>(a, x, panel, totals);
 #if HWY_TARGET != HWY_SCALAR
-  if constexpr (kE > 0) sum_edge<Op, kR, kE, kV>(a, x, edge, totals);
+  if constexpr (kTogether<Op, kR, kV, kE>) {
+    sum_both<Op, kR, kV>(a, x, panel, edge, totals);
+  } else {
+    if constexpr (kV > 0) sum_panel<Op, kR, kV, kC>(a, x, panel, totals);
+    if constexpr (kE > 0) sum_edge<Op, kR, kE, kV>(a, x, edge, totals);
+  }
+#else
+  sum_panel<Op, kR, kV, kC>(a, x, panel, totals);
 #endif
   finish<Op, kR, kAll>(a, totals, places, row, column);
 }
@@ -275,7 +345,8 @@ HWY_INLINE void tile_of(int64_t rows, const NarrowDense& a, const typename Op::W
 
 template <class Op, int kV, int kC, int kE>
 void panel_of(const NarrowDense& a, const typename Op::W* panel, const typename Op::W* edge, int64_t column) {
-  constexpr int kMost = kE > 0 && kV > 2 ? std::min(kRows, 4) : kRows;  // the panel's totals stay in registers
+  // The totals stay in registers.
+  constexpr int kMost = kE > 0 && kV > 2 ? std::min(kRows, Op::kScaled && kE == 1 ? 5 : 4) : kRows;
   Place place;
   for (int64_t row = 0; row < a.m;) {
     const int64_t rows = tile_rows<kMost>(a.m - row);
