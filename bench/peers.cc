@@ -184,7 +184,10 @@ void time_all(Field* field, const std::string& label, double seconds) {
     BenchRow& row = field->rows[i];
     take_times(&field->runners[i]->ticks, ticks_per_us, &row);
     if (row.backend == "onnxruntime") ort_p50 = row.p50_us;
-    if (row.backend == "native" && peaks.ok()) take_bound(*field->engines[i], peaks.value(), &row);
+    if (row.backend == "native" && peaks.ok()) {
+      const Contestant& native = *field->engines[i];
+      take_bound(work_of(*native.graph, types_of(native.inputs)), peaks.value(), &row);
+    }
   }
   for (BenchRow& row : field->rows) row.ratio = row.p50_us == 0 ? 0 : ort_p50 / row.p50_us;
 }

@@ -40,6 +40,7 @@ class StreamExecutable {
   Result<bool> room_for_streams(size_t count = 1) const;
 
   struct Data;
+  const std::shared_ptr<const Data>& data() const { return data_; }
 
  private:
   explicit StreamExecutable(std::shared_ptr<const Data> data) : data_(std::move(data)) {}

@@ -14,12 +14,16 @@
 #include "backends/native/native.h"
 #include "backends/native/native_backend.h"
 #include "base/tsc.h"
+#include "compress/quantise.h"
 #include "hardware/machine.h"
+#include "runtime/stream_parts.h"
 #include "tensor/npy.h"
+#include "tools/bare_read.h"
 #include "tools/contestant.h"
 #include "tools/progress.h"
 #include "tools/stream_rows.h"
 #include "tools/stream_runner.h"
+#include "tune/bound.h"
 #include "tune/peaks.h"
 
 namespace hayate {
@@ -109,6 +113,15 @@ Result<std::vector<std::unique_ptr<StreamRunner>>> make_streams(const ModelOptio
   return made;
 }
 
+// Who reads what the stream's answer must read, and nothing else; null where that is not known, or nothing.
+std::unique_ptr<BareRead> bare_read(const StreamRunner* stream, const Result<Work>& floats, BenchRow* row) {
+  if (!floats.ok() || floats.value().weight_bytes == 0) return nullptr;
+  const Work work = at_precision(floats.value(), row->precision);
+  if (!work.again.empty()) return nullptr;  // some are read at every step: the bound says what that takes
+  row->read_bytes = work.weight_bytes;
+  return std::make_unique<BareRead>(work.weight_bytes, work.held_bytes, [=] { return stream->last_settled(); });
+}
+
 Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const BenchOptions& bench, int64_t batch,
                                         double ticks_per_us, const Result<Peaks>& peaks, Progress* progress) {
   double load_ms = 0;
@@ -136,7 +149,15 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
   for (const auto& each : all) runners.push_back(each.get());
   auto streams = make_streams(options, bench, &pools, &rows);
   if (!streams.ok()) return streams.error();
-  for (const auto& each : streams.value()) runners.push_back(each.get());
+  std::vector<Result<Work>> stream_work;
+  std::vector<std::unique_ptr<BareRead>> reads;  // beside each stream
+  for (size_t s = 0; s < streams.value().size(); ++s) {
+    StreamRunner* stream = streams.value()[s].get();
+    stream_work.push_back(work_of_answer(stream->executable()));
+    runners.push_back(stream);
+    reads.push_back(bare_read(stream, stream_work.back(), &rows[all.size() + s]));
+    if (reads.back() != nullptr) runners.push_back(reads.back().get());
+  }
   take_turns(runners, bench.seconds, [&](double done) {
     progress->at(static_cast<int64_t>(100 * done), fmt::format("{}, batch {}", rows[0].model, batch));
     return !interrupted();
@@ -147,41 +168,43 @@ Result<std::vector<BenchRow>> bench_one(const ModelOptions& options, const Bench
     rows[c].peak_rss_mb = peak_memory(options, bench.program, *all[c]);
     if (rows[c].backend == "onnxruntime") peer_p50 = rows[c].p50_us;
     // What one core could do.
-    if (rows[c].backend == "native" && rows[c].threads == 1 && peaks.ok()) take_bound(*all[c], peaks.value(), &rows[c]);
+    if (rows[c].backend == "native" && rows[c].threads == 1 && peaks.ok())
+      take_bound(work_of(*all[c]->graph, types_of(all[c]->inputs)), peaks.value(), &rows[c]);
   }
   for (size_t s = 0; s < streams.value().size(); ++s) {
     BenchRow& row = rows[all.size() + s];
     take_times(&streams.value()[s]->ticks, ticks_per_us, &row);
     streams.value()[s]->take_after(ticks_per_us, &row);
+    if (peaks.ok()) take_bound(stream_work[s], peaks.value(), &row);
+    if (reads[s] == nullptr) continue;
+    BenchRow read{};
+    take_times(&reads[s]->ticks, ticks_per_us, &read);
+    row.read_p50_us = read.p50_us, row.read_p99_us = read.p99_us;
   }
   for (BenchRow& row : rows) row.ratio = row.p50_us == 0 ? 0 : peer_p50 / row.p50_us;
   return rows;
 }
 
 // Where native's time goes: the median of each step over some runs.
-Result<bool> print_steps(const ModelOptions& options, int64_t batch, double ticks_per_us) {
+Result<bool> print_steps(const std::string& title, const Graph& graph, const Batch& batch, const Tensors& inputs,
+                         const Plan& plan, double ticks_per_us) {
   constexpr size_t kRuns = 201;
-  const Result<Graph> graph = load_model(options);
-  if (!graph.ok()) return graph.error();
-  const Result<Tensors> inputs = made_inputs(graph.value(), batch, 1);
-  if (!inputs.ok()) return inputs.error();
-  const InputTypes types = types_of(inputs.value());
-  const auto native = native_options(graph.value(), find_batch(graph.value(), types), options.plan);
+  const auto native = native_options(graph, batch, plan);
   if (!native.ok()) return native.error();
-  const auto made = native::NativeExecutable::compile(graph.value(), types, native.value());
+  const auto made = native::NativeExecutable::compile(graph, types_of(inputs), native.value());
   if (!made.ok()) return made.error();
   native::NativeState state(made.value());
   for (size_t i = 0; i < made.value()->inputs().size(); ++i) {
-    const Tensor& tensor = inputs.value().at(made.value()->inputs()[i].name);
+    const Tensor& tensor = inputs.at(made.value()->inputs()[i].name);
     std::memcpy(state.input(i), tensor.bytes(), tensor.byte_count());
   }
   if (const native::RunStatus status = state.run(); !status.ok()) {
     const Error error = state.error(status);
-    return Error{error.code, options.model + ": " + error.where, error.what};
+    return Error{error.code, graph.source + ": " + error.where, error.what};
   }
   std::vector<std::vector<uint64_t>> runs(kRuns);
   for (std::vector<uint64_t>& ticks : runs) (void)state.run_timed(&ticks);
-  fmt::print("steps of {} at {} rows, {}, median of {} runs:\n", options.model, batch, options.plan.precision, kRuns);
+  fmt::print("steps of {}, median of {} runs:\n", title, kRuns);
   for (size_t i = 0; i < runs[0].size(); ++i) {
     std::vector<uint64_t> each;
     for (const std::vector<uint64_t>& ticks : runs) each.push_back(ticks[i]);
@@ -190,6 +213,35 @@ Result<bool> print_steps(const ModelOptions& options, int64_t batch, double tick
                made.value()->program().names[i]);
   }
   return true;
+}
+
+// Of a stream's program from a row to its answer.
+Result<bool> print_stream_steps(const ModelOptions& options, const BenchOptions& bench, double ticks_per_us) {
+  const Result<Model> model = model_for_stream(options);
+  if (!model.ok()) return model.error();
+  Plan plan = options.plan;
+  plan.backend = "native", plan.window = bench.window;
+  const Result<StreamExecutable> cut = compile_stream(model.value(), plan);
+  if (!cut.ok()) return cut.error();
+  const StreamExecutable::Data& data = *cut.value().data();
+  if (data.cut.window == 0 || !cut.value().gains()) return true;  // those of the model
+  Graph answer = data.cut.answer;
+  answer.source = options.model;
+  if (data.as.ranges) (void)quantise(&answer, *data.as.ranges);
+  const Result<Tensors> inputs = made_inputs(answer, 1, 1);
+  if (!inputs.ok()) return inputs.error();
+  return print_steps(fmt::format("an answer of {} in a stream, {}", options.model, plan.precision), answer,
+                     Batch{1, "a part of a stream", types_of(inputs.value()), {}}, inputs.value(), data.as.plan,
+                     ticks_per_us);
+}
+
+Result<bool> print_model_steps(const ModelOptions& options, int64_t batch, double ticks_per_us) {
+  const Result<Graph> graph = load_model(options);
+  if (!graph.ok()) return graph.error();
+  const Result<Tensors> inputs = made_inputs(graph.value(), batch, 1);
+  if (!inputs.ok()) return inputs.error();
+  return print_steps(fmt::format("{} at {} rows, {}", options.model, batch, options.plan.precision), graph.value(),
+                     find_batch(graph.value(), types_of(inputs.value())), inputs.value(), options.plan, ticks_per_us);
 }
 
 // What native's threads share.
@@ -234,8 +286,11 @@ int bench(const ModelOptions& given, const BenchOptions& bench) {
         all.insert(all.end(), rows.value().begin(), rows.value().end());
         for (const std::string& precision : bench.steps ? bench.precisions : std::vector<std::string>()) {
           options.plan.precision = precision;
-          const Result<bool> said = print_steps(options, batch, ticks_per_us);
-          if (!said.ok()) status = fail(said.error());
+          std::vector<Result<bool>> said;
+          if (!bench.streams_alone) said.push_back(print_model_steps(options, batch, ticks_per_us));
+          if (bench.streams) said.push_back(print_stream_steps(options, bench, ticks_per_us));
+          for (const Result<bool>& each : said)
+            if (!each.ok()) status = fail(each.error());
         }
       }
   fmt::print(

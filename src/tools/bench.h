@@ -6,6 +6,7 @@
 
 #include "tools/contestant.h"
 #include "tools/model.h"
+#include "tune/bound.h"
 #include "tune/peaks.h"
 
 namespace hayate {
@@ -40,6 +41,8 @@ struct BenchRow {
   bool stream = false;                          // times are of a row's answer
   int64_t window = 0;
   double after_p50_us = 0, after_p99_us = 0;  // of what an answer leaves to do
+  int64_t read_bytes = 0;                     // of weights that an answer reads; 0: not known
+  double read_p50_us = 0, read_p99_us = 0;    // of reading as many and nothing else, in turns with the stream
 };
 
 int bench(const ModelOptions& options, const BenchOptions& bench);
@@ -49,8 +52,10 @@ int bench(const ModelOptions& options, const BenchOptions& bench);
 Result<BenchRow> first_run(const std::string& model, Contestant* contestant, int64_t batch);
 // Sorts the ticks and takes the percentiles; an empty list leaves the row as it is.
 void take_times(std::vector<uint64_t>* ticks, double ticks_per_us, BenchRow* row);
-// The bound of the graph that native runs; left out where it cannot be told.
-void take_bound(const Contestant& contestant, const Peaks& peaks, BenchRow* row);
+// What the work is at a precision if all weights had its bytes: what stays float32 takes longer.
+Work at_precision(Work work, const std::string& precision);
+// The bound of such work; left out where it cannot be told.
+void take_bound(const Result<Work>& work, const Peaks& peaks, BenchRow* row);
 
 // ---- bench_report.cc
 void print_header(const BenchOptions& bench);

@@ -2,17 +2,12 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <optional>
 #include <string>
 
 #include "backends/inputs.h"
-#include "rewrite/needed.h"
-#include "rewrite/rewrite.h"
 #include "tools/bench.h"
 #include "tools/compare.h"
 #include "tools/contestant.h"
-#include "tune/bound.h"
-#include "tune/peaks.h"
 
 namespace hayate {
 namespace {
@@ -56,34 +51,21 @@ void take_times(std::vector<uint64_t>* ticks, double ticks_per_us, BenchRow* row
   row->rows_per_s = sum == 0 ? 0 : static_cast<double>(row->count * row->batch) / (sum / ticks_per_us) * 1e6;
 }
 
-namespace {
-
-// The bound as if all weights had the precision's bytes and all multiply-adds its peak: what stays float32 takes
-// longer. Nothing where that peak is not known.
-std::optional<Bound> bound_at(const std::string& precision, Work work, Peaks peaks) {
+Work at_precision(Work work, const std::string& precision) {
   const int64_t shorter = precision == "int8" ? 4 : precision == "bf16" ? 2 : 1;
-  work.weight_bytes /= shorter;
+  work.weight_bytes /= shorter, work.held_bytes /= shorter;
   for (Work::Again& each : work.again) each.bytes /= shorter;
-  if (precision == "int8" && peaks.int8_gmacs == 0) return std::nullopt;
-  if (precision == "int8") peaks.fp32_gmacs = peaks.int8_gmacs;
-  // Without an instruction of its own bfloat16 is widened to float32 as it is read.
-  if (precision == "bf16") peaks.fp32_gmacs = std::max(peaks.fp32_gmacs, peaks.bf16_gmacs);
-  return bound_of(work, peaks);
+  return work;
 }
 
-}  // namespace
-
-void take_bound(const Contestant& contestant, const Peaks& peaks, BenchRow* row) {
-  const InputTypes types = types_of(contestant.inputs);
-  const Result<Graph> rewritten = rewrite(*contestant.graph, types);
-  if (!rewritten.ok()) return;
-  Result<Facts> facts = infer(rewritten.value(), types);
-  if (!facts.ok()) return;
-  const Graph needed = needed_places(rewritten.value(), facts.value());
-  facts = infer(needed, types);
-  if (!facts.ok()) return;
-  const std::optional<Bound> bound = bound_at(row->precision, work_of(needed, facts.value()), peaks);
-  if (bound) row->bound_us = bound->us, row->bound_of = bound->of;
+void take_bound(const Result<Work>& work, const Peaks& peaks, BenchRow* row) {
+  if (!work.ok() || (row->precision == "int8" && peaks.int8_gmacs == 0)) return;
+  Peaks at = peaks;
+  if (row->precision == "int8") at.fp32_gmacs = peaks.int8_gmacs;
+  // Without an instruction of its own bfloat16 is widened to float32 as it is read.
+  if (row->precision == "bf16") at.fp32_gmacs = std::max(peaks.fp32_gmacs, peaks.bf16_gmacs);
+  const Bound bound = bound_of(at_precision(work.value(), row->precision), at);
+  row->bound_us = bound.us, row->bound_of = bound.of;
 }
 
 }  // namespace hayate

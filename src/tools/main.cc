@@ -263,7 +263,8 @@ void add_bench(CLI::App* app, Program* p) {
       ->check(CLI::Range(0.01, 3600.0))
       ->capture_default_str();
   bench->add_flag("--summary", p->bench.summary, "One line per model, with a bar for the ratio");
-  bench->add_flag("--steps", p->bench.steps, "Print what each step of native takes");
+  bench->add_flag("--steps", p->bench.steps,
+                  "Print what each step of native takes; with --stream those from a row to its answer");
   bench->add_option("--json", p->bench.json, "File to write the results to");
   CLI::Option* stream = bench->add_flag("--stream", p->bench.streams,
                                         "Also a stream over the last --window rows; with --backend native that alone");

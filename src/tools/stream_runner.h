@@ -22,6 +22,8 @@ class StreamRunner : public Runner {
   // Fills the row but for the times: what the stream is, and its error against the reference over the full window.
   Result<BenchRow> first_rows(const ModelOptions& options, const Model& model);
   void take_after(double ticks_per_us, BenchRow* row) const;
+  const StreamExecutable& executable() const { return executable_; }
+  uint64_t last_settled() const { return after_.empty() ? 0 : after_.back(); }  // what the last settle() took, in ticks
 
  private:
   StreamExecutable executable_;

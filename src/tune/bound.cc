@@ -6,6 +6,10 @@
 
 #include "eval/macs.h"
 #include "eval/trees.h"
+#include "graph/window.h"
+#include "rewrite/needed.h"
+#include "rewrite/rewrite.h"
+#include "runtime/stream_parts.h"
 
 namespace hayate {
 namespace {
@@ -37,6 +41,10 @@ int64_t functions_of(const Node& node, const Facts& facts) {
     const int64_t each = node.is("LSTM") ? 5 : node.is("GRU") ? 3 : 1;
     return x->shape[0] * x->shape[1] * r->shape[0] * r->shape[2] * each;
   }
+  if (node.domain == "hayate" && node.op == "RecurrentSteps") {  // its input holds the sums of all gates
+    const int64_t gates = node.get<int64_t>("gates", 4);
+    return count_of(facts, node.inputs[0]) / gates * (gates == 4 ? 5 : 3);
+  }
   return node.domain.empty() && kFunctions.contains(node.op) ? count_of(facts, node.outputs[0]) : 0;
 }
 
@@ -47,13 +55,29 @@ int64_t times_read(const Node& node, size_t input, const Facts& facts) {
   return recurrent && input == 2 && x != nullptr && x->shape.size() == 3 ? x->shape[0] : 1;
 }
 
+// Of a constant that a node takes: what it has to read of it at all.
+int64_t bytes_read(const Node& node, size_t input, const Tensor& constant, const Facts& facts) {
+  const int64_t bytes = static_cast<int64_t>(constant.byte_count());
+  if (input != 1) return bytes;
+  if (node.domain == "hayate" && node.op == "RecurrentSteps") {  // a single step whose product is given reads none
+    const TensorType* sums = type_of(facts, node.inputs[0]);
+    return sums != nullptr && sums->shape[0] == 1 && !node.input(5).empty() ? 0 : bytes;
+  }
+  if (is_conv_part(node) && constant.shape().size() > 2) {
+    const Shape kernel(constant.shape().begin() + 2, constant.shape().end());
+    const Taps taps = taps_of(node, kernel);
+    return kernel[taps.axis] == 0 ? 0 : bytes / kernel[taps.axis] * taps.count;
+  }
+  return bytes;
+}
+
 void add_weights(const Graph& graph, const Node& node, const Facts& facts, std::set<std::string>* seen, Work* work) {
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const Tensor* constant = node.inputs[i].empty() ? nullptr : graph.constant(node.inputs[i]);
     if (constant == nullptr ||
         (constant->type() != Type::kFloat32 && constant->type() != Type::kInt8 && constant->type() != Type::kUInt8))
       continue;
-    const int64_t bytes = static_cast<int64_t>(constant->byte_count());
+    const int64_t bytes = bytes_read(node, i, *constant, facts);
     if (seen->insert(node.inputs[i]).second) work->weight_bytes += bytes;
     if (const int64_t times = times_read(node, i, facts); times > 1) work->again.push_back({bytes, times - 1});
   }
@@ -83,11 +107,39 @@ Work work_of(const Graph& graph, const Facts& facts) {
     else
       work.functions += functions_of(node, facts), add_weights(graph, node, facts, &seen, &work);
   }
+  work.held_bytes = work.weight_bytes;
+  return work;
+}
+
+Result<Work> work_of(const Graph& model, const InputTypes& types) {
+  const Result<Graph> rewritten = rewrite(model, types);
+  if (!rewritten.ok()) return rewritten.error();
+  Result<Facts> facts = infer(rewritten.value(), types);
+  if (!facts.ok()) return facts.error();
+  const Graph needed = needed_places(rewritten.value(), facts.value());
+  facts = infer(needed, types);
+  if (!facts.ok()) return facts.error();
+  return work_of(needed, facts.value());
+}
+
+Result<Work> work_of_answer(const StreamExecutable& stream) {
+  const StreamExecutable::Data& data = *stream.data();
+  const Result<InputTypes> window = declared_types(data.graph, 1);
+  if (!window.ok()) return window.error();
+  const Result<Work> whole = work_of(data.graph, window.value());
+  if (!whole.ok() || data.cut.window == 0 || !stream.gains()) return whole;
+  const Graph& answer = data.cut.answer;
+  const Result<InputTypes> types = declared_types(answer, 1);
+  if (!types.ok()) return types.error();
+  const Result<Facts> facts = infer(answer, types.value());
+  if (!facts.ok()) return facts.error();
+  Work work = work_of(answer, facts.value());
+  work.held_bytes = std::max(work.held_bytes, whole.value().weight_bytes);
   return work;
 }
 
 Bound bound_of(const Work& work, const Peaks& peaks) {
-  const LevelPeak& level = peaks.level_of(work.weight_bytes);
+  const LevelPeak& level = peaks.level_of(std::max(work.held_bytes, work.weight_bytes));
   double reading = static_cast<double>(work.weight_bytes) / level.gb_per_s / 1000;  // GB/s are bytes per ns
   for (const Work::Again& each : work.again)
     reading += static_cast<double>(each.bytes * each.times) / peaks.level_of(each.bytes).gb_per_s / 1000;

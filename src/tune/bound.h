@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "backends/batch.h"
 #include "eval/evaluate.h"
 #include "graph/graph.h"
+#include "hayate/stream.h"
 #include "tune/peaks.h"
 
 namespace hayate {
@@ -14,7 +16,8 @@ namespace hayate {
 // What one run of a graph must do.
 struct Work {
   int64_t macs = 0;
-  int64_t weight_bytes = 0;  // of float constants and trees: where they live decides how fast they are read
+  int64_t weight_bytes = 0;  // of float constants and trees
+  int64_t held_bytes = 0;  // of all that are read in turn with them: decide where they live, and how fast they are read
   // Weights that a recurrent layer reads again at every step but the first: from where they themselves fit.
   struct Again {
     int64_t bytes = 0, times = 0;
@@ -24,6 +27,10 @@ struct Work {
   int64_t ordered_sums = 0;  // additions of which each waits for the one before: leaves of trees
 };
 Work work_of(const Graph& graph, const Facts& facts);
+// Of a model as a backend runs it: rewritten, and no place made that nobody asks for.
+Result<Work> work_of(const Graph& model, const InputTypes& types);
+// Of a stream from a row to its answer. What is read after the answer takes turns with that.
+Result<Work> work_of_answer(const StreamExecutable& stream);
 
 struct Bound {
   double us = 0;
