@@ -441,12 +441,13 @@ TEST_F(RunProgram, StreamsAreReplayedExplainedAndTimed) {
   EXPECT_EQ(bench.exit_code, 0) << bench.output;
   std::ifstream file(json);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  for (const char* words : {"\"stream\": true, \"window\": 50", "\"precision\": \"int8\"",
-                            "\"p999_us\": ", "\"max_us\": ", "\"after_p99_us\": ", "\"rows_per_s\": "})
+  for (const char* words :
+       {"\"stream\": true, \"window\": 50", "\"precision\": \"int8\"", "\"p999_us\": ", "\"max_us\": ",
+        "\"after_p99_us\": ", "\"rows_per_s\": ", "\"read_bytes\": ", "\"read_p99_us\": "})
     EXPECT_NE(text.find(words), std::string::npos) << words << " is not in: " << text;
   size_t lines = 0;
   for (size_t at = text.find("p50_us\""); at != std::string::npos; at = text.find("p50_us\"", at + 1)) ++lines;
-  EXPECT_EQ(lines, 2u) << "of the stream alone, its answer and what is after it: " << text;
+  EXPECT_EQ(lines, 3u) << "of the stream alone, its answer, what is after it and a bare read of its weights: " << text;
 }
 
 }  // namespace

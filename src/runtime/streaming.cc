@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "runtime/history.h"
 #include "runtime/phases.h"
 #include "runtime/rows_kept.h"
 
@@ -18,6 +19,12 @@ Tensor zeros(const PortType& port) {
 
 // Memory that is read at one row and written for the next, in turn.
 using Pair = std::array<Tensor, 2>;
+
+std::optional<size_t> place_of(const Compiled& compiled, const std::string& input) {
+  for (size_t i = 0; i < compiled.inputs().size(); ++i)
+    if (compiled.inputs()[i].name == input) return i;
+  return std::nullopt;
+}
 
 constexpr int64_t kTaken = 4;  // of the rows that a refill has left, before each that comes meanwhile
 
@@ -34,12 +41,13 @@ class Incrementally final : public Streaming {
         row_(input_of(*of.answer, of.cut.answer.inputs[0].name)),
         rows_(of.cut.window, of.outer, of.inner_bytes),
         next_(of.cut.window) {
-    for (const Incremental::History& each : of.cut.histories) {
-      const size_t input = input_of(*of.answer, each.input);
-      const PortType& port = of.answer->inputs()[input];
-      histories_.push_back({input, output_of(*of.answer, each.output), std::nullopt, {zeros(port), zeros(port)}});
-    }
-    if (ahead_ != nullptr) tie_ahead();
+    for (const Incremental::History& each : of.cut.histories)
+      histories_.push_back({History(each.type, each.shape, each.axis), output_of(*of.answer, each.output),
+                            place_of(*of.answer, each.input),
+                            of.ahead == nullptr ? std::nullopt : place_of(*of.ahead, each.input)});
+    if (ahead_ != nullptr)
+      for (size_t i = 0; i < of.ahead->outputs().size(); ++i)
+        answer_->bind_input(input_of(*of.answer, of.ahead->outputs()[i].name), ahead_->output(i));
     for (size_t i = 0; i < of.answer_outputs.size(); ++i) {
       const PortType& port = of.answer->outputs()[of.answer_outputs[i]];
       answers_.push_back({zeros(port), zeros(port)});
@@ -108,7 +116,7 @@ class Incrementally final : public Streaming {
   const void* output(size_t i) const noexcept override { return answers_[i][answered_].bytes(); }
 
   void keep(Kept* kept) noexcept override {
-    for (History& each : histories_) kept->at(each.memory[turn_].bytes(), each.memory[turn_].byte_count());
+    for (Own& each : histories_) each.history.keep(kept);
     for (Pair& each : answers_) kept->at(each[answered_].bytes(), each[answered_].byte_count());
     kept->at(&next_, sizeof next_), kept->at(&behind_, sizeof behind_);
     kept->at(rows_.memory().bytes(), rows_.memory().byte_count());
@@ -124,21 +132,12 @@ class Incrementally final : public Streaming {
   }
 
  private:
-  struct History {
-    size_t input, output;
-    std::optional<size_t> ahead;  // the input of ahead_ that takes it
-    Pair memory;
+  struct Own {
+    History history;
+    size_t output;                        // of answer_: its newest column
+    std::optional<size_t> answer, ahead;  // the inputs that take it
   };
 
-  // Its inputs are histories, its outputs what `answer` reads.
-  void tie_ahead() {
-    const std::vector<PortType>& inputs = of_.ahead->inputs();
-    for (size_t h = 0; h < histories_.size(); ++h)
-      for (size_t i = 0; i < inputs.size(); ++i)
-        if (inputs[i].name == of_.cut.histories[h].input) histories_[h].ahead = i;
-    for (size_t i = 0; i < of_.ahead->outputs().size(); ++i)
-      answer_->bind_input(input_of(*of_.answer, of_.ahead->outputs()[i].name), ahead_->output(i));
-  }
   // Makes what the next answer reads of its window's start, unless it is there.
   Status look_ahead() noexcept {
     if (ahead_ == nullptr || looked_) return {};
@@ -176,7 +175,7 @@ class Incrementally final : public Streaming {
     return {};
   }
   void taken(const void* row) noexcept {
-    turn_ = 1 - turn_;
+    for (Own& each : histories_) each.history.take(static_cast<const std::byte*>(answer_->output(each.output)));
     bind();
     if (windows_) windows_->arrived(row);
     looked_ = false;
@@ -186,21 +185,20 @@ class Incrementally final : public Streaming {
   void bind() noexcept {
     for (size_t i = 0; i < answers_.size(); ++i)
       answer_->bind_output(of_.answer_outputs[i], answers_[i][1 - answered_].bytes());
-    for (History& each : histories_) {
-      answer_->bind_input(each.input, each.memory[turn_].bytes());
-      answer_->bind_output(each.output, each.memory[1 - turn_].bytes());
-      if (each.ahead) ahead_->bind_input(*each.ahead, each.memory[turn_].bytes());
+    for (Own& each : histories_) {
+      if (each.answer) answer_->bind_input(*each.answer, each.history.bytes());
+      if (each.ahead) ahead_->bind_input(*each.ahead, each.history.bytes());
     }
   }
 
   const StreamExecutable::Data& of_;
   std::unique_ptr<State> answer_, ahead_, whole_;
   size_t row_;
-  std::vector<History> histories_;
+  std::vector<Own> histories_;
   std::vector<Pair> answers_;   // stay what they are while the caches are warmed and rows are taken
   std::vector<size_t> wholes_;  // the same, among whole_'s
   std::optional<Phases> windows_;
-  size_t turn_ = 0, answered_ = 0;     // of histories; of answers
+  size_t answered_ = 0;                // of answers_
   RowsKept rows_;                      // since a refill, as long as any is behind
   int64_t next_, behind_ = 0;          // the number of the row after those; how many, the last of them, are to be taken
   bool warm_ = true, looked_ = false;  // nothing is left to do; ahead_ has run

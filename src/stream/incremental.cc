@@ -205,34 +205,24 @@ class Cutter {
     if (is_kept) return;
     const Value& v = values_[value];
     Incremental::History history;
-    history.value = value, history.input = history_name(value, back);
-    history.shape = Image(shape(value), v.axis, back * v.every).shape;
+    const Image image(shape(value), v.axis, back * v.every);
+    history.value = value, history.input = history_name(value, back), history.type = type(value).type;
+    history.shape = image.shape, history.axis = static_cast<size_t>(v.axis - (image.last_channels ? 1 : 0));
     made_.histories.push_back(history);
-    backs_.push_back(back);
-    (void)past(&made_.answer, value, back);
   }
   static std::string history_name(const std::string& value, int64_t back) {
     return fmt::format("{}/history_{}", value, back);
   }
-  // What is kept for the next row: the columns but the oldest, and the newest.
+  // What the histories take in behind a row: the newest column of each value.
   void renew_histories() {
-    for (size_t i = 0; i < backs_.size(); ++i) {
-      Incremental::History& history = made_.histories[i];
-      const std::string& value = history.value;
-      const Value& v = values_[value];
-      const int64_t rows = backs_[i] * v.every;
-      const auto all = lengthened_.find({value, backs_[i]});
-      if (v.every == 1 && all != lengthened_.end()) {
-        history.output = slice(&made_.answer, all->second, v.axis, 1, 1 + rows);
-      } else {
-        std::vector<std::string> parts;
-        if (rows > 1) parts.push_back(slice(&made_.answer, past(&made_.answer, value, backs_[i]), v.axis, 1, rows));
-        parts.push_back(v.right == 0 ? v.name : slice(&made_.answer, v.name, v.axis, 0, 1));
-        history.output = add_node(&made_.answer, "Concat", std::move(parts), value, {{"axis", v.axis}});
-      }
-      if (const Image image(shape(value), v.axis, rows); image.last_channels)
-        history.output = add_node(&made_.answer, "Transpose", {history.output}, value, {{"perm", image.to}});
-      add_output(&made_.answer, history.output, type(value).type);
+    for (Incremental::History& history : made_.histories) {
+      const Value& v = values_[history.value];
+      history.output = v.right == 0 ? v.name : slice(&made_.answer, v.name, v.axis, 0, 1);
+      if (const Image image(shape(history.value), v.axis, 1); image.last_channels)
+        history.output = add_node(&made_.answer, "Transpose", {history.output}, history.value, {{"perm", image.to}});
+      if (history.output == graph_.inputs[0].name)
+        history.output = add_node(&made_.answer, "Identity", {history.output}, history.value);
+      add_output(&made_.answer, history.output, history.type);
     }
   }
 
@@ -1231,10 +1221,9 @@ class Cutter {
   std::map<std::pair<std::string, int64_t>, std::string> lengthened_;
   std::map<std::tuple<Graph*, std::string, int64_t>, std::string> pasts_;
   std::map<std::string, int64_t> deepest_;
-  std::map<std::string, const Node*> makers_;           // of values of columns
-  std::map<std::pair<std::string, bool>, Edge> edges_;  // of values; whether in `ahead`
-  std::map<std::string, Places> wanted_;                // of those, what will have to be made
-  std::vector<int64_t> backs_;                          // of the histories, how many columns each keeps
+  std::map<std::string, const Node*> makers_;                // of values of columns
+  std::map<std::pair<std::string, bool>, Edge> edges_;       // of values; whether in `ahead`
+  std::map<std::string, Places> wanted_;                     // of those, what will have to be made
   std::map<std::string, std::pair<int64_t, int64_t>> taps_;  // of values whose convolution begins: as Line has them
   int64_t position_ = 0;
   int count_ = 0;

@@ -42,7 +42,7 @@ struct Incremental {
   bool reorders = false;  // which is another order than a full window's on native: rounded otherwise
 
   // Runs when a row arrives. Inputs: the row, as the model's input with one column; histories; the state of the oldest
-  // window. Outputs: the model's; the histories after this row; columns for `follow`.
+  // window. Outputs: the model's; the newest column of each history; columns for `follow`.
   Graph answer;
   std::vector<std::string> outputs;  // of `answer`: the model's, in its order
   // Runs after the answer, where anything is recurrent: one step of windows in flight. follow_of(windows) is it for so
@@ -64,9 +64,13 @@ struct Incremental {
   // convolutions begin with. Inputs: histories; outputs, under the same names inputs of `answer`.
   std::optional<Graph> ahead;
 
+  // The last columns of a value, along `axis` of `shape`. After a row its newest column takes the place behind the
+  // others, and the oldest leaves.
   struct History {
-    std::string input, output;  // of `answer`
+    std::string input, output;  // of `answer` and `ahead`, where those read it; the newest column, of `answer`
+    Type type = Type::kFloat32;
     Shape shape;
+    size_t axis = 0;
     std::string value;
   };
   std::vector<History> histories;

@@ -436,10 +436,15 @@ Result<Program> Lowering::lower() {
   node_ = nullptr;
   for (size_t i = 0; i < graph_.outputs.size(); ++i) {
     const View made = view(graph_.outputs[i].name);
-    if (buffers_[made.buffer].base == 2 + graph_.inputs.size() + i && made.offset == 0 && is_row_major(made)) continue;
-    View to{add_buffer(static_cast<uint32_t>(2 + graph_.inputs.size() + i), nullptr, 0), 0, made.type, made.shape,
-            row_major(made.shape)};
-    copy(made, to);
+    const auto port = static_cast<uint32_t>(2 + graph_.inputs.size() + i);
+    const bool lies_so = made.offset == 0 && is_row_major(made);
+    Buffer& buffer = buffers_[made.buffer];
+    if (lies_so && buffer.base == port) continue;
+    if (lies_so && buffer.base == 0 && buffer.bytes == made.count() * static_cast<int64_t>(type_size(made.type))) {
+      buffer = {port, nullptr, 0};  // a transposition of ones, say: whoever makes it writes to the port
+      continue;
+    }
+    copy(made, {add_buffer(port, nullptr, 0), 0, made.type, made.shape, row_major(made.shape)});
   }
   if (fault_) return *fault_;
   fuse_narrowing();

@@ -122,12 +122,13 @@ HWY_INLINE void average_of(int64_t rows, const Attention& a, const float* weight
   if constexpr (kR > 1) average_of<next_tile(kR), kF>(rows, a, weights, width, inverse, y, feature);
 }
 
-template <int kF>
-void average_rows(const Attention& a, const Block& block, int64_t width, const float* inverse, int64_t feature) {
+template <int kF, int64_t kWidth>
+void average_rows(const Attention& a, const Block& block, const float* inverse, int64_t feature) {
+  constexpr int kMost = std::min<int>(2 * kRows, kWidth);
   float* y = a.y + block.first * a.y_row;
   for (int64_t r = 0; r < block.count;) {
-    const int64_t rows = tile_rows<2 * kRows>(block.count - r);
-    average_of<2 * kRows, kF>(rows, a, block.scores + r, width, inverse + r, y + r * a.y_row, feature);
+    const int64_t rows = tile_rows<kMost>(block.count - r);
+    average_of<kMost, kF>(rows, a, block.scores + r, kWidth, inverse + r, y + r * a.y_row, feature);
     r += rows;
   }
 }
@@ -145,8 +146,8 @@ void attend(const Attention& a, int64_t first) {
   HWY_ALIGN float inverse[kWidth];
   weigh<kV>(a, block, highest, inverse);
   int64_t feature = 0;
-  for (; a.f - feature > kLanes; feature += 2 * kLanes) average_rows<2>(a, block, kWidth, inverse, feature);
-  if (feature < a.f) average_rows<1>(a, block, kWidth, inverse, feature);
+  for (; a.f - feature > kLanes; feature += 2 * kLanes) average_rows<2, kWidth>(a, block, inverse, feature);
+  if (feature < a.f) average_rows<1, kWidth>(a, block, inverse, feature);
 }
 
 }  // namespace

@@ -53,12 +53,12 @@ constexpr Isa kIsa = Isa::kNeon;
 constexpr int kVectors = 4;  // of a full panel
 constexpr int kRegisters = HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM ? 32 : 16;
 
-// Sizes of tiles, largest first: of kRows or twice that many rows, then 4, 2 and 1, for a tile of one row costs nearly
-// as much as one of several. Few sizes, because each is compiled for itself.
+// Sizes of tiles, largest first: of kRows or twice that many rows, then 4, 3, 2 and 1, for a tile of one row costs
+// nearly as much as one of several. Few sizes, because each is compiled for itself.
 #ifdef HAYATE_FEW_TILES
 constexpr int next_tile(int rows) { return rows > kRows ? kRows : 1; }
 #else
-constexpr int next_tile(int rows) { return rows > kRows ? kRows : rows > 4 ? 4 : rows > 2 ? 2 : 1; }
+constexpr int next_tile(int rows) { return rows > kRows ? kRows : rows > 4 ? 4 : std::max(rows - 1, 1); }
 #endif
 // The rows of the next tile where `left` are to do.
 template <int kMost>
