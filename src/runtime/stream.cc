@@ -104,7 +104,7 @@ std::string StreamExecutable::explain() const {
                         d.start == nullptr ? "" : fmt::format(" and the first {} rows of one", d.cut.start_rows));
   if (d.cut.edges > 0)
     text += fmt::format(". {} columns that see the window's start are made for every row, by {} MACs after the answer",
-                        d.cut.edges, d.macs_ahead - d.cut.begun);
+                        d.cut.edges, d.macs_ahead);
   if (!d.cut.whole.empty())
     text += fmt::format(". On all of the window, for the answer alone: {}, and what follows", d.cut.whole);
   text += fmt::format(". {} histories, {} states.\n", d.cut.histories.size(), d.cut.states.size());
@@ -199,6 +199,8 @@ Result<bool> compile_parts(Parts* parts, const Graph& whole, const Batch& batch,
   }
   if (cut.ahead)
     if (auto made = compile_into(&parts->ahead, *cut.ahead, plan, &parts->macs_ahead); !made.ok()) return made;
+  if (cut.begin)
+    if (auto made = compile_into(&parts->begin, *cut.begin, plan, &parts->macs_begin); !made.ok()) return made;
   if (!cut.follow || cut.in_flight == 0) return true;
   if (auto made = compile_blocks(parts, plan); !made.ok()) return made;
   if (cut.prepare)
@@ -335,7 +337,7 @@ Result<bool> carry_states(Parts* parts, const Graph& graph, const Plan& plan) {
 
 // What the programs of one stream run in, ports included.
 int64_t programs_bytes(const Parts& parts) {
-  std::vector<const Compiled*> programs{parts.answer.get(), parts.whole.get(), parts.ahead.get()};
+  std::vector<const Compiled*> programs{parts.answer.get(), parts.whole.get(), parts.ahead.get(), parts.begin.get()};
   for (int64_t phase = 0; phase < parts.cut.every; ++phase) {
     for (const auto* each : {&parts.start, &parts.prepare, &parts.follow_one}) programs.push_back(each->get());
     for (const Parts::Block& block : parts.blocks) programs.push_back(block.follow.get());

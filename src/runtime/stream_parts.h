@@ -28,7 +28,7 @@ struct StreamExecutable::Data {
   // As Incremental has them; answer is the whole model where nothing is gained. follow: for one window, and for each
   // size of block. whole: the model where something is gained, for the first answer after a gap; null where that would
   // be rounded otherwise, for what is answered must not depend on how far a stream has settled, or does not fit memory.
-  std::shared_ptr<const Compiled> answer, start, prepare, ahead, follow_one, whole;
+  std::shared_ptr<const Compiled> answer, start, prepare, ahead, begin, follow_one, whole;
   std::string no_whole;  // why a model that is cut has none
   struct Block {
     int64_t windows;
@@ -42,7 +42,8 @@ struct StreamExecutable::Data {
   int64_t row_bytes = 0;
   std::string row_type, source;        // of the model: who needs memory
   int64_t outer = 1, inner_bytes = 0;  // of the input around its time axis
-  int64_t macs_answer = 0, macs_follow = 0, macs_start = 0, macs_prepare = 0, macs_ahead = 0, macs_window = 0;
+  int64_t macs_answer = 0, macs_follow = 0, macs_start = 0, macs_prepare = 0, macs_ahead = 0, macs_begin = 0,
+          macs_window = 0;
   bool waits = false;                    // for a full window, before it gives answers
   std::string identity;                  // of the model and plan: who restores a snapshot must have the same
   std::string scales;                    // of what layers on 8-bit integers read

@@ -36,18 +36,21 @@ class Incrementally final : public Streaming {
   explicit Incrementally(const StreamExecutable::Data& of)
       : of_(of),
         answer_(of.answer->state()),
-        ahead_(of.ahead ? of.ahead->state() : nullptr),
+        ahead_{of.ahead ? of.ahead->state() : nullptr},
+        begun_{of.begin ? of.begin->state() : nullptr},
         whole_(of.whole ? of.whole->state() : nullptr),
         row_(input_of(*of.answer, of.cut.answer.inputs[0].name)),
         rows_(of.cut.window, of.outer, of.inner_bytes),
         next_(of.cut.window) {
     for (const Incremental::History& each : of.cut.histories)
-      histories_.push_back({History(each.type, each.shape, each.axis), output_of(*of.answer, each.output),
-                            place_of(*of.answer, each.input),
-                            of.ahead == nullptr ? std::nullopt : place_of(*of.ahead, each.input)});
-    if (ahead_ != nullptr)
-      for (size_t i = 0; i < of.ahead->outputs().size(); ++i)
-        answer_->bind_input(input_of(*of.answer, of.ahead->outputs()[i].name), ahead_->output(i));
+      histories_.push_back({History(each.type, each.shape, each.axis), output_of(*of.answer, each.output), {}});
+    for (State* state : {answer_.get(), ahead_.state.get(), begun_.state.get()})
+      for (size_t h = 0; state != nullptr && h < histories_.size(); ++h)
+        if (const auto place = place_of(state->compiled(), of.cut.histories[h].input))
+          histories_[h].inputs.push_back({state, *place});
+    for (State* state : {ahead_.state.get(), begun_.state.get()})
+      for (size_t i = 0; state != nullptr && i < state->compiled().outputs().size(); ++i)
+        answer_->bind_input(input_of(*of.answer, state->compiled().outputs()[i].name), state->output(i));
     for (size_t i = 0; i < of.answer_outputs.size(); ++i) {
       const PortType& port = of.answer->outputs()[of.answer_outputs[i]];
       answers_.push_back({zeros(port), zeros(port)});
@@ -72,7 +75,8 @@ class Incrementally final : public Streaming {
   Status begin(const void* row) noexcept override {
     while (behind_ > 0)
       if (const Status status = take(); !status.ok()) return status;
-    if (const Status status = look_ahead(); !status.ok()) return status;
+    for (Before* each : {&begun_, &ahead_})
+      if (const Status status = each->run(); !status.ok()) return status;
     if (windows_)
       if (const Status status = windows_->expect(); !status.ok()) return status;
     std::memcpy(answer_->input(row_), row, static_cast<size_t>(of_.row_bytes));
@@ -80,7 +84,7 @@ class Incrementally final : public Streaming {
   }
   State* answer() noexcept override { return answer_.get(); }
   Status refill(const std::byte* rows, int64_t count, int64_t row_bytes) noexcept override {
-    if (count * (of_.macs_answer + of_.macs_ahead + of_.macs_follow) <= of_.macs_window)
+    if (count * (of_.macs_answer + of_.macs_begin + of_.macs_ahead + of_.macs_follow) <= of_.macs_window)
       return Streaming::refill(rows, count, row_bytes);
     next_ = of_.cut.window;
     for (int64_t r = 0; r < count; ++r) rows_.put(next_ + r, rows + r * row_bytes);
@@ -100,10 +104,11 @@ class Incrementally final : public Streaming {
       if (!windows_ || !windows_->step_late(status)) *status = take();
       return true;
     }
-    if (ahead_ != nullptr && !looked_) {
-      *status = look_ahead();
-      return true;
-    }
+    for (Before* each : {&begun_, &ahead_})
+      if (each->is_due()) {
+        *status = each->run();
+        return true;
+      }
     if (windows_ && windows_->step(status)) return true;
     warm_ = true;
     if (!windows_) return false;
@@ -126,25 +131,29 @@ class Incrementally final : public Streaming {
     const int64_t window = of_.cut.window;
     const bool good = behind_ >= 0 && behind_ <= window && next_ >= window && next_ < INT64_MAX / 2 &&
                       (!windows_ || windows_->restored(behind_));
-    looked_ = false;
-    warm_ = !windows_ && ahead_ == nullptr && behind_ == 0;
+    renewed();
     return good;
   }
 
  private:
   struct Own {
     History history;
-    size_t output;                        // of answer_: its newest column
-    std::optional<size_t> answer, ahead;  // the inputs that take it
+    size_t output;                                  // of answer_: its newest column
+    std::vector<std::pair<State*, size_t>> inputs;  // that take it
   };
+  // What runs on histories before a row comes; null: nothing.
+  struct Before {
+    std::unique_ptr<State> state;
+    bool has_run = false;
 
-  // Makes what the next answer reads of its window's start, unless it is there.
-  Status look_ahead() noexcept {
-    if (ahead_ == nullptr || looked_) return {};
-    const Status status = ahead_->run(1);
-    looked_ = status.ok();
-    return status;
-  }
+    bool is_due() const { return state != nullptr && !has_run; }
+    Status run() noexcept {
+      if (!is_due()) return {};
+      const Status status = state->run(1);
+      has_run = status.ok();
+      return status;
+    }
+  };
 
   // Of the window that ends with the last of `rows` more, which are kept.
   Status answer_whole(int64_t rows) noexcept {
@@ -163,8 +172,7 @@ class Incrementally final : public Streaming {
   // The first of the rows that are behind, without its answer: histories and columns follow from rows alone, whatever
   // the states and the columns that see the window's start.
   Status take() noexcept {
-    if (of_.cut.begun > 0)
-      if (const Status status = look_ahead(); !status.ok()) return status;
+    if (const Status status = begun_.run(); !status.ok()) return status;
     if (windows_)
       if (const Status status = windows_->make_room(); !status.ok()) return status;
     const std::byte* row = rows_.row(next_ - behind_);
@@ -178,30 +186,34 @@ class Incrementally final : public Streaming {
     for (Own& each : histories_) each.history.take(static_cast<const std::byte*>(answer_->output(each.output)));
     bind();
     if (windows_) windows_->arrived(row);
-    looked_ = false;
-    warm_ = !windows_ && ahead_ == nullptr && behind_ == 0;
+    renewed();
+  }
+  // The histories are others than before.
+  void renewed() noexcept {
+    ahead_.has_run = begun_.has_run = false;
+    warm_ = !windows_ && !ahead_.is_due() && !begun_.is_due() && behind_ == 0;
   }
 
   void bind() noexcept {
     for (size_t i = 0; i < answers_.size(); ++i)
       answer_->bind_output(of_.answer_outputs[i], answers_[i][1 - answered_].bytes());
-    for (Own& each : histories_) {
-      if (each.answer) answer_->bind_input(*each.answer, each.history.bytes());
-      if (each.ahead) ahead_->bind_input(*each.ahead, each.history.bytes());
-    }
+    for (Own& each : histories_)
+      for (const auto& [state, input] : each.inputs) state->bind_input(input, each.history.bytes());
   }
 
   const StreamExecutable::Data& of_;
-  std::unique_ptr<State> answer_, ahead_, whole_;
+  std::unique_ptr<State> answer_;
+  Before ahead_, begun_;
+  std::unique_ptr<State> whole_;
   size_t row_;
   std::vector<Own> histories_;
   std::vector<Pair> answers_;   // stay what they are while the caches are warmed and rows are taken
   std::vector<size_t> wholes_;  // the same, among whole_'s
   std::optional<Phases> windows_;
-  size_t answered_ = 0;                // of answers_
-  RowsKept rows_;                      // since a refill, as long as any is behind
-  int64_t next_, behind_ = 0;          // the number of the row after those; how many, the last of them, are to be taken
-  bool warm_ = true, looked_ = false;  // nothing is left to do; ahead_ has run
+  size_t answered_ = 0;        // of answers_
+  RowsKept rows_;              // since a refill, as long as any is behind
+  int64_t next_, behind_ = 0;  // the number of the row after those; how many, the last of them, are to be taken
+  bool warm_ = true;           // nothing is left to do
 };
 
 // Every row runs the whole window.

@@ -81,6 +81,7 @@ class Cutter {
     start_.source = graph_.source + " (a window's start)", start_.opset = graph_.opset;
     prepare_.source = graph_.source + " (before a row)", prepare_.opset = graph_.opset;
     ahead_.source = graph_.source + " (the next window's start)", ahead_.opset = graph_.opset;
+    begun_.source = graph_.source + " (what convolutions begin with)", begun_.opset = graph_.opset;
     add_input(&start_, input.name, type.type, with(type.shape, time_, rows_));
     made_.start_rows = rows_;
     add_input(&made_.answer, input.name, type.type, with(type.shape, time_, 1));
@@ -105,9 +106,10 @@ class Cutter {
       made_.outputs.push_back(name);
     }
     renew_histories();
-    if (!ahead_.outputs.empty()) {
-      for (const auto& [name, tensor] : graph_.constants) ahead_.constants.emplace(name, tensor);
-      made_.ahead = std::move(ahead_);
+    for (auto [graph, to] : {std::pair{&ahead_, &made_.ahead}, std::pair{&begun_, &made_.begin}}) {
+      if (graph->outputs.empty()) continue;
+      for (const auto& [name, tensor] : graph_.constants) graph->constants.emplace(name, tensor);
+      *to = std::move(*graph);
     }
     if (!made_.states.empty()) {
       for (Graph* each : {&made_.answer, &follow_, &start_, &prepare_})
@@ -165,7 +167,7 @@ class Cutter {
   }
   std::string add_constant(const std::string& base, const Tensor& tensor) {
     const std::string name = fmt::format("{}/stream_{}", base, count_++);
-    for (Graph* each : {&made_.answer, &follow_, &start_, &ahead_}) each->constants.emplace(name, tensor);
+    for (Graph* each : {&made_.answer, &follow_, &start_, &ahead_, &begun_}) each->constants.emplace(name, tensor);
     return name;
   }
   std::string add_node(Graph* graph, const std::string& op, std::vector<std::string> inputs, const std::string& base,
@@ -337,7 +339,7 @@ class Cutter {
     if (kept.count == 0) return made;
     const int64_t newest = v.length - v.right - 1, back = std::max<int64_t>(0, newest - kept.start);
     std::string from;
-    if (graph == &ahead_) {
+    if (graph == &ahead_ || graph == &begun_) {
       const int64_t most = deepest(value, back);
       keep_history(value, most);
       from = places(graph, newest_phase(graph, value, most), newest - most, newest, kept);
@@ -530,12 +532,12 @@ class Cutter {
     bool known = true;
     for (const std::string& output : node.outputs) known = known && (output.empty() || constant(output) != nullptr);
     if (known && node.is("DequantizeLinear")) {  // weights that a layer on integers takes as they are
-      for (Graph* each : {&made_.answer, &follow_, &start_, &prepare_, &ahead_}) keep(each, node, node.inputs);
+      for (Graph* each : {&made_.answer, &follow_, &start_, &prepare_, &ahead_, &begun_}) keep(each, node, node.inputs);
       return true;
     }
     if (known) {
       for (const std::string& output : node.outputs)
-        for (Graph* each : {&made_.answer, &follow_, &start_, &prepare_, &ahead_})
+        for (Graph* each : {&made_.answer, &follow_, &start_, &prepare_, &ahead_, &begun_})
           if (!output.empty()) each->constants.emplace(output, *constant(output));
       return true;
     }
@@ -543,7 +545,7 @@ class Cutter {
     if (moving.empty() || all_tails(node, moving)) {
       keep(&made_.answer, node, node.inputs);
       if (moving.empty())
-        for (Graph* each : {&follow_, &start_, &prepare_, &ahead_}) keep(each, node, node.inputs);
+        for (Graph* each : {&follow_, &start_, &prepare_, &ahead_, &begun_}) keep(each, node, node.inputs);
       for (size_t o = 0; o < node.outputs.size(); ++o)
         define(node, o, plain_value(moving.empty() ? Streamed::kStatic : Streamed::kTail));
       return true;
@@ -950,10 +952,10 @@ class Cutter {
     for (Node* each : {&begin, &end})
       each->domain = "hayate", each->attributes["axis"] = v.axis, each->attributes["taps"] = taps;
 
-    begin.inputs[0] = columns_at(&ahead_, x, {v.axis, v.length - v.right - 1 - back, 1, reads});
+    begin.inputs[0] = columns_at(&begun_, x, {v.axis, v.length - v.right - 1 - back, 1, reads});
     begin.outputs = {sums};
-    put(&ahead_, node, std::move(begin));
-    add_output(&ahead_, sums, Type::kFloat32);
+    put(&begun_, node, std::move(begin));
+    add_output(&begun_, sums, Type::kFloat32);
 
     Shape made = with(shape(y), v.axis, columns);
     made_.begun += checked_count(made).value() * macs_of(node, taps);
@@ -1216,7 +1218,7 @@ class Cutter {
   int64_t time_, rows_, lanes_;
   bool begin_;
   Incremental made_;
-  Graph follow_, prepare_, ahead_;
+  Graph follow_, prepare_, ahead_, begun_;
   std::map<std::string, Value> values_;
   std::map<std::pair<std::string, int64_t>, std::string> lengthened_;
   std::map<std::tuple<Graph*, std::string, int64_t>, std::string> pasts_;

@@ -60,14 +60,15 @@ struct Incremental {
   // Runs last after the answer: what the next one needs of the oldest window's states alone (the products of recurrent
   // weights with h). Inputs: states [1, 1, hidden]; outputs, under the same names inputs of `answer`.
   std::optional<Graph> prepare;
-  // Runs after the answer too: columns of the next window that see its start and not the row that is to come, and what
-  // convolutions begin with. Inputs: histories; outputs, under the same names inputs of `answer`.
-  std::optional<Graph> ahead;
+  // Run after the answer too. ahead: columns of the next window that see its start and not the row that is to come,
+  // which its answer alone needs. begin: what convolutions begin with, without which no row is taken. Inputs:
+  // histories; outputs, under the same names inputs of `answer`.
+  std::optional<Graph> ahead, begin;
 
   // The last columns of a value, along `axis` of `shape`. After a row its newest column takes the place behind the
   // others, and the oldest leaves.
   struct History {
-    std::string input, output;  // of `answer` and `ahead`, where those read it; the newest column, of `answer`
+    std::string input, output;  // of `answer`, `ahead` and `begin`, where those read it; the newest column, of `answer`
     Type type = Type::kFloat32;
     Shape shape;
     size_t axis = 0;
