@@ -18,7 +18,8 @@ class History {
     for (size_t i = 0; i < shape.size(); ++i)
       if (i != at) (i < at ? pieces_ : column_bytes_) *= shape[i];
     column_bytes_ *= static_cast<int64_t>(type_size(type));
-    room_ = pieces_ == 1 ? columns_ + std::max(columns_, kSpareMin) : columns_;
+    const int64_t spare = std::max(columns_, kSpareBytes / std::max<int64_t>(column_bytes_, 1));
+    room_ = pieces_ == 1 ? columns_ + spare : columns_;
     memory_ = Tensor(Type::kUInt8, {pieces_ * room_ * column_bytes_});
     std::memset(memory_.bytes(), 0, memory_.byte_count());
   }
@@ -42,7 +43,7 @@ class History {
   void keep(Kept* kept) noexcept { kept->at(bytes(), static_cast<size_t>(pieces_ * columns_ * column_bytes_)); }
 
  private:
-  static constexpr int64_t kSpareMin = 15;  // columns
+  static constexpr int64_t kSpareBytes = 2048;  // at least; of more, caches would have to hold more at every row
 
   int64_t columns_, pieces_ = 1, column_bytes_ = 1, room_ = 0, first_ = 0;
   Tensor memory_;

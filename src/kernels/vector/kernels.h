@@ -103,7 +103,7 @@ struct DenseShape {
   // n or more.
   int64_t from = 0, to = INT64_MAX;
   // Panels of columns from the last to the first: who runs the same weights again and again, turning round each time,
-  // finds in the first-level cache what it read last.
+  // finds in the first-level cache what it read last. Taken where a panel is small enough for that.
   bool backwards = false;
 };
 struct Dense : DenseShape {
