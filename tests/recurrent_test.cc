@@ -29,8 +29,8 @@ OneNode layer(const Options& o, int64_t hidden = 6) {
                                         : 1,
                 directions = o.direction == "bidirectional" ? 2 : 1;
   const Shape state = o.batch_first ? Shape{rows, directions, hidden} : Shape{directions, rows, hidden};
-  // The larger the state, the smaller its weights: else five steps of an RNN multiply what the first rounds off by fifty,
-  // and the rule for float32 (1e-5 relative and 1e-6) holds by luck, in any order of sums.
+  // The larger the state, the smaller its weights: else five steps of an RNN multiply what the first rounds off by
+  // fifty, and the rule for float32 (1e-5 relative and 1e-6) holds by luck, in any order of sums.
   const double over_state = std::min(0.5, 1.25 / std::sqrt(static_cast<double>(hidden)));
   std::vector<Tensor> inputs = {
       random_floats(o.batch_first ? Shape{rows, steps, in} : Shape{steps, rows, in}, 1),
@@ -65,6 +65,39 @@ TEST(Recurrent, StatesDirectionsAndLayoutsStayOnVectorKernels) {
             if (op == "GRU") o.attributes.emplace("linear_before_reset", reset_last);
             for (const int64_t hidden : {1, 6, 16, 19}) expect_native_equals_reference(layer(o, hidden), 0, o.text());
           }
+}
+
+// A state may be carried in one memory, the input's and the output's, though what follows reads both.
+TEST(Recurrent, AStateMayBeCarriedInPlace) {
+  for (const std::string op : {"LSTM", "GRU", "RNN"}) {
+    const OneNode one = layer({.op = op, .states = true});
+    Graph graph = one.graph();
+    graph.nodes.push_back({"change", "", "Sub", {"o1", "i5"}, {"change"}, {}});
+    graph.outputs.push_back({"change", Type::kFloat32, false, {}});
+    const auto made = native::NativeExecutable::compile(graph, types_of(one.feeds()), {});
+    ASSERT_TRUE(made.ok()) << made.error().text();
+    const auto place = [](const auto& ports, const std::string& name) {
+      return static_cast<size_t>(
+          std::find_if(ports.begin(), ports.end(), [&](const auto& port) { return port.name == name; }) -
+          ports.begin());
+    };
+    std::vector<float> wanted, change;
+    for (const bool in_place : {false, true}) {
+      native::NativeState state(made.value());
+      for (const auto& [name, tensor] : one.feeds())
+        std::memcpy(state.input(place(made.value()->inputs(), name)), tensor.bytes(), tensor.byte_count());
+      const size_t after = place(made.value()->outputs(), "o1"), changed = place(made.value()->outputs(), "change");
+      if (in_place) state.bind_output(after, state.input(place(made.value()->inputs(), "i5")));
+      ASSERT_TRUE(state.run().ok());
+      const auto floats = [&](size_t output) {
+        const auto* first = static_cast<const float*>(static_cast<const void*>(state.output(output)));
+        return std::vector<float>(first, first + one.feeds().at("i5").count());
+      };
+      if (!in_place) wanted = floats(after), change = floats(changed);
+      EXPECT_EQ(floats(after), wanted) << op;
+      EXPECT_EQ(floats(changed), change) << op;
+    }
+  }
 }
 
 // A layer in two: the reference's parts give what its whole layer gives, native's as many vector kernels as that; also

@@ -419,6 +419,35 @@ TEST(Stream, TapsOfDilatedConvolutionsAreAddedInOneOrder) {
   }
 }
 
+// A layer that reads the whole window has one column, which is an output, or what a head reads.
+TEST(Stream, AConvolutionOverTheWholeWindowIsATail) {
+  for (const bool head : {false, true}) {
+    Written written(16, 4);
+    written.add("Transpose", {"x"}, {{"perm", Shape{0, 2, 1}}});
+    written.add("Conv", {written.name, written.constant({16, 4, 3})}, {{"pads", Shape{2, 0}}});
+    written.add("Conv", {written.name, written.constant({5, 16, 16})});
+    if (head) written.add("Tanh", {written.name});
+    const Model model = written.model();
+    EXPECT_TRUE(streamed(model, 16).gains());
+    for (const char* precision : {"fp32", "int8"}) expect_equal(model, 16, 60, head ? "head" : "output", precision, 0);
+  }
+}
+
+// A slice between a convolution and a product with a constant keeps that out of the weights. A stream has no slice, and
+// must not put it there either.
+TEST(Stream, ConstantsStayWhereTheFullWindowHasThem) {
+  for (const int64_t left : {0, 2}) {
+    Written written(26, 3);
+    written.add("Transpose", {"x"}, {{"perm", Shape{0, 2, 1}}});
+    written.add("Conv", {written.name, written.constant({7, 3, 4})}, {{"pads", Shape{6, 0}}, {"dilations", Shape{2}}});
+    written.add("Sigmoid", {written.name});
+    written.add("Conv", {written.name, written.constant({32, 7, 1}), written.constant({32})});
+    written.slice(written.name, left, 26, 2);
+    written.add("Mul", {written.name, written.constant({1})});
+    expect_equal(written.model(), 26, 90, "from " + std::to_string(left), "fp32", 0);
+  }
+}
+
 // Behind strides a recurrence has as many sets of windows in flight as there are rows between its steps.
 TEST(Stream, RecurrencesBehindStridesAreAdvancedInTheirPhase) {
   for (const int64_t stride : {2, 3}) {

@@ -115,6 +115,9 @@ struct Graph {
   std::map<std::string, Tensor> constants;
   std::vector<Node> nodes;
   std::vector<ValueInfo> defaults;  // constants that the file lets a caller feed instead
+  // A part of a graph that has been rewritten: what moves rounding is left alone, lest the part's answers differ from
+  // the whole's.
+  bool rounds_as_it_is = false;
 
   int64_t opset_of(const Node& node) const { return node.opset != 0 ? node.opset : opset; }
   int64_t parameter_count() const;

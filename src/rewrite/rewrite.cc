@@ -25,21 +25,21 @@ const std::vector<Pass>& passes() {
       {"merge_transposes", merge_transposes},
       {"cancel_transposes", cancel_transposes},
       // Functions spelled out become one node.
-      {"recognise_clip", recognise_clip},
-      {"recognise_hard_swish", recognise_hard_swish},
-      {"recognise_softplus", recognise_softplus},
-      {"recognise_silu", recognise_silu},
-      {"recognise_gelu", recognise_gelu},
-      {"recognise_layer_norm", recognise_layer_norm},
-      {"recognise_rms_norm", recognise_rms_norm},
-      {"recognise_attention", recognise_attention},
+      {"recognise_clip", recognise_clip, true},
+      {"recognise_hard_swish", recognise_hard_swish, true},
+      {"recognise_softplus", recognise_softplus, true},
+      {"recognise_silu", recognise_silu, true},
+      {"recognise_gelu", recognise_gelu, true},
+      {"recognise_layer_norm", recognise_layer_norm, true},
+      {"recognise_rms_norm", recognise_rms_norm, true},
+      {"recognise_attention", recognise_attention, true},
       {"drop_unread", drop_dead},
       // Arithmetic with constants goes into weights.
-      {"fold_affine_after", fold_affine_after},
-      {"fold_affine_before", fold_affine_before},
-      {"matmul_to_gemm", matmul_to_gemm},
+      {"fold_affine_after", fold_affine_after, true},
+      {"fold_affine_before", fold_affine_before, true},
+      {"matmul_to_gemm", matmul_to_gemm, true},
       {"fold_padding", fold_padding},
-      {"spell_batch_norm", spell_batch_norm},
+      {"spell_batch_norm", spell_batch_norm, true},
       {"drop_dead", drop_dead}};
   return kPasses;
 }
@@ -140,6 +140,7 @@ Result<Graph> rewrite(Graph graph, const std::map<std::string, TensorType>& inpu
     for (size_t i = 0; i < passes().size(); ++i) {
       const Pass& pass = passes()[i];
       if (i == own.size()) own.push_back({pass.name});
+      if (pass.moves_rounding && state.value().graph.rounds_as_it_is) continue;
       const Result<int> changes = run_pass(&state.value(), inputs, pass, &own[i]);
       if (!changes.ok()) return changes.error();
       changed = changed || changes.value() > 0;

@@ -24,6 +24,7 @@ using Rule = void (*)(Editor* editor);
 struct Pass {
   std::string_view name;
   Rule rule;
+  bool moves_rounding = false;  // values may differ by rounding: left out of a graph that rounds as it is
 };
 const std::vector<Pass>& passes();  // in the order in which they run
 

@@ -9,7 +9,7 @@ namespace hayate {
 namespace {
 
 constexpr std::string_view kMagic = "HAYATE-S";
-constexpr uint32_t kVersion = 3;
+constexpr uint32_t kVersion = 4;
 constexpr size_t kSum = sizeof(uint64_t);
 
 class Counting final : public Kept {

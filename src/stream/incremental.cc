@@ -106,6 +106,7 @@ class Cutter {
       made_.outputs.push_back(name);
     }
     renew_histories();
+    for (Graph* each : {&made_.answer, &follow_, &start_, &prepare_, &ahead_, &begun_}) each->rounds_as_it_is = true;
     for (auto [graph, to] : {std::pair{&ahead_, &made_.ahead}, std::pair{&begun_, &made_.begin}}) {
       if (graph->outputs.empty()) continue;
       for (const auto& [name, tensor] : graph_.constants) graph->constants.emplace(name, tensor);
@@ -317,7 +318,8 @@ class Cutter {
     }
     const std::string only = edge(&made_.answer, name, {v.axis, 0, 1, 1});
     if (only.empty()) return false;
-    define(node, 0, plain_value(Streamed::kTail, only));
+    made_.answer.nodes.push_back({node.name, "", "Identity", {only}, {name}, {}});  // tails read it by its name
+    define(node, 0, plain_value(Streamed::kTail));
     return true;
   }
 

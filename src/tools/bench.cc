@@ -215,6 +215,15 @@ Result<bool> print_steps(const std::string& title, const Graph& graph, const Bat
   return true;
 }
 
+Result<bool> print_model_steps(const ModelOptions& options, int64_t batch, double ticks_per_us) {
+  const Result<Graph> graph = load_model(options);
+  if (!graph.ok()) return graph.error();
+  const Result<Tensors> inputs = made_inputs(graph.value(), batch, 1);
+  if (!inputs.ok()) return inputs.error();
+  return print_steps(fmt::format("{} at {} rows, {}", options.model, batch, options.plan.precision), graph.value(),
+                     find_batch(graph.value(), types_of(inputs.value())), inputs.value(), options.plan, ticks_per_us);
+}
+
 // Of a stream's program from a row to its answer.
 Result<bool> print_stream_steps(const ModelOptions& options, const BenchOptions& bench, double ticks_per_us) {
   const Result<Model> model = model_for_stream(options);
@@ -224,7 +233,10 @@ Result<bool> print_stream_steps(const ModelOptions& options, const BenchOptions&
   const Result<StreamExecutable> cut = compile_stream(model.value(), plan);
   if (!cut.ok()) return cut.error();
   const StreamExecutable::Data& data = *cut.value().data();
-  if (data.cut.window == 0 || !cut.value().gains()) return true;  // those of the model
+  if (data.cut.window == 0 || !cut.value().gains()) {  // those of the model
+    if (!bench.streams_alone) return true;
+    return print_model_steps(options, 1, ticks_per_us);
+  }
   Graph answer = data.cut.answer;
   answer.source = options.model;
   if (data.as.ranges) (void)quantise(&answer, *data.as.ranges);
@@ -233,15 +245,6 @@ Result<bool> print_stream_steps(const ModelOptions& options, const BenchOptions&
   return print_steps(fmt::format("an answer of {} in a stream, {}", options.model, plan.precision), answer,
                      Batch{1, "a part of a stream", types_of(inputs.value()), {}}, inputs.value(), data.as.plan,
                      ticks_per_us);
-}
-
-Result<bool> print_model_steps(const ModelOptions& options, int64_t batch, double ticks_per_us) {
-  const Result<Graph> graph = load_model(options);
-  if (!graph.ok()) return graph.error();
-  const Result<Tensors> inputs = made_inputs(graph.value(), batch, 1);
-  if (!inputs.ok()) return inputs.error();
-  return print_steps(fmt::format("{} at {} rows, {}", options.model, batch, options.plan.precision), graph.value(),
-                     find_batch(graph.value(), types_of(inputs.value())), inputs.value(), options.plan, ticks_per_us);
 }
 
 // What native's threads share.

@@ -1,6 +1,7 @@
 #include "tune/bound.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string_view>
 
@@ -71,14 +72,16 @@ int64_t bytes_read(const Node& node, size_t input, const Tensor& constant, const
   return bytes;
 }
 
-void add_weights(const Graph& graph, const Node& node, const Facts& facts, std::set<std::string>* seen, Work* work) {
+void add_weights(const Graph& graph, const Node& node, const Facts& facts, std::map<std::string, int64_t>* seen,
+                 Work* work) {
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const Tensor* constant = node.inputs[i].empty() ? nullptr : graph.constant(node.inputs[i]);
     if (constant == nullptr ||
         (constant->type() != Type::kFloat32 && constant->type() != Type::kInt8 && constant->type() != Type::kUInt8))
       continue;
     const int64_t bytes = bytes_read(node, i, *constant, facts);
-    if (seen->insert(node.inputs[i]).second) work->weight_bytes += bytes;
+    int64_t& known = (*seen)[node.inputs[i]];  // who reads more of it reads what others do
+    work->weight_bytes += std::max<int64_t>(0, bytes - known), known = std::max(known, bytes);
     if (const int64_t times = times_read(node, i, facts); times > 1) work->again.push_back({bytes, times - 1});
   }
 }
@@ -99,7 +102,7 @@ void add_trees(const Node& node, const Facts& facts, Work* work) {
 Work work_of(const Graph& graph, const Facts& facts) {
   Work work;
   work.macs = macs_of(graph, facts);
-  std::set<std::string> seen;
+  std::map<std::string, int64_t> seen;
   for (const Node& node : graph.nodes) {
     if (node.outputs.empty() || node.inputs.empty()) continue;
     if (is_tree_ensemble(node))

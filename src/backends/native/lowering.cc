@@ -440,8 +440,15 @@ Result<Program> Lowering::lower() {
     const bool lies_so = made.offset == 0 && is_row_major(made);
     Buffer& buffer = buffers_[made.buffer];
     if (lies_so && buffer.base == port) continue;
-    if (lies_so && buffer.base == 0 && buffer.bytes == made.count() * static_cast<int64_t>(type_size(made.type))) {
-      buffer = {port, nullptr, 0};  // a transposition of ones, say: whoever makes it writes to the port
+    // A transposition of ones, say: whoever makes it writes to the port. But where an input is as large, a caller may
+    // have bound both to one memory, a state that is carried, and steps behind that one read the input.
+    const auto is_as_large = [&](const ValueInfo& input) {
+      const View in = view(input.name);
+      return in.type == made.type && in.count() == made.count();
+    };
+    if (lies_so && buffer.base == 0 && buffer.bytes == made.count() * static_cast<int64_t>(type_size(made.type)) &&
+        std::none_of(graph_.inputs.begin(), graph_.inputs.end(), is_as_large)) {
+      buffer = {port, nullptr, 0};
       continue;
     }
     copy(made, {add_buffer(port, nullptr, 0), 0, made.type, made.shape, row_major(made.shape)});

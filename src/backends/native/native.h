@@ -67,7 +67,8 @@ class NativeState {
   // aligned, of which nothing is kept from run to run.
   NativeState(std::shared_ptr<const NativeExecutable> executable, std::byte* arena);
 
-  // Memory of the state's own, or the caller's where bound: row-major, 64-byte aligned.
+  // Row-major: memory of the state's own, 64-byte aligned, or the caller's where bound, which may begin wherever its
+  // type may.
   std::byte* input(size_t i) { return bases_[2 + i]; }
   std::byte* output(size_t i) { return bases_[2 + executable_->inputs().size() + i]; }
   void bind_input(size_t i, std::byte* memory) { bases_[2 + i] = memory; }
