@@ -25,7 +25,7 @@ class History {
   }
 
   std::byte* bytes() noexcept { return memory_.bytes() + first_ * column_bytes_; }
-  // The oldest column leaves, this one joins.
+  // The oldest column leaves, this one joins. All move where there is no room behind them.
   void take(const std::byte* column) noexcept {
     if (pieces_ == 1 && first_ + columns_ < room_) {
       std::memcpy(bytes() + columns_ * column_bytes_, column, static_cast<size_t>(column_bytes_));
@@ -38,6 +38,12 @@ class History {
       std::memmove(to, to + (first_ + 1) * column_bytes_, static_cast<size_t>(kept));
       std::memcpy(to + kept, column + p * column_bytes_, static_cast<size_t>(column_bytes_));
     }
+    first_ = 0;
+  }
+  // Whether the next column will move all others; make_room() has done that by then.
+  bool is_full() const noexcept { return pieces_ == 1 && first_ + columns_ == room_; }
+  void make_room() noexcept {
+    std::memmove(memory_.bytes(), bytes(), static_cast<size_t>(columns_ * column_bytes_));
     first_ = 0;
   }
   void keep(Kept* kept) noexcept { kept->at(bytes(), static_cast<size_t>(pieces_ * columns_ * column_bytes_)); }

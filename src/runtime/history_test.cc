@@ -41,6 +41,10 @@ TEST(History, HoldsTheLastColumnsInOnePiece) {
       ASSERT_EQ(std::memcmp(kept.seen.data(), wanted.data(), kept.seen.size()), 0);
       std::vector<float> column(static_cast<size_t>(pieces * inner));
       for (float& each : column) each = static_cast<float>(random() % 1000);
+      if (random() % 3 == 0 && history.is_full()) {
+        history.make_room();
+        EXPECT_FALSE(history.is_full());
+      }
       history.take(reinterpret_cast<const std::byte*>(column.data()));
       columns.pop_front(), columns.push_back(std::move(column));
     }

@@ -104,6 +104,13 @@ class Incrementally final : public Streaming {
       if (!windows_ || !windows_->step_late(status)) *status = take();
       return true;
     }
+    if (full_) {
+      for (Own& each : histories_)
+        if (each.history.is_full()) each.history.make_room();
+      bind();
+      full_ = false;
+      return true;
+    }
     for (Before* each : {&begun_, &ahead_})
       if (each->is_due()) {
         *status = each->run();
@@ -183,7 +190,11 @@ class Incrementally final : public Streaming {
     return {};
   }
   void taken(const void* row) noexcept {
-    for (Own& each : histories_) each.history.take(static_cast<const std::byte*>(answer_->output(each.output)));
+    full_ = false;
+    for (Own& each : histories_) {
+      each.history.take(static_cast<const std::byte*>(answer_->output(each.output)));
+      full_ = full_ || each.history.is_full();
+    }
     bind();
     if (windows_) windows_->arrived(row);
     renewed();
@@ -191,7 +202,7 @@ class Incrementally final : public Streaming {
   // The histories are others than before.
   void renewed() noexcept {
     ahead_.has_run = begun_.has_run = false;
-    warm_ = !windows_ && !ahead_.is_due() && !begun_.is_due() && behind_ == 0;
+    warm_ = !windows_ && !full_ && !ahead_.is_due() && !begun_.is_due() && behind_ == 0;
   }
 
   void bind() noexcept {
@@ -210,6 +221,7 @@ class Incrementally final : public Streaming {
   std::vector<Pair> answers_;   // stay what they are while the caches are warmed and rows are taken
   std::vector<size_t> wholes_;  // the same, among whole_'s
   std::optional<Phases> windows_;
+  bool full_ = false;          // a history is
   size_t answered_ = 0;        // of answers_
   RowsKept rows_;              // since a refill, as long as any is behind
   int64_t next_, behind_ = 0;  // the number of the row after those; how many, the last of them, are to be taken

@@ -142,7 +142,7 @@ Result<Work> work_of_answer(const StreamExecutable& stream) {
 }
 
 Bound bound_of(const Work& work, const Peaks& peaks) {
-  const LevelPeak& level = peaks.level_of(std::max(work.held_bytes, work.weight_bytes));
+  const LevelPeak& level = peaks.level_of(work.weight_bytes);
   double reading = static_cast<double>(work.weight_bytes) / level.gb_per_s / 1000;  // GB/s are bytes per ns
   for (const Work::Again& each : work.again)
     reading += static_cast<double>(each.bytes * each.times) / peaks.level_of(each.bytes).gb_per_s / 1000;

@@ -16,8 +16,8 @@ namespace hayate {
 // What one run of a graph must do.
 struct Work {
   int64_t macs = 0;
-  int64_t weight_bytes = 0;  // of float constants and trees
-  int64_t held_bytes = 0;  // of all that are read in turn with them: decide where they live, and how fast they are read
+  int64_t weight_bytes = 0;  // of float constants and trees: where they fit decides how fast they are read
+  int64_t held_bytes = 0;    // of all that are read in turn with them
   // Weights that a recurrent layer reads again at every step but the first: from where they themselves fit.
   struct Again {
     int64_t bytes = 0, times = 0;

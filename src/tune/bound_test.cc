@@ -49,6 +49,32 @@ TEST(Bound, CountsWhatAModelMustDo) {
   EXPECT_EQ(work_of_sample("lightgbm_500x31.txt").ordered_sums, 500);
 }
 
+// Of a recurrent layer those of its input alone, for the products with its state are there; of a convolution that has
+// begun the last taps.
+TEST(Bound, CountsWhatAnAnswerOfAStreamReads) {
+  const auto work = [](const std::string& name, int64_t window) {
+    const Result<Model> model = Model::load(std::string(HAYATE_SOURCE_DIR) + "/models/" + name);
+    EXPECT_TRUE(model.ok());
+    Plan plan;
+    plan.window = window;
+    const Result<StreamExecutable> stream = compile_stream(model.value(), plan);
+    EXPECT_TRUE(stream.ok());
+    const Result<Work> made = work_of_answer(stream.value());
+    EXPECT_TRUE(made.ok());
+    return made.value();
+  };
+  const Work lstm = work("lstm_a.onnx", 50);
+  EXPECT_GE(lstm.weight_bytes, 2 * 100 * 400 * 4);
+  EXPECT_LT(lstm.weight_bytes, 2 * 100 * 400 * 4 + 20'000) << "and biases, and the head";
+  EXPECT_GE(lstm.held_bytes, 4 * 100 * 400 * 4);
+  EXPECT_TRUE(lstm.again.empty());
+  EXPECT_EQ(lstm.functions, 2 * 100 * 5);
+  const Work tcn = work("tcn.onnx", 64);
+  EXPECT_LT(tcn.weight_bytes, tcn.held_bytes / 2) << "two of three taps are behind it";
+  EXPECT_EQ(tcn.macs, 9'824);
+  EXPECT_EQ(work("transformer.onnx", 50).weight_bytes, work_of_sample("transformer.onnx").weight_bytes);
+}
+
 TEST(Bound, TakesTheSlowerOfReadingAndMultiplyingAndAddsTheRest) {
   const Peaks peaks = round_peaks();
   Work work;
