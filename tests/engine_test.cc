@@ -90,6 +90,19 @@ TEST(Engine, BenchBoundsEveryPrecisionByItsOwnPeak) {
   fs::remove_all(folder);
 }
 
+TEST(Engine, BenchListsTheStepsOfAnAnswer) {
+  const std::string stream = " --backend native --stream --window 50 --seconds 0.01 --steps";
+  const Said cut = hayate("bench " + sample("gru.onnx") + stream),
+             whole = hayate("bench " + sample("transformer.onnx") + stream);
+  ASSERT_EQ(cut.status, 0) << cut.text;
+  EXPECT_NE(cut.text.find("steps of an answer of"), std::string::npos) << cut.text;
+  EXPECT_NE(cut.text.find("RecurrentSteps"), std::string::npos) << cut.text;
+  // One that is not cut runs the model's own.
+  ASSERT_EQ(whole.status, 0) << whole.text;
+  EXPECT_EQ(whole.text.find("steps of an answer of"), std::string::npos) << whole.text;
+  EXPECT_NE(whole.text.find("attention"), std::string::npos) << whole.text;
+}
+
 TEST(Engine, BenchSaysWhenItsFileCannotBeWritten) {
   const Said said =
       hayate("bench " + sample("logistic.onnx") + " --backend native --seconds 0.01 --json /nowhere/out.json");
