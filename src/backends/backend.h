@@ -65,8 +65,8 @@ class State {
   const Compiled& compiled() const { return *compiled_; }
 
   // Row r of input i lies at input(i) + r * row_bytes. Memory of the state's own, 64-byte aligned, or the caller's
-  // where bound, which may begin wherever its type may: row-major, for the most rows. Binding null gives back the state's own. Outputs with open shapes
-  // cannot be bound.
+  // where bound, which may begin wherever its type may: row-major, for the most rows. Binding null gives back the
+  // state's own. Outputs with open shapes cannot be bound.
   std::byte* input(size_t i) const { return ports_[i]; }
   std::byte* output(size_t i) const { return ports_[memory_of_outputs_ + i]; }
   void bind_input(size_t i, std::byte* memory) { bind(i, memory); }

@@ -25,9 +25,10 @@ class History {
   }
 
   std::byte* bytes() noexcept { return memory_.bytes() + first_ * column_bytes_; }
-  // The oldest column leaves, this one joins. All move where there is no room behind them.
+  // The oldest column leaves, this one joins.
   void take(const std::byte* column) noexcept {
-    if (pieces_ == 1 && first_ + columns_ < room_) {
+    if (is_full()) make_room();
+    if (pieces_ == 1) {
       std::memcpy(bytes() + columns_ * column_bytes_, column, static_cast<size_t>(column_bytes_));
       ++first_;
       return;
@@ -35,12 +36,11 @@ class History {
     const int64_t kept = (columns_ - 1) * column_bytes_;
     for (int64_t p = 0; p < pieces_; ++p) {
       std::byte* to = memory_.bytes() + p * columns_ * column_bytes_;
-      std::memmove(to, to + (first_ + 1) * column_bytes_, static_cast<size_t>(kept));
+      std::memmove(to, to + column_bytes_, static_cast<size_t>(kept));
       std::memcpy(to + kept, column + p * column_bytes_, static_cast<size_t>(column_bytes_));
     }
-    first_ = 0;
   }
-  // Whether the next column will move all others; make_room() has done that by then.
+  // Whether the next column has all others move first, unless make_room() has done that by then.
   bool is_full() const noexcept { return pieces_ == 1 && first_ + columns_ == room_; }
   void make_room() noexcept {
     std::memmove(memory_.bytes(), bytes(), static_cast<size_t>(columns_ * column_bytes_));

@@ -1,7 +1,5 @@
 #include "runtime/stream_parts.h"
 
-#include <cassert>
-
 #include "compress/quantise.h"
 #include "eval/macs.h"
 #include "rewrite/rewrite.h"
@@ -10,17 +8,21 @@
 namespace hayate {
 namespace {
 
-size_t place_of(const std::vector<PortType>& ports, const std::string& name) {
-  size_t i = 0;
-  while (i + 1 < ports.size() && ports[i].name != name) ++i;
-  assert(ports[i].name == name);
-  return i;
+std::optional<size_t> place_of(const std::vector<PortType>& ports, const std::string& name) {
+  for (size_t i = 0; i < ports.size(); ++i)
+    if (ports[i].name == name) return i;
+  return std::nullopt;
 }
 
 }  // namespace
 
-size_t input_of(const Compiled& compiled, const std::string& name) { return place_of(compiled.inputs(), name); }
-size_t output_of(const Compiled& compiled, const std::string& name) { return place_of(compiled.outputs(), name); }
+std::optional<size_t> find_input(const Compiled& compiled, const std::string& name) {
+  return place_of(compiled.inputs(), name);
+}
+size_t input_of(const Compiled& compiled, const std::string& name) { return place_of(compiled.inputs(), name).value(); }
+size_t output_of(const Compiled& compiled, const std::string& name) {
+  return place_of(compiled.outputs(), name).value();
+}
 
 Result<CutModel> cut_model(const Graph& graph, const InputTypes& types, const PartsPlan& as, int64_t time,
                            int64_t lanes) {

@@ -65,7 +65,8 @@ Result<CutModel> cut_model(const Graph& graph, const InputTypes& types, const Pa
 // `macs`: set to what one run takes.
 Result<std::shared_ptr<const Compiled>> compile_part(const Graph& floats, const PartsPlan& as, int64_t* macs);
 
-// Places of ports by name. They must be there.
+// Places of ports by name. They must be there, but for find_input.
+std::optional<size_t> find_input(const Compiled& compiled, const std::string& name);
 size_t input_of(const Compiled& compiled, const std::string& name);
 size_t output_of(const Compiled& compiled, const std::string& name);
 

@@ -20,12 +20,6 @@ Tensor zeros(const PortType& port) {
 // Memory that is read at one row and written for the next, in turn.
 using Pair = std::array<Tensor, 2>;
 
-std::optional<size_t> place_of(const Compiled& compiled, const std::string& input) {
-  for (size_t i = 0; i < compiled.inputs().size(); ++i)
-    if (compiled.inputs()[i].name == input) return i;
-  return std::nullopt;
-}
-
 constexpr int64_t kTaken = 4;  // of the rows that a refill has left, before each that comes meanwhile
 
 // A model that is cut. A refill is answered by the whole window's program, where there is one: to take its rows one by
@@ -46,7 +40,7 @@ class Incrementally final : public Streaming {
       histories_.push_back({History(each.type, each.shape, each.axis), output_of(*of.answer, each.output), {}});
     for (State* state : {answer_.get(), ahead_.state.get(), begun_.state.get()})
       for (size_t h = 0; state != nullptr && h < histories_.size(); ++h)
-        if (const auto place = place_of(state->compiled(), of.cut.histories[h].input))
+        if (const auto place = find_input(state->compiled(), of.cut.histories[h].input))
           histories_[h].inputs.push_back({state, *place});
     for (State* state : {ahead_.state.get(), begun_.state.get()})
       for (size_t i = 0; state != nullptr && i < state->compiled().outputs().size(); ++i)
@@ -104,11 +98,10 @@ class Incrementally final : public Streaming {
       if (!windows_ || !windows_->step_late(status)) *status = take();
       return true;
     }
-    if (full_) {
+    if (any_full()) {
       for (Own& each : histories_)
         if (each.history.is_full()) each.history.make_room();
       bind();
-      full_ = false;
       return true;
     }
     for (Before* each : {&begun_, &ahead_})
@@ -190,19 +183,18 @@ class Incrementally final : public Streaming {
     return {};
   }
   void taken(const void* row) noexcept {
-    full_ = false;
-    for (Own& each : histories_) {
-      each.history.take(static_cast<const std::byte*>(answer_->output(each.output)));
-      full_ = full_ || each.history.is_full();
-    }
+    for (Own& each : histories_) each.history.take(static_cast<const std::byte*>(answer_->output(each.output)));
     bind();
     if (windows_) windows_->arrived(row);
     renewed();
   }
+  bool any_full() const noexcept {
+    return std::any_of(histories_.begin(), histories_.end(), [](const Own& each) { return each.history.is_full(); });
+  }
   // The histories are others than before.
   void renewed() noexcept {
     ahead_.has_run = begun_.has_run = false;
-    warm_ = !windows_ && !full_ && !ahead_.is_due() && !begun_.is_due() && behind_ == 0;
+    warm_ = !windows_ && !any_full() && !ahead_.is_due() && !begun_.is_due() && behind_ == 0;
   }
 
   void bind() noexcept {
@@ -221,7 +213,6 @@ class Incrementally final : public Streaming {
   std::vector<Pair> answers_;   // stay what they are while the caches are warmed and rows are taken
   std::vector<size_t> wholes_;  // the same, among whole_'s
   std::optional<Phases> windows_;
-  bool full_ = false;          // a history is
   size_t answered_ = 0;        // of answers_
   RowsKept rows_;              // since a refill, as long as any is behind
   int64_t next_, behind_ = 0;  // the number of the row after those; how many, the last of them, are to be taken
